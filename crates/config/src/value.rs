@@ -1,0 +1,202 @@
+//! The typed value of the three files.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+use hearth_types::{NodeName, ResourceModel};
+use serde::{Deserialize, Serialize};
+
+/// Everything that the three files say, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// ha.cf.
+    pub cluster: ClusterConfig,
+    /// haresources.
+    pub resources: ResourceModel,
+    /// authkeys.
+    pub keys: Keys,
+}
+
+/// What ha.cf says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClusterConfig {
+    /// Name of the cluster (`cluster`), part of every tag (R-WIRE-2, R-WIRE-5). Default `linux-ha`.
+    pub name: String,
+    /// This machine.
+    pub local: NodeName,
+    /// All machines in file order, this one included; one or two.
+    pub nodes: Vec<NodeName>,
+    /// Media in file order; the position is the [`hearth_types::LinkId`].
+    pub media: Vec<Medium>,
+    /// Ping nodes and groups in file order.
+    pub ping_targets: Vec<PingTarget>,
+    /// Times.
+    pub timing: Timing,
+    /// What lets one of two go on alone.
+    pub permits: Permits,
+    /// Whether native addresses answer only through the kernel gate (R-LEASE-8). Default true.
+    pub gate: bool,
+    /// SCHED_RR and mlock for the heartbeat thread. Default true.
+    pub realtime: bool,
+    /// Its priority.
+    pub rtprio: u8,
+    /// Where log lines go.
+    pub logging: Logging,
+    /// `env NAME=VALUE`: handed to scripts as HA_NAME.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Times of membership. All are spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// K.
+    pub keepalive: Duration,
+    /// D.
+    pub deadtime: Duration,
+    /// A heartbeat later than this is reported.
+    pub warntime: Duration,
+    /// Replaces deadtime from daemon start until a peer's first packet (R-MEM-8).
+    pub initdead: Duration,
+    /// Silence after which a ping node is dead.
+    pub deadping: Duration,
+    /// How long a carrier must be gone before the group moves (R-MEM-7). Default 50 ms.
+    pub carrier_grace: Duration,
+}
+
+impl Timing {
+    /// L = 4/5 D, the span of a lease.
+    pub fn lease(&self) -> Duration {
+        self.deadtime * 4 / 5
+    }
+}
+
+/// One heartbeat medium.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum Medium {
+    /// One peer by address. A line that names this machine stays in the list and carries nothing.
+    Ucast {
+        /// Interface.
+        interface: String,
+        /// The peer.
+        peer: IpAddr,
+        /// UDP port.
+        port: u16,
+    },
+    /// IPv4 broadcast on one interface.
+    Bcast {
+        /// Interface.
+        interface: String,
+        /// UDP port.
+        port: u16,
+    },
+    /// IPv4 multicast.
+    Mcast {
+        /// Interface.
+        interface: String,
+        /// Group.
+        group: Ipv4Addr,
+        /// UDP port.
+        port: u16,
+        /// Time to live.
+        ttl: u8,
+        /// Whether own packets come back.
+        loopback: bool,
+    },
+    /// IPv6 multicast.
+    Mcast6 {
+        /// Interface.
+        interface: String,
+        /// Group.
+        group: Ipv6Addr,
+        /// UDP port.
+        port: u16,
+        /// Hop limit.
+        hops: u8,
+        /// Whether own packets come back.
+        loopback: bool,
+    },
+    /// Null-modem line.
+    Serial {
+        /// Device.
+        device: String,
+        /// Bits per second.
+        baud: u32,
+    },
+}
+
+/// Something that is asked by ICMP echo whether the network is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingTarget {
+    /// Its name: the host as written, or the group's name.
+    pub name: String,
+    /// It is reached when one of these answers.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What lets one machine of two go on alone (protocol section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permits {
+    /// `tiebreaker ping`.
+    pub tiebreaker_ping: bool,
+    /// `unfenced_takeover`, default true; used only where no tiebreaker is configured (R-PAIR-1).
+    pub unfenced: bool,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logging {
+    /// `debug` level: 0 none.
+    pub debug: u8,
+    /// `logfile`.
+    pub logfile: Option<String>,
+    /// `debugfile`.
+    pub debugfile: Option<String>,
+    /// `logfacility`, checked.
+    pub facility: Option<String>,
+}
+
+/// What authkeys says. `Debug` never shows key text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// Index of the key that signs (`auth N`).
+    pub signing: u8,
+    /// All keys by index, for checking.
+    pub keys: BTreeMap<u8, Key>,
+}
+
+/// One key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Method.
+    pub method: KeyMethod,
+    /// Key text as written; empty for crc.
+    pub text: Vec<u8>,
+}
+
+/// Method of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyMethod {
+    /// CRC-32 without key: authenticates nothing.
+    Crc,
+    /// HMAC-MD5.
+    Md5,
+    /// HMAC-SHA-1.
+    Sha1,
+    /// HMAC-SHA-256.
+    Sha256,
+}
+
+impl core::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Keys").field("signing", &self.signing).field("keys", &self.keys).finish()
+    }
+}
+
+impl core::fmt::Debug for Key {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Key").field("method", &self.method).finish_non_exhaustive()
+    }
+}

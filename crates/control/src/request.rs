@@ -1,0 +1,71 @@
+//! What may be asked.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// One question or order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "request")]
+pub enum Request {
+    /// The whole status, once. Answered by [`crate::Reply::Status`].
+    Status,
+    /// The status now and again at each change, at most ten times a second, until the connection closes.
+    Watch,
+    /// Give groups up to the peer (hb_standby).
+    Standby {
+        /// Which.
+        which: Which,
+        /// Whether to answer only when it is done.
+        wait: bool,
+    },
+    /// Take groups from the peer (hb_takeover).
+    Takeover {
+        /// Which.
+        which: Which,
+        /// Whether to answer only when it is done.
+        wait: bool,
+    },
+    /// Bring groups to the node that they prefer.
+    Failback {
+        /// Whether to answer only when it is done.
+        wait: bool,
+    },
+    /// Events, oldest first.
+    Timeline {
+        /// At most so many, the newest; none: all that are kept.
+        last: Option<usize>,
+        /// Only of this subject (resource, group, node).
+        subject: Option<String>,
+        /// Goes on with new events until the connection closes.
+        follow: bool,
+    },
+    /// Why a resource or group is where it is.
+    Why {
+        /// Resource or group, or an unambiguous part of its name.
+        resource: String,
+    },
+    /// Forget failures of a resource so that it may be started again where it failed.
+    Clear {
+        /// Resource or group; none: all.
+        resource: Option<String>,
+    },
+    /// Re-read the three files (answered by the runtime, which reads them).
+    Reload,
+    /// Stop this node in order: its groups move away first.
+    Stop,
+}
+
+/// Which groups, seen from the node that gives them up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "which", content = "groups")]
+pub enum Which {
+    /// All.
+    All,
+    /// Those that prefer this node.
+    Local,
+    /// Those that prefer another node.
+    Foreign,
+    /// By name.
+    Groups(Vec<String>),
+}

@@ -1,0 +1,26 @@
+//! Names and numbers that everyone in Hearth agrees on.
+//!
+//! No behaviour beyond parsing, ordering and display lives here, and nothing in this crate
+//! touches a clock, a socket or a file.  Every identifier is a newtype; points in time are
+//! [`Timestamp`]s on a clock that counts suspend, spans are [`core::time::Duration`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod address;
+pub mod epoch;
+pub mod node;
+pub mod op;
+pub mod resource;
+pub mod time;
+
+pub use address::AddressSpec;
+pub use epoch::{Admission, AssignmentId, EpochName, Incarnation, Index, MessageNumber, PermitKind};
+pub use node::{LinkId, NodeIdentity, NodeName};
+pub use op::{OpAction, OpId, OpOutcome, OpRequest, OpResult};
+pub use resource::{
+    AgentClass, AutoFailback, GroupId, GroupSpec, OnStopFail, OpTimeouts, ResourceId, ResourceKind, ResourceModel,
+    ResourceSpec,
+};
+pub use time::Timestamp;

@@ -1,0 +1,159 @@
+//! What nodes say to each other, as values. Numbered fields: old reads new, new reads old.
+
+use alloc::vec::Vec;
+use hearth_types::{Admission, EpochName, Incarnation, Index, MessageNumber, NodeIdentity, NodeName};
+use minicbor::{Decode, Encode};
+
+/// What a packet carries behind its header.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Message {
+    /// "I am here", on every link each keepalive (R-MEM-1).
+    #[n(0)]
+    Heartbeat(#[n(0)] Heartbeat),
+    /// A piece of the ordered channel between two incarnations (R-LEDGER-8).
+    #[n(1)]
+    Segment(#[n(0)] Segment),
+}
+
+/// Daemon status that a heartbeat states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum NodeStatus {
+    /// Started, has not heard of an epoch.
+    #[n(0)]
+    Init,
+    /// Hears its peer, takes no part yet.
+    #[n(1)]
+    Up,
+    /// Takes part.
+    #[n(2)]
+    Active,
+    /// Stops in order; its word that it holds nothing more (R-LEAVE-1).
+    #[n(3)]
+    Leaving,
+}
+
+/// R-MEM-1.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Heartbeat {
+    /// Sender.
+    #[n(0)]
+    pub from: NodeName,
+    /// Its persisted identity (R-JOIN-5).
+    #[n(1)]
+    pub identity: NodeIdentity,
+    /// Its incarnation.
+    #[n(2)]
+    pub incarnation: Incarnation,
+    /// Sequence number of this packet on this link (R-WIRE-4 window).
+    #[n(3)]
+    pub sequence: u64,
+    /// Message number, equal on all links.
+    #[n(4)]
+    pub number: MessageNumber,
+    /// Epoch the sender is in.
+    #[n(5)]
+    pub epoch: Option<EpochName>,
+    /// Epoch from which that one descends, newest first, at most 8.
+    #[n(6)]
+    pub lineage: Vec<EpochName>,
+    /// Admission of the sender in its record.
+    #[n(7)]
+    pub admission: Option<Admission>,
+    /// Index of the last entry applied.
+    #[n(8)]
+    pub applied: Index,
+    /// Index of the last entry it knows decided.
+    #[n(9)]
+    pub decided: Index,
+    /// Status.
+    #[n(10)]
+    pub status: NodeStatus,
+    /// Its deadtime in milliseconds.
+    #[n(11)]
+    pub deadtime_ms: u32,
+    /// Oldest and newest wire version it speaks.
+    #[n(12)]
+    pub versions: (u8, u8),
+    /// Digest of its configuration (R-JOIN-4): cluster part and resource part.
+    #[n(13)]
+    pub digest: (u64, u64),
+    /// Longest own stall since the last heartbeat, microseconds.
+    #[n(14)]
+    pub stall_us: u32,
+    /// Resource ids of addresses whose gate was seen whole since the last tick (R-LEASE-13).
+    #[n(15)]
+    pub gated: Vec<hearth_types::ResourceId>,
+    /// Addresses that it could not serve for want of carrier (R-MEM-7).
+    #[n(16)]
+    pub unservable: Vec<hearth_types::ResourceId>,
+    /// Ping targets reached, and configured (R-MEM-9).
+    #[n(17)]
+    pub pings: (u16, u16),
+    /// Per peer, what we heard of it.
+    #[n(18)]
+    pub peers: Vec<PeerReport>,
+    /// The sender's lease is past half: answer at once.
+    #[n(19)]
+    pub answer_now: bool,
+    /// Whether any interface of links and held addresses has carrier.
+    #[n(20)]
+    pub has_carrier: bool,
+    /// Its DC, if it knows one.
+    #[n(21)]
+    pub dc: Option<NodeName>,
+}
+
+/// What the sender of a heartbeat knows of one peer.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct PeerReport {
+    /// The peer.
+    #[n(0)]
+    pub node: NodeName,
+    /// Its incarnation as we know it (R-WIRE-4).
+    #[n(1)]
+    pub incarnation: Incarnation,
+    /// Newest message number heard, on any link.
+    #[n(2)]
+    pub heard: MessageNumber,
+    /// Milliseconds since then.
+    #[n(3)]
+    pub age_ms: u32,
+    /// Links, as bits of their number, on which it was heard within deadtime.
+    #[n(4)]
+    pub links: u64,
+    /// Newest message number vouched for (R-LEASE-1); none: revoked or not entitled.
+    #[n(5)]
+    pub vouch: Option<MessageNumber>,
+}
+
+/// One fragment of the ordered channel between two incarnations.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Segment {
+    /// Sender.
+    #[n(0)]
+    pub from: NodeName,
+    /// Its incarnation.
+    #[n(1)]
+    pub incarnation: Incarnation,
+    /// Receiver.
+    #[n(2)]
+    pub to: NodeName,
+    /// Receiver's incarnation as the sender knows it.
+    #[n(3)]
+    pub to_incarnation: Incarnation,
+    /// Number of this fragment, from 1, without gap; 0: only an acknowledgement.
+    #[n(4)]
+    pub number: u64,
+    /// All fragments of the other direction up to this one have arrived.
+    #[n(5)]
+    pub acknowledged: u64,
+    /// Whether this fragment ends a message.
+    #[n(6)]
+    pub last: bool,
+    /// The bytes.
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub bytes: Vec<u8>,
+    /// The channel's own run between the two incarnations; a break begins the next one.
+    #[n(8)]
+    pub session: u64,
+}
