@@ -6,3 +6,6 @@ extern crate alloc;
 
 mod value;
 pub use value::*;
+
+mod source;
+pub use source::*;

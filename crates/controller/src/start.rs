@@ -1,0 +1,72 @@
+//! What a controller is made from.
+
+use hearth_config::Config;
+use hearth_control::Status;
+use hearth_types::{Incarnation, NodeIdentity, Timestamp};
+
+use crate::{Input, Output};
+
+/// Everything that the first moment depends on; with the inputs it determines every output.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The checked files.
+    pub config: Config,
+    /// Identity to use where no state exists yet.
+    pub fresh_identity: NodeIdentity,
+    /// Random number of this run.
+    pub incarnation: Incarnation,
+    /// Seed of all generators.
+    pub seed: u64,
+    /// Content of the state file, if there is one.
+    pub state: Option<String>,
+    /// Lines of the log behind it, oldest first; a torn last line is left out by the reader.
+    pub log: Vec<String>,
+    /// Content of the note in /run, only if its boot id is the current one.
+    pub volatile: Option<String>,
+    /// Until when the daemon before us held its right to tick, only with the current boot id.
+    pub volatile_lease: Option<Timestamp>,
+    /// Now.
+    pub now: Timestamp,
+    /// Version of the daemon, for status.
+    pub version: String,
+}
+
+/// Why a node cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// The state file cannot be read; it is not overwritten.
+    State(String),
+}
+
+/// Why a deadline was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerKind {
+    /// A heartbeat is due.
+    Keepalive,
+    /// A peer, link or ping node would be late or dead.
+    Silence,
+    /// An operation or group waits for it.
+    Operation,
+    /// The ledger's clock.
+    Ledger,
+}
+
+/// One node.
+pub struct Controller {}
+
+impl Controller {
+    /// Makes a node. First outputs come from the first [`Controller::handle`].
+    pub fn new(_start: Start) -> Result<Controller, StartError> {
+        Ok(Controller {})
+    }
+    /// Takes one input and appends what is to be done, in order.
+    pub fn handle(&mut self, _now: Timestamp, _input: Input, _out: &mut Vec<Output>) {}
+    /// When [`Input::Deadline`] is wanted next, and why.
+    pub fn next_deadline(&self) -> Option<(Timestamp, TimerKind)> {
+        None
+    }
+    /// The state for people; wall times are left zero for the driver to fill in from `at`.
+    pub fn status(&self, _now: Timestamp) -> Status {
+        Status::default()
+    }
+}
