@@ -1,1 +1,218 @@
-//! stub
+//! Who may go on alone, and why not yet.
+//!
+//! A pure judgement over facts that others gather: from silence, carrier, ping targets and the peer's own words it says
+//! whether one machine of two has a permit (protocol section 5), or what it waits for, in words that a status can show.
+//!
+//! It deliberately knows neither messages nor resources, and orders nothing: the caller founds the epoch.
+//!
+//! Invariants: only configured kinds of permit are used, and a stronger one that fails never falls through to a weaker
+//! one (R-PAIR-1); an isolated node gets none (R-MEM-7).
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::time::Duration;
+use hearth_types::{NodeName, PermitKind, Timestamp};
+
+/// What ha.cf allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `tiebreaker ping`.
+    pub tiebreaker_ping: bool,
+    /// `unfenced_takeover` is not `no`.
+    pub unfenced: bool,
+}
+
+/// What is known when the question is asked.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Now.
+    pub now: Timestamp,
+    /// The peer.
+    pub peer: NodeName,
+    /// When its silence makes it lost: deadtime after its last packet, or initdead after our start (R-MEM-8).
+    pub lost_at: Timestamp,
+    /// Whether it is heard two-way.
+    pub alive: bool,
+    /// Whether it is heard without hearing us.
+    pub one_way: bool,
+    /// Whether this node is isolated.
+    pub isolated: bool,
+    /// Whether the peer said that it has no state and probed everything stopped, in this incarnation of it.
+    pub resigned: bool,
+    /// Ping targets that answered an echo sent within a lease, of how many.
+    pub pings: (u16, u16),
+    /// Whether the peer's own addresses were asked long enough to count silence as an answer.
+    pub peer_asked: bool,
+    /// Last answer of one of them.
+    pub peer_answered_at: Option<Timestamp>,
+    /// Span after which an answer of the peer is old: a lease.
+    pub lease: Duration,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on alone.
+    Granted {
+        /// By this permit.
+        permit: PermitKind,
+        /// Why, one sentence.
+        reason: String,
+    },
+    /// Not now.
+    Waiting {
+        /// For what.
+        reason: String,
+        /// When to ask again; none: when a fact changes.
+        until: Option<Timestamp>,
+    },
+    /// Not by itself: a person has to act, or the peer has to come.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Judges whether this node may go on alone.
+pub fn judge(policy: Policy, facts: &Facts) -> Verdict {
+    let peer = &facts.peer;
+    if facts.resigned {
+        let reason = format!("{peer} says that it came up without state, runs nothing and does not vote");
+        return Verdict::Granted { permit: PermitKind::Resigned, reason };
+    }
+    if facts.alive {
+        return Verdict::Waiting { reason: format!("{peer} is alive: nothing is decided without it"), until: None };
+    }
+    if facts.isolated {
+        let reason = "no interface of this node has carrier: it founds nothing".to_string();
+        return Verdict::Waiting { reason, until: None };
+    }
+    if facts.now < facts.lost_at {
+        let reason = format!("{peer} is not silent long enough");
+        return Verdict::Waiting { reason, until: Some(facts.lost_at) };
+    }
+    if policy.tiebreaker_ping {
+        return judge_ping(facts);
+    }
+    if facts.one_way {
+        // Silence is what this permit is about; a peer that is heard runs what it holds.
+        let reason = format!("{peer} is heard but does not hear this node: it is alive and keeps what it runs");
+        return Verdict::Waiting { reason, until: None };
+    }
+    if policy.unfenced {
+        let reason = format!("{peer} has been silent for deadtime on every link, and nothing stronger is configured");
+        return Verdict::Granted { permit: PermitKind::Unfenced, reason };
+    }
+    let reason = format!("{peer} is lost, and unfenced_takeover is no: a person has to decide");
+    Verdict::Refused { reason }
+}
+
+fn judge_ping(facts: &Facts) -> Verdict {
+    let peer = &facts.peer;
+    let (reached, total) = facts.pings;
+    if reached * 2 <= total {
+        let reason = format!("{peer} is lost, and only {reached} of {total} ping targets answer this node");
+        return Verdict::Waiting { reason, until: None };
+    }
+    if let Some(at) = facts.peer_answered_at.filter(|at| facts.now.since(*at) < facts.lease) {
+        let reason = format!("the heartbeat of {peer} is lost, but an address of it still answers");
+        return Verdict::Waiting { reason, until: Some(at + facts.lease) };
+    }
+    if !facts.peer_asked {
+        let reason = format!("the addresses of {peer} are still being asked");
+        return Verdict::Waiting { reason, until: None };
+    }
+    let reason = format!("{peer} is lost, {reached} of {total} ping targets answer, and no address of {peer} does");
+    Verdict::Granted { permit: PermitKind::Tiebreaker, reason }
+}
+
+/// One sentence on what the configured permits do not protect from (R-PAIR-4).
+pub fn protection(policy: Policy, nodes: usize) -> String {
+    if nodes < 2 {
+        return "One machine: nothing takes over when it fails.".to_string();
+    }
+    if policy.tiebreaker_ping {
+        return "Not fenced: if both machines lose each other while both still reach the ping targets, both may run \
+                everything until they meet again."
+            .to_string();
+    }
+    if policy.unfenced {
+        return "Not fenced: if every link between the machines fails while both live, both run everything until they \
+                meet again."
+            .to_string();
+    }
+    "No takeover without the peer's word: if a machine dies, a person has to say so.".to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            now: Timestamp(10_000),
+            peer: NodeName::new("a"),
+            lost_at: Timestamp(9_000),
+            alive: false,
+            one_way: false,
+            isolated: false,
+            resigned: false,
+            pings: (1, 1),
+            peer_asked: true,
+            peer_answered_at: None,
+            lease: Duration::from_nanos(1_000),
+        }
+    }
+
+    const UNFENCED: Policy = Policy { tiebreaker_ping: false, unfenced: true };
+    const PING: Policy = Policy { tiebreaker_ping: true, unfenced: true };
+
+    fn permit(policy: Policy, facts: &Facts) -> Option<PermitKind> {
+        match judge(policy, facts) {
+            Verdict::Granted { permit, .. } => Some(permit),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn silence_is_enough_only_where_nothing_stronger_is_configured() {
+        assert_eq!(permit(UNFENCED, &facts()), Some(PermitKind::Unfenced));
+        assert_eq!(permit(PING, &facts()), Some(PermitKind::Tiebreaker));
+        assert_eq!(permit(Policy { tiebreaker_ping: false, unfenced: false }, &facts()), None);
+    }
+
+    #[test]
+    fn a_failed_tiebreaker_never_falls_through_to_unfenced() {
+        // R-PAIR-1
+        assert_eq!(permit(PING, &Facts { pings: (0, 1), ..facts() }), None);
+        assert_eq!(permit(PING, &Facts { pings: (1, 2), ..facts() }), None);
+        assert_eq!(permit(PING, &Facts { peer_answered_at: Some(Timestamp(9_500)), ..facts() }), None);
+        assert_eq!(permit(PING, &Facts { peer_asked: false, ..facts() }), None);
+    }
+
+    #[test]
+    fn an_isolated_node_founds_nothing() {
+        // R-MEM-7
+        for policy in [UNFENCED, PING] {
+            assert_eq!(permit(policy, &Facts { isolated: true, ..facts() }), None);
+        }
+    }
+
+    #[test]
+    fn nobody_goes_on_alone_before_the_peer_is_lost() {
+        for policy in [UNFENCED, PING] {
+            assert_eq!(permit(policy, &Facts { lost_at: Timestamp(10_001), ..facts() }), None);
+            assert_eq!(permit(policy, &Facts { alive: true, ..facts() }), None);
+        }
+    }
+
+    #[test]
+    fn the_peers_own_word_is_enough() {
+        let facts = Facts { resigned: true, alive: true, ..facts() };
+        assert_eq!(permit(UNFENCED, &facts), Some(PermitKind::Resigned));
+    }
+}

@@ -1,0 +1,86 @@
+//! What survives the daemon: one state file and the journal lines behind it.
+
+use crate::founding::Consent;
+use crate::storage::{Line, Log};
+use hearth_cib::{Record, Voter};
+use hearth_types::{EpochName, NodeIdentity, NodeName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything durable of one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Durable {
+    /// Version of this layout.
+    pub format: u32,
+    /// Name that the identity belongs to (R-JOIN-5).
+    pub name: NodeName,
+    /// Identity.
+    pub identity: NodeIdentity,
+    /// Highest epoch number ever seen.
+    pub number_seen: u64,
+    /// Consent to a first epoch.
+    pub consent: Consent,
+    /// The epoch that this node is in.
+    pub epoch: Option<EpochState>,
+    /// A record stored for a node that invited us; gives no right.
+    pub stored: Option<Record>,
+    /// Notes beside the log: spent assignments, whether the other machine was heard since the epoch was founded.
+    pub notes: BTreeMap<String, String>,
+}
+
+/// One epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EpochState {
+    /// The record at its begin; names the epoch and its voters.
+    pub base: Record,
+    /// Its log.
+    pub log: Log,
+}
+
+/// What the end of an epoch says of the next, as metadata of its stop-sign.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NextEpoch {
+    pub epoch: EpochName,
+    pub voters: Vec<Voter>,
+}
+
+/// Layout of the state file.
+pub(crate) const FORMAT: u32 = 1;
+
+impl Durable {
+    pub(crate) fn fresh(name: NodeName, identity: NodeIdentity) -> Durable {
+        Durable {
+            format: FORMAT,
+            name,
+            identity,
+            number_seen: 0,
+            consent: Consent::default(),
+            epoch: None,
+            stored: None,
+            notes: BTreeMap::new(),
+        }
+    }
+
+    /// Reads a state file and repeats the lines behind it.
+    ///
+    /// # Errors
+    /// Says what cannot be read; nothing is changed on disk.
+    pub(crate) fn read(state: &str, lines: &[String]) -> Result<Durable, String> {
+        let mut durable: Durable = serde_json::from_str(state).map_err(|error| format!("the state file: {error}"))?;
+        if durable.format != FORMAT {
+            return Err(format!("the state file has format {}, this daemon reads {FORMAT}", durable.format));
+        }
+        for (number, text) in lines.iter().enumerate() {
+            let line: Line =
+                serde_json::from_str(text).map_err(|error| format!("line {} of the log: {error}", number + 1))?;
+            match (line, &mut durable.epoch) {
+                (Line::Note(key, value), _) => {
+                    durable.notes.insert(key, value);
+                }
+                (line, Some(epoch)) => epoch.log.repeat(line),
+                (_, None) => return Err(format!("line {} of the log belongs to no epoch", number + 1)),
+            }
+        }
+        Ok(durable)
+    }
+}

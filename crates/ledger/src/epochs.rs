@@ -1,0 +1,180 @@
+//! How one epoch follows another: ordinary changes of voters, forced epochs, offers to nodes that are behind.
+
+use crate::durable::NextEpoch;
+use crate::ledger::{Ledger, Relation};
+use crate::message::{Join, LedgerMessage};
+use hearth_cib::{Entry, Record, Voter};
+use hearth_types::{EpochName, NodeName, PermitKind};
+use omnipaxos::ClusterConfig;
+
+impl Ledger {
+    /// How the epoch that a peer states, with its lineage, stands to ours.
+    pub fn relation(&self, epoch: Option<&EpochName>, lineage: &[EpochName]) -> Relation {
+        let (Some(theirs), Some(record)) = (epoch, &self.record) else { return Relation::Same };
+        if *theirs == record.epoch {
+            Relation::Same
+        } else if lineage.contains(&record.epoch) {
+            Relation::Ahead
+        } else if record.lineage.contains(theirs) {
+            Relation::Behind
+        } else {
+            Relation::Rival
+        }
+    }
+
+    fn next_name(&mut self) -> EpochName {
+        let nonce = self.nonce();
+        EpochName { number: self.durable.number_seen + 1, founder: self.params.local.clone(), nonce }
+    }
+
+    /// Ends the epoch in favour of one with these voters, in the ordinary way (R-LEDGER-4). Only the DC may.
+    pub(crate) fn change_voters(&mut self, voters: Vec<Voter>) {
+        let next = NextEpoch { epoch: self.next_name(), voters };
+        if self.is_sole() {
+            return self.succeed(next);
+        }
+        let Some(paxos) = self.paxos.as_mut() else { return };
+        // omnipaxos wants a configuration of at least two; the voters that count stand in the metadata (R-LEDGER-2).
+        let configuration =
+            ClusterConfig { configuration_id: next.epoch.number as u32, nodes: vec![1, 2], flexible_quorum: None };
+        let metadata = serde_json::to_vec(&next).unwrap_or_default();
+        // Refused only while another end of the epoch is under way, which serves as well.
+        let _ = paxos.reconfigure(configuration, Some(metadata));
+        self.take_decided();
+    }
+
+    /// Removes a voter that leaves in order (R-LEAVE-1); only the DC may. False if it does not vote.
+    pub fn remove_voter(&mut self, node: &NodeName) -> bool {
+        let voters: Vec<Voter> = self.voters().iter().filter(|voter| voter.name != *node).cloned().collect();
+        if voters.len() == self.voters().len() || voters.is_empty() || !self.is_dc() {
+            return false;
+        }
+        self.change_voters(voters);
+        true
+    }
+
+    /// The end of the epoch is decided: the next one begins with a snapshot of the record.
+    pub(crate) fn succeed(&mut self, next: NextEpoch) {
+        let Some(mut record) = self.record.clone() else { return };
+        let entry = Entry::Epoch { name: next.epoch.clone(), voters: next.voters.clone(), permit: None };
+        if record.apply(record.applied.next(), &entry).is_err() {
+            return;
+        }
+        let was_dc = self.is_dc();
+        self.enter(record);
+        if was_dc && self.is_voter() {
+            for voter in next.voters {
+                if voter.name != self.params.local {
+                    self.offer(&voter.name);
+                }
+            }
+            self.campaign();
+        }
+    }
+
+    /// Goes on alone (R-LEDGER-5): from two voters to one, or from nothing where this node never had an epoch. Every
+    /// entry and end that was accepted counts; `entries` open the new epoch. The caller holds the permit.
+    pub fn force(&mut self, permit: PermitKind, entries: Vec<Entry>) {
+        self.take_decided();
+        self.apply_accepted();
+        let accepted_end: Option<NextEpoch> = self
+            .durable
+            .epoch
+            .as_ref()
+            .and_then(|state| state.log.stopsign())
+            .and_then(|stopsign| serde_json::from_slice(stopsign.metadata.as_deref()?).ok());
+        let own = Voter { name: self.params.local.clone(), identity: self.durable.identity };
+        if let Some(next) = accepted_end.filter(|next| next.voters.contains(&own)) {
+            self.succeed(next);
+        }
+        let name = self.next_name();
+        let record = match self.record.clone() {
+            None => Record { permit: Some(permit), ..Record::found(name, vec![own]) },
+            Some(mut record) => {
+                let entry = Entry::Epoch { name, voters: vec![own], permit: Some(permit) };
+                if record.apply(record.applied.next(), &entry).is_err() {
+                    return;
+                }
+                record
+            }
+        };
+        self.enter(record);
+        self.inviting = None;
+        for entry in entries {
+            self.propose(entry);
+        }
+    }
+
+    /// Whether this node has no epoch.
+    pub fn has_no_epoch(&self) -> bool {
+        self.record.is_none()
+    }
+
+    /// Gives up an epoch that another one overtook or beat: this node has none until it is let in again.
+    pub fn give_up_epoch(&mut self) {
+        self.durable.epoch = None;
+        self.durable.stored = None;
+        self.rewrite = true;
+        self.load_epoch();
+        self.flush();
+    }
+
+    /// Asks that node to be let in.
+    pub fn ask_to_join(&mut self, node: &NodeName, join: Join) {
+        self.say(node, LedgerMessage::Join(join));
+    }
+
+    /// Begins to let a node in: it stores the record first (R-LEDGER-2). Only a sole voter needs to.
+    pub fn invite(&mut self, node: &NodeName) {
+        let Some(record) = self.record.clone().filter(|_| self.is_sole()) else { return };
+        self.inviting = Some(node.clone());
+        self.flush();
+        self.say(node, LedgerMessage::Store { record: Box::new(record) });
+    }
+
+    pub(crate) fn store(&mut self, from: &NodeName, record: Record) {
+        if self.record.is_some() {
+            return;
+        }
+        let epoch = record.epoch.clone();
+        self.saw_number(epoch.number);
+        self.durable.stored = Some(record);
+        self.rewrite = true;
+        self.flush();
+        self.say(from, LedgerMessage::Stored { epoch });
+    }
+
+    /// The invited node has the record: the epoch with both begins here, then it is offered. `identity` is the one
+    /// under which the node asked.
+    pub(crate) fn stored(&mut self, from: &NodeName, epoch: &EpochName) {
+        let invited = self.inviting.as_ref() == Some(from) && self.epoch() == Some(epoch) && self.is_sole();
+        let identity = self.record.as_ref().and_then(|record| record.nodes.get(from)).and_then(|node| node.identity);
+        let Some(identity) = identity.filter(|_| invited) else { return };
+        self.inviting = None;
+        let mut voters = self.voters().to_vec();
+        voters.push(Voter { name: from.clone(), identity });
+        voters.sort();
+        self.change_voters(voters);
+    }
+
+    /// Offers the current epoch to a node that is behind.
+    pub fn offer(&mut self, node: &NodeName) {
+        let Some(state) = &self.durable.epoch else { return };
+        let record = Box::new(state.base.clone());
+        self.flush();
+        self.say(node, LedgerMessage::Offer { record });
+    }
+
+    /// Takes over an offered epoch, if this machine is one of its voters and gives up nothing by it.
+    pub(crate) fn take_offer(&mut self, record: Record) {
+        self.saw_number(record.epoch.number);
+        let own = Voter { name: self.params.local.clone(), identity: self.durable.identity };
+        let follows = match &self.record {
+            None => true,
+            Some(ours) => record.epoch != ours.epoch && record.lineage.contains(&ours.epoch),
+        };
+        if follows && record.voters.contains(&own) {
+            self.enter(record);
+        }
+    }
+}

@@ -1,0 +1,519 @@
+//! One node's ledger: the current epoch and what is said and written about it.
+
+use crate::durable::{Durable, EpochState, NextEpoch};
+use crate::founding::{FoundMessage, Founding, Step};
+use crate::message::LedgerMessage;
+use crate::storage::{Item, Journal, Line, Log};
+use hearth_cib::{Entry, Record, Rejection, Voter};
+use hearth_types::{EpochName, Index, NodeIdentity, NodeName, Timestamp};
+use omnipaxos::messages::Message;
+use omnipaxos::util::LogEntry;
+use omnipaxos::{ClusterConfig, OmniPaxos, ServerConfig};
+use std::time::Duration;
+
+/// Entries after which the DC ends an epoch in favour of an equal one that begins with a snapshot: bounds memory, the
+/// log on disk and the time of a restart (about 300 bytes an entry).
+const ENTRIES_MAX: usize = 1000;
+/// Lines behind the state file after which the file is written anew.
+const LINES_MAX: usize = 256;
+
+/// What a ledger depends on.
+#[derive(Clone, Debug)]
+pub struct Params {
+    /// This node.
+    pub local: NodeName,
+    /// Identity for a node without state.
+    pub fresh_identity: NodeIdentity,
+    /// Machines of ha.cf.
+    pub nodes: Vec<NodeName>,
+    /// Digest of that list.
+    pub digest: u64,
+    /// Span after which the first epoch is proposed again.
+    pub retry: Duration,
+    /// Seed of nonces.
+    pub seed: u64,
+}
+
+/// What is to be done, in order.
+#[derive(Clone, Debug)]
+pub enum LedgerOut {
+    /// Make durable before what follows becomes visible.
+    Persist {
+        /// New state file, which ends the log behind it.
+        state: Option<String>,
+        /// Lines to append.
+        lines: Vec<String>,
+    },
+    /// Say it to that node.
+    Say {
+        /// Node.
+        to: NodeName,
+        /// Message.
+        message: Box<LedgerMessage>,
+    },
+    /// An entry was decided and applied (or rejected by the rules of the record).
+    Applied {
+        /// Its index.
+        index: Index,
+        /// The entry.
+        entry: Box<Entry>,
+        /// Why it changed nothing, if so.
+        rejection: Option<Rejection>,
+    },
+    /// Another epoch began on this node.
+    EpochBegan {
+        /// Its name.
+        epoch: EpochName,
+        /// Its voters.
+        voters: Vec<NodeName>,
+    },
+}
+
+/// How a peer's epoch stands to ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Equal, or at least one of us has none.
+    Same,
+    /// The peer's descends from ours.
+    Ahead,
+    /// Ours descends from the peer's.
+    Behind,
+    /// Neither descends from the other.
+    Rival,
+}
+
+/// The ledger of one node.
+pub struct Ledger {
+    pub(crate) params: Params,
+    pub(crate) durable: Durable,
+    pub(crate) paxos: Option<OmniPaxos<Item, Log>>,
+    journal: Journal,
+    pub(crate) record: Option<Record>,
+    applied: usize,
+    pub(crate) rewrite: bool,
+    lines_behind: usize,
+    pub(crate) out: Vec<LedgerOut>,
+    founding: Founding,
+    nonces: u64,
+    pub(crate) inviting: Option<NodeName>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("epoch", &self.epoch()).field("decided", &self.decided()).finish()
+    }
+}
+
+impl Ledger {
+    /// Restores a node from its state file and the lines behind it, or begins without any.
+    ///
+    /// # Errors
+    /// The state cannot be read; nothing was changed.
+    pub fn restore(params: Params, state: Option<&str>, lines: &[String]) -> Result<Ledger, String> {
+        let durable = match state {
+            Some(text) => Durable::read(text, lines)?,
+            None => Durable::fresh(params.local.clone(), params.fresh_identity),
+        };
+        if durable.name != params.local {
+            return Err(format!(
+                "it belongs to node {}, and this node is {}: a copied disk, or a renamed machine",
+                durable.name, params.local
+            ));
+        }
+        let founding = Founding::new(
+            params.local.clone(),
+            durable.identity,
+            params.nodes.clone(),
+            params.digest,
+            durable.consent.clone(),
+            params.retry,
+        );
+        let mut ledger = Ledger {
+            nonces: params.seed,
+            params,
+            durable,
+            paxos: None,
+            journal: Journal::default(),
+            record: None,
+            applied: 0,
+            rewrite: state.is_none(),
+            lines_behind: lines.len(),
+            out: Vec::new(),
+            founding,
+            inviting: None,
+        };
+        ledger.load_epoch();
+        ledger.out.clear();
+        Ok(ledger)
+    }
+
+    /// The persisted identity of this machine.
+    pub fn identity(&self) -> NodeIdentity {
+        self.durable.identity
+    }
+
+    /// The record as applied here; none before the first epoch, or after this node's epoch was given up.
+    pub fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    pub(crate) fn voters(&self) -> &[Voter] {
+        self.record.as_ref().map_or(&[], |record| &record.voters)
+    }
+
+    /// The epoch that this node is in.
+    pub fn epoch(&self) -> Option<&EpochName> {
+        self.record.as_ref().map(|record| &record.epoch)
+    }
+
+    /// Highest epoch number ever seen.
+    pub fn number_seen(&self) -> u64 {
+        self.durable.number_seen
+    }
+
+    /// Notes an epoch number that somebody stated.
+    pub fn saw_number(&mut self, number: u64) {
+        self.durable.number_seen = self.durable.number_seen.max(number);
+    }
+
+    /// Whether this node is the only voter.
+    pub fn is_sole(&self) -> bool {
+        self.record.is_some() && self.paxos.is_none() && self.is_voter()
+    }
+
+    pub(crate) fn is_voter(&self) -> bool {
+        self.voters().iter().any(|voter| voter.name == self.params.local && voter.identity == self.durable.identity)
+    }
+
+    /// The node that may change the record: the leader in its accept phase, as far as this node knows.
+    pub fn dc(&self) -> Option<NodeName> {
+        if self.is_sole() {
+            return Some(self.params.local.clone());
+        }
+        let (pid, accepting) = self.paxos.as_ref()?.get_current_leader()?;
+        accepting.then(|| self.voters().get(pid as usize - 1).map(|voter| voter.name.clone())).flatten()
+    }
+
+    /// Whether this node may propose.
+    pub fn is_dc(&self) -> bool {
+        self.dc().as_ref() == Some(&self.params.local)
+    }
+
+    /// Index of the last entry that is known to be decided.
+    pub fn decided(&self) -> Index {
+        self.record.as_ref().map_or(Index(0), |record| record.applied)
+    }
+
+    /// Whether something was accepted that is not decided yet.
+    pub fn has_undecided(&self) -> bool {
+        self.durable_entries() > self.applied
+    }
+
+    fn durable_entries(&self) -> usize {
+        self.paxos.as_ref().map_or(0, OmniPaxos::get_accepted_idx)
+    }
+
+    /// A note that survives the daemon.
+    pub fn note(&self, key: &str) -> Option<&str> {
+        self.durable.notes.get(key).map(String::as_str)
+    }
+
+    /// Writes a note; durable before what follows becomes visible.
+    pub fn set_note(&mut self, key: &str, value: &str) {
+        if self.note(key) != Some(value) {
+            self.durable.notes.insert(key.to_owned(), value.to_owned());
+            self.journal.note(Line::Note(key.to_owned(), value.to_owned()));
+        }
+    }
+
+    /// Proposes an entry; only the DC's proposals are taken. False: not the DC, or the epoch is ending.
+    pub fn propose(&mut self, entry: Entry) -> bool {
+        if self.is_sole() {
+            if let Some(epoch) = self.durable.epoch.as_mut() {
+                epoch.log.decide_alone(entry);
+            }
+            self.take_decided();
+            self.renew_if_long();
+            return true;
+        }
+        if !self.is_dc() {
+            return false;
+        }
+        let Some(paxos) = self.paxos.as_mut() else { return false };
+        let accepted = paxos.append(Item(entry)).is_ok();
+        self.renew_if_long();
+        self.take_decided();
+        accepted
+    }
+
+    fn renew_if_long(&mut self) {
+        if self.applied >= ENTRIES_MAX && self.is_dc() {
+            let voters = self.voters().to_vec();
+            self.change_voters(voters);
+        }
+    }
+
+    /// The ledger's clock: elections, and repeats of what omnipaxos repeats by itself.
+    pub fn tick(&mut self) {
+        if let Some(paxos) = self.paxos.as_mut() {
+            paxos.tick();
+            if self.is_dc() && self.has_undecided() {
+                // R-LEDGER-8: one lost Accepted would freeze a pair, omnipaxos does not repeat it.
+                if let Some(paxos) = self.paxos.as_mut() {
+                    let _ = paxos.append(Item(Entry::Noop));
+                }
+            }
+        }
+        self.take_decided();
+    }
+
+    /// Tries to become the DC of an epoch of several voters.
+    pub fn campaign(&mut self) {
+        if let Some(paxos) = self.paxos.as_mut() {
+            paxos.try_become_leader();
+        }
+    }
+
+    /// The channel to that node broke and began anew.
+    pub fn reconnected(&mut self, node: &NodeName) {
+        let pid = self.pid_of(node);
+        if let (Some(paxos), Some(pid)) = (self.paxos.as_mut(), pid) {
+            paxos.reconnected(pid);
+        }
+    }
+
+    fn pid_of(&self, node: &NodeName) -> Option<u64> {
+        self.voters().iter().position(|voter| voter.name == *node).map(|position| position as u64 + 1)
+    }
+
+    /// Takes a message of that node; the sender is authenticated.
+    pub fn handle(&mut self, from: &NodeName, message: LedgerMessage) {
+        match message {
+            LedgerMessage::Paxos { epoch, message } => self.handle_paxos(from, &epoch, message),
+            LedgerMessage::Found(message) => self.handle_found(from, message),
+            LedgerMessage::Store { record } => self.store(from, *record),
+            LedgerMessage::Stored { epoch } => self.stored(from, &epoch),
+            LedgerMessage::Offer { record } => self.take_offer(*record),
+            // Those need knowledge that only the owner has; it calls the matching functions.
+            LedgerMessage::Join(_) | LedgerMessage::Rival { .. } | LedgerMessage::Resigned { .. } => {}
+        }
+        self.take_decided();
+    }
+
+    fn handle_paxos(&mut self, from: &NodeName, epoch: &EpochName, message: Message<Item>) {
+        self.saw_number(epoch.number);
+        if self.epoch() != Some(epoch) {
+            if self.record.as_ref().is_some_and(|record| record.lineage.contains(epoch)) {
+                self.offer(from);
+            }
+            return;
+        }
+        let ours = self.pid_of(&self.params.local);
+        let theirs = self.pid_of(from);
+        // R-LEDGER-7: omnipaxos indexes vectors by these numbers and believes them.
+        if theirs.is_none() || Some(message.get_sender()) != theirs || Some(message.get_receiver()) != ours {
+            return;
+        }
+        if let Some(paxos) = self.paxos.as_mut() {
+            paxos.handle_incoming(message);
+        }
+    }
+
+    /// Goes on with the first epoch: see [`Founding::poll`].
+    pub fn poll_founding(&mut self, now: Timestamp, reachable: &[NodeName]) {
+        if self.durable.epoch.is_some() {
+            return;
+        }
+        let (nonce, mut steps) = (self.nonce(), Vec::new());
+        self.founding.poll(now, reachable, nonce, &mut steps);
+        self.carry_out(steps);
+    }
+
+    fn handle_found(&mut self, from: &NodeName, message: FoundMessage) {
+        if self.durable.epoch.is_some() {
+            return self.offer(from);
+        }
+        let (nonce, mut steps) = (self.nonce(), Vec::new());
+        self.founding.handle(from, message, nonce, &mut steps);
+        self.carry_out(steps);
+    }
+
+    fn carry_out(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Persist => {
+                    self.durable.consent = self.founding.consent.clone();
+                    self.rewrite = true;
+                    self.flush();
+                }
+                Step::Say(to, message) => self.say(&to, LedgerMessage::Found(message)),
+                Step::Founded(proposal) => {
+                    self.enter(Record::found(proposal.epoch, proposal.voters));
+                    for node in self.others() {
+                        self.offer(&node);
+                    }
+                    self.campaign();
+                }
+            }
+        }
+    }
+
+    pub(crate) fn others(&self) -> Vec<NodeName> {
+        self.params.nodes.iter().filter(|name| **name != self.params.local).cloned().collect()
+    }
+
+    pub(crate) fn nonce(&mut self) -> u64 {
+        // splitmix64: one stream per purpose, so a new draw elsewhere shifts nothing here.
+        self.nonces = self.nonces.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.nonces;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn say(&mut self, to: &NodeName, message: LedgerMessage) {
+        self.out.push(LedgerOut::Say { to: to.clone(), message: Box::new(message) });
+    }
+
+    /// Makes the epoch of the state the running one: its log is read up to what is decided.
+    pub(crate) fn load_epoch(&mut self) {
+        self.paxos = None;
+        self.applied = 0;
+        self.record = None;
+        let Some(state) = &self.durable.epoch else { return };
+        self.record = Some(state.base.clone());
+        self.journal = state.log.journal();
+        let (voters, number) = (state.base.voters.len(), state.base.epoch.number);
+        let log = state.log.clone();
+        if voters > 1 && self.is_voter() {
+            let pid = self.pid_of(&self.params.local).unwrap_or(1);
+            let cluster = ClusterConfig {
+                configuration_id: number as u32,
+                nodes: (1..=voters as u64).collect(),
+                flexible_quorum: None,
+            };
+            let server = ServerConfig {
+                pid,
+                // Elections go by what the owner sees (`campaign`); these rounds are the second line.
+                election_tick_timeout: 5,
+                resend_message_tick_timeout: 2,
+                ..ServerConfig::default()
+            };
+            match cluster.build_for_server(server, log) {
+                Ok(paxos) => self.paxos = Some(paxos),
+                // Voters, pid and number come from a checked record: a refusal is a bug of ours.
+                Err(error) => unreachable!("omnipaxos refused {voters} voters: {error}"),
+            }
+        }
+        self.take_decided();
+    }
+
+    /// Applies what is decided and not applied yet, and ends the epoch where its end is decided.
+    pub(crate) fn take_decided(&mut self) {
+        loop {
+            let entries: Vec<Entry> = match (&self.paxos, &self.durable.epoch) {
+                (Some(paxos), _) => paxos
+                    .read_decided_suffix(self.applied)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|entry| match entry {
+                        LogEntry::Decided(item) => Some(item.0),
+                        _ => None,
+                    })
+                    .collect(),
+                (None, Some(state)) => {
+                    state.log.entries()[self.applied..state.log.decided()].iter().map(|item| item.0.clone()).collect()
+                }
+                (None, None) => return,
+            };
+            self.flush();
+            for entry in entries {
+                self.applied += 1;
+                self.apply(entry);
+            }
+            let Some(stopsign) = self.paxos.as_ref().and_then(OmniPaxos::is_reconfigured) else { return };
+            let next: Option<NextEpoch> =
+                stopsign.metadata.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok());
+            let Some(next) = next else { return };
+            self.succeed(next);
+        }
+    }
+
+    fn apply(&mut self, entry: Entry) {
+        let Some(record) = self.record.as_mut() else { return };
+        let index = record.applied.next();
+        let rejection = record.apply(index, &entry).err();
+        self.out.push(LedgerOut::Applied { index, entry: Box::new(entry), rejection });
+    }
+
+    /// Applies every entry that was accepted here, decided or not (R-LEDGER-5): the peer may have decided it.
+    pub(crate) fn apply_accepted(&mut self) {
+        self.flush();
+        let Some(state) = &self.durable.epoch else { return };
+        let entries: Vec<Entry> = state.log.entries().iter().skip(self.applied).map(|item| item.0.clone()).collect();
+        for entry in entries {
+            self.applied += 1;
+            self.apply(entry);
+        }
+    }
+
+    /// Moves journal lines and messages to the output, the lines first.
+    pub(crate) fn flush(&mut self) {
+        if self.rewrite || self.journal.must_be_durable() {
+            let lines = self.journal.take();
+            self.note_in_state(&lines);
+            self.lines_behind += lines.len();
+            if self.rewrite || self.lines_behind > LINES_MAX {
+                self.rewrite = false;
+                self.lines_behind = 0;
+                // A value of our own types always serialises.
+                let state = serde_json::to_string(&self.durable).unwrap_or_default();
+                self.out.push(LedgerOut::Persist { state: Some(state), lines: Vec::new() });
+            } else {
+                let lines = lines.iter().map(|line| serde_json::to_string(line).unwrap_or_default()).collect();
+                self.out.push(LedgerOut::Persist { state: None, lines });
+            }
+        }
+        let Some(paxos) = self.paxos.as_mut() else { return };
+        let mut messages = Vec::new();
+        paxos.take_outgoing_messages(&mut messages);
+        let Some(epoch) = self.epoch().cloned() else { return };
+        for message in messages {
+            let to = self.voters().get(message.get_receiver() as usize - 1).map(|voter| voter.name.clone());
+            if let Some(to) = to {
+                self.say(&to, LedgerMessage::Paxos { epoch: epoch.clone(), message });
+            }
+        }
+    }
+
+    /// Keeps the copy in the state file's value equal to what omnipaxos holds.
+    fn note_in_state(&mut self, lines: &[Line]) {
+        if self.paxos.is_none() {
+            return;
+        }
+        if let Some(state) = self.durable.epoch.as_mut() {
+            for line in lines {
+                state.log.repeat(line.clone());
+            }
+        }
+    }
+
+    /// Takes everything that is to be done, in order.
+    pub fn drain(&mut self) -> Vec<LedgerOut> {
+        self.flush();
+        std::mem::take(&mut self.out)
+    }
+
+    pub(crate) fn enter(&mut self, record: Record) {
+        self.saw_number(record.epoch.number);
+        self.durable.epoch = Some(EpochState { base: record, log: Log::default() });
+        self.durable.stored = None;
+        self.rewrite = true;
+        self.load_epoch();
+        self.flush();
+        if let Some(record) = &self.record {
+            let voters = record.voters.iter().map(|voter| voter.name.clone()).collect();
+            self.out.push(LedgerOut::EpochBegan { epoch: record.epoch.clone(), voters });
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The log of one epoch, as omnipaxos writes it: kept in memory, every write noted in a journal that the owner makes
+//! durable before anything that depends on it becomes visible (R-LEDGER-3).
+
+use hearth_cib::Entry;
+use omnipaxos::ballot_leader_election::Ballot;
+use omnipaxos::storage::{NoSnapshot, StopSign, Storage, StorageOp, StorageResult};
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An entry of the record as omnipaxos carries it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Item(pub Entry);
+
+impl omnipaxos::storage::Entry for Item {
+    type Snapshot = NoSnapshot;
+}
+
+/// One line of the journal: what changed in the log of the current epoch, or a note beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// Entries from this position on; what stood there before is gone.
+    Entries(usize, Vec<Item>),
+    /// A round was promised.
+    Promise(Ballot),
+    /// A round was accepted.
+    AcceptedRound(Ballot),
+    /// Everything before this position is decided. Never waited for: what is accepted is durable, and the peer tells.
+    Decided(usize),
+    /// The end of the epoch was accepted, or given up.
+    StopSign(Option<StopSign>),
+    /// A note beside the log.
+    Note(String, String),
+}
+
+/// What omnipaxos knows of one epoch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Log {
+    promise: Option<Ballot>,
+    accepted_round: Option<Ballot>,
+    decided: usize,
+    entries: Vec<Item>,
+    stopsign: Option<StopSign>,
+    #[serde(skip)]
+    journal: Journal,
+}
+
+/// Lines that are not durable yet, shared with the owner of the log.
+#[derive(Clone, Debug, Default)]
+pub struct Journal(Arc<Mutex<Vec<Line>>>);
+
+impl PartialEq for Journal {
+    fn eq(&self, _: &Journal) -> bool {
+        true
+    }
+}
+
+impl Journal {
+    /// Notes a line.
+    pub fn note(&self, line: Line) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    /// Takes all lines, oldest first.
+    pub fn take(&self) -> Vec<Line> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a line is there that must be durable before anything that follows becomes visible.
+    pub fn must_be_durable(&self) -> bool {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().any(|line| !matches!(line, Line::Decided(_)))
+    }
+}
+
+impl Log {
+    /// The journal that its writes go to.
+    pub fn journal(&self) -> Journal {
+        self.journal.clone()
+    }
+
+    /// Repeats one line that was read back.
+    pub fn repeat(&mut self, line: Line) {
+        match line {
+            Line::Entries(from, entries) => {
+                self.entries.truncate(from);
+                self.entries.extend(entries);
+            }
+            Line::Promise(ballot) => self.promise = Some(ballot),
+            Line::AcceptedRound(ballot) => self.accepted_round = Some(ballot),
+            Line::Decided(decided) => self.decided = decided,
+            Line::StopSign(stopsign) => self.stopsign = stopsign,
+            Line::Note(..) => {}
+        }
+    }
+
+    /// Entries accepted, decided or not.
+    pub fn entries(&self) -> &[Item] {
+        &self.entries
+    }
+
+    /// How many of them are known to be decided.
+    pub fn decided(&self) -> usize {
+        self.decided.min(self.entries.len())
+    }
+
+    /// The accepted end of the epoch.
+    pub fn stopsign(&self) -> Option<&StopSign> {
+        self.stopsign.as_ref()
+    }
+
+    /// A sole voter decides by itself.
+    pub fn decide_alone(&mut self, entry: Entry) {
+        let at = self.entries.len();
+        self.entries.push(Item(entry.clone()));
+        self.decided = self.entries.len();
+        self.journal.note(Line::Entries(at, vec![Item(entry)]));
+        self.journal.note(Line::Decided(self.decided));
+    }
+}
+
+impl Storage<Item> for Log {
+    fn write_atomically(&mut self, operations: Vec<StorageOp<Item>>) -> StorageResult<()> {
+        for operation in operations {
+            match operation {
+                StorageOp::AppendEntry(entry) => self.append_entry(entry)?,
+                StorageOp::AppendEntries(entries) => self.append_entries(entries)?,
+                StorageOp::AppendOnPrefix(from, entries) => self.append_on_prefix(from, entries)?,
+                StorageOp::SetPromise(ballot) => self.set_promise(ballot)?,
+                StorageOp::SetDecidedIndex(decided) => self.set_decided_idx(decided)?,
+                StorageOp::SetAcceptedRound(ballot) => self.set_accepted_round(ballot)?,
+                StorageOp::SetStopsign(stopsign) => self.set_stopsign(stopsign)?,
+                // The log of an epoch is never cut: it ends with the epoch, whose successor begins with the record.
+                StorageOp::SetCompactedIdx(_) | StorageOp::Trim(_) | StorageOp::SetSnapshot(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn append_entry(&mut self, entry: Item) -> StorageResult<()> {
+        self.append_entries(vec![entry])
+    }
+
+    fn append_entries(&mut self, entries: Vec<Item>) -> StorageResult<()> {
+        self.append_on_prefix(self.entries.len(), entries)
+    }
+
+    fn append_on_prefix(&mut self, from: usize, entries: Vec<Item>) -> StorageResult<()> {
+        let line = Line::Entries(from, entries);
+        self.repeat(line.clone());
+        self.journal.note(line);
+        Ok(())
+    }
+
+    fn set_promise(&mut self, ballot: Ballot) -> StorageResult<()> {
+        if self.promise != Some(ballot) {
+            self.promise = Some(ballot);
+            self.journal.note(Line::Promise(ballot));
+        }
+        Ok(())
+    }
+
+    fn set_decided_idx(&mut self, decided: usize) -> StorageResult<()> {
+        if self.decided != decided {
+            self.decided = decided;
+            self.journal.note(Line::Decided(decided));
+        }
+        Ok(())
+    }
+
+    fn get_decided_idx(&self) -> StorageResult<usize> {
+        Ok(self.decided)
+    }
+
+    fn set_accepted_round(&mut self, ballot: Ballot) -> StorageResult<()> {
+        if self.accepted_round != Some(ballot) {
+            self.accepted_round = Some(ballot);
+            self.journal.note(Line::AcceptedRound(ballot));
+        }
+        Ok(())
+    }
+
+    fn get_accepted_round(&self) -> StorageResult<Option<Ballot>> {
+        Ok(self.accepted_round)
+    }
+
+    fn get_entries(&self, from: usize, to: usize) -> StorageResult<Vec<Item>> {
+        Ok(self.entries.get(from..to).unwrap_or_default().to_vec())
+    }
+
+    fn get_log_len(&self) -> StorageResult<usize> {
+        Ok(self.entries.len())
+    }
+
+    fn get_suffix(&self, from: usize) -> StorageResult<Vec<Item>> {
+        Ok(self.entries.get(from..).unwrap_or_default().to_vec())
+    }
+
+    fn get_promise(&self) -> StorageResult<Option<Ballot>> {
+        Ok(self.promise)
+    }
+
+    fn set_stopsign(&mut self, stopsign: Option<StopSign>) -> StorageResult<()> {
+        if self.stopsign != stopsign {
+            self.stopsign = stopsign.clone();
+            self.journal.note(Line::StopSign(stopsign));
+        }
+        Ok(())
+    }
+
+    fn get_stopsign(&self) -> StorageResult<Option<StopSign>> {
+        Ok(self.stopsign.clone())
+    }
+
+    fn trim(&mut self, _: usize) -> StorageResult<()> {
+        Ok(())
+    }
+
+    fn set_compacted_idx(&mut self, _: usize) -> StorageResult<()> {
+        Ok(())
+    }
+
+    fn get_compacted_idx(&self) -> StorageResult<usize> {
+        Ok(0)
+    }
+
+    fn set_snapshot(&mut self, _: Option<NoSnapshot>) -> StorageResult<()> {
+        Ok(())
+    }
+
+    fn get_snapshot(&self) -> StorageResult<Option<NoSnapshot>> {
+        Ok(None)
+    }
+}

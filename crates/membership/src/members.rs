@@ -1,0 +1,427 @@
+//! All peers of this node.
+
+use crate::{Change, LateCause, Liveness, PeerLink, PeerView};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+use hearth_types::{Incarnation, LinkId, MessageNumber, NodeName, Timestamp};
+use hearth_wire::{Heartbeat, PeerReport};
+
+/// Send times that are remembered: at K = D/8 a lease needs 8, a round trip fewer; the rest is room for slow links.
+const SENT_MAX: usize = 128;
+/// Packets with rising numbers after which a second incarnation counts as alive and not as packets still under way.
+const CLONE_AFTER: u8 = 3;
+
+/// What the judgement of peers depends on.
+#[derive(Clone, Debug)]
+pub struct Params {
+    /// This node.
+    pub local: NodeName,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+    /// Everybody else.
+    pub peers: Vec<NodeName>,
+    /// K.
+    pub keepalive: Duration,
+    /// D.
+    pub deadtime: Duration,
+    /// Lateness that is reported.
+    pub warntime: Duration,
+    /// Replaces D from the start until a peer's first packet (R-MEM-8).
+    pub initdead: Duration,
+}
+
+/// Membership of this node.
+#[derive(Clone, Debug)]
+pub struct Members {
+    params: Params,
+    peers: BTreeMap<NodeName, PeerView>,
+    /// From when silence counts: start, or the end of an own pause (R-MEM-5).
+    listening_since: Timestamp,
+    started_at: Timestamp,
+    number: MessageNumber,
+    sequences: BTreeMap<LinkId, u64>,
+    sent: VecDeque<(MessageNumber, Timestamp)>,
+    own_clone: PeerView,
+    stall: Duration,
+    stalled_at: Option<Timestamp>,
+}
+
+impl Members {
+    /// Nobody heard yet.
+    pub fn new(params: Params, now: Timestamp) -> Members {
+        let peers = params.peers.iter().map(|name| (name.clone(), PeerView::new())).collect();
+        Members {
+            params,
+            peers,
+            listening_since: now,
+            started_at: now,
+            number: MessageNumber(0),
+            sequences: BTreeMap::new(),
+            sent: VecDeque::new(),
+            own_clone: PeerView::new(),
+            stall: Duration::ZERO,
+            stalled_at: None,
+        }
+    }
+
+    /// Times and peers changed by a reload; what is known of peers that stay is kept.
+    pub fn reconfigure(&mut self, params: Params) {
+        self.peers.retain(|name, _| params.peers.contains(name));
+        for name in &params.peers {
+            self.peers.entry(name.clone()).or_insert_with(PeerView::new);
+        }
+        self.params = params;
+    }
+
+    /// This node did not run for `gap` (R-MEM-5): nobody is accused for that time.
+    pub fn paused(&mut self, now: Timestamp, gap: Duration) {
+        self.stall = self.stall.max(gap);
+        self.stalled_at = Some(now);
+        if gap > self.params.deadtime * 4 / 5 {
+            self.listening_since = now;
+        }
+    }
+
+    /// Longest stall since it was last asked for; asking clears it.
+    pub fn take_stall(&mut self) -> Duration {
+        core::mem::take(&mut self.stall)
+    }
+
+    /// Number for a new heartbeat that is made now.
+    pub fn next_message(&mut self, now: Timestamp) -> MessageNumber {
+        self.number = self.number.next();
+        if self.sent.len() == SENT_MAX {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((self.number, now));
+        self.number
+    }
+
+    /// Sequence number for the next packet on a link.
+    pub fn next_sequence(&mut self, link: LinkId) -> u64 {
+        let sequence = self.sequences.entry(link).or_insert(0);
+        *sequence += 1;
+        *sequence
+    }
+
+    /// When the message of that number was made; none if it is too old.
+    pub fn sent_at(&self, number: MessageNumber) -> Option<Timestamp> {
+        let (oldest, _) = self.sent.front()?;
+        let position = number.0.checked_sub(oldest.0)? as usize;
+        self.sent.get(position).map(|(_, at)| *at)
+    }
+
+    /// Takes a heartbeat. `at` is when it was received. True if it was fresh and counts.
+    pub fn heard(
+        &mut self,
+        now: Timestamp,
+        at: Timestamp,
+        link: LinkId,
+        heartbeat: &Heartbeat,
+        out: &mut Vec<Change>,
+    ) -> bool {
+        if heartbeat.from == self.params.local {
+            if heartbeat.incarnation != self.params.incarnation {
+                let own = self.params.incarnation;
+                let names_us = heartbeat.peers.iter().any(|report| self.peers.contains_key(&report.node));
+                if names_us && note_clone(&mut self.own_clone, heartbeat, now, own) {
+                    out.push(Change::Cloned { node: heartbeat.from.clone() });
+                }
+            }
+            return false;
+        }
+        let Some(peer) = self.peers.get_mut(&heartbeat.from) else { return false };
+        let report = heartbeat.peers.iter().find(|report| report.node == self.params.local);
+        let names_us = report.is_some_and(|report| report.incarnation == self.params.incarnation);
+        if peer.replaced.contains(&heartbeat.incarnation) {
+            // R-WIRE-4: packets still under way are old news, rising numbers after the switch are a second machine.
+            let current = peer.incarnation.unwrap_or(Incarnation(0));
+            if names_us && note_clone(peer, heartbeat, now, current) {
+                out.push(Change::Cloned { node: heartbeat.from.clone() });
+            }
+            return false;
+        }
+        if !names_us {
+            // It has not heard this run of ours: it may be new, or a replay. Our reports name it; no more.
+            if peer.incarnation.is_none_or(|known| known != heartbeat.incarnation) {
+                peer.candidate = Some(heartbeat.incarnation);
+            }
+            if peer.incarnation != Some(heartbeat.incarnation) {
+                return false;
+            }
+        }
+        if peer.incarnation != Some(heartbeat.incarnation) {
+            if let Some(old) = peer.replace(heartbeat.incarnation) {
+                let new = heartbeat.incarnation;
+                out.push(Change::Restarted { node: heartbeat.from.clone(), old, new });
+            }
+        }
+        let peer_link = peer.links.entry(link).or_insert_with(PeerLink::new);
+        if !peer_link.window.accept(heartbeat.sequence) {
+            return false;
+        }
+        if peer_link.heard(at, heartbeat.sequence, self.params.keepalive) {
+            out.push(Change::LinkUp { node: heartbeat.from.clone(), link });
+        }
+        let silent = at.since(peer.last_heard_at);
+        peer.last_heard_at = peer.last_heard_at.max(at);
+        let first_copy = heartbeat.number > peer.newest;
+        if first_copy {
+            let skipped = heartbeat.number.0 - peer.newest.0 - 1;
+            end_lateness(peer, heartbeat, silent, skipped, self.stalled_at, out);
+            peer.newest = heartbeat.number;
+            peer.claimed = Some(heartbeat.clone());
+        }
+        if let Some(report) = report.filter(|_| names_us) {
+            self.take_report(now, at, link, &heartbeat.from, report);
+        }
+        self.judge(&heartbeat.from.clone(), now, out);
+        true
+    }
+
+    fn take_report(&mut self, now: Timestamp, at: Timestamp, link: LinkId, from: &NodeName, report: &PeerReport) {
+        let age = Duration::from_micros(report.age_us.into());
+        let deadtime = self.params.deadtime;
+        let made_at = self.sent_at(report.heard);
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        if age < deadtime {
+            peer.heard_us_at = peer.heard_us_at.max(at.before(age));
+        }
+        if let Some(made_at) = made_at {
+            // Only a prompt answer measures the line and not the keepalive.
+            let trip = now.since(made_at).saturating_sub(age);
+            if let Some(link) = peer.links.get_mut(&link) {
+                link.measured(trip);
+            }
+        }
+        // A vouch that is missing is a revocation (R-MEM-1), but an older packet revokes nothing.
+        peer.vouched = report.vouch.map(|vouch| peer.vouched.map_or(vouch, |known| known.max(vouch)));
+    }
+
+    /// Judges one peer by what has been heard until `now`.
+    fn judge(&mut self, name: &NodeName, now: Timestamp, out: &mut Vec<Change>) {
+        let deadtime = self.params.deadtime;
+        let Some(peer) = self.peers.get_mut(name) else { return };
+        if peer.incarnation.is_none() {
+            return;
+        }
+        let heard_at = peer.last_heard_at.max(self.listening_since);
+        let heard_us_at = peer.heard_us_at.max(self.listening_since);
+        let liveness = if peer.last_heard_at == Timestamp::ZERO {
+            Liveness::NeverSeen
+        } else if now.since(heard_at) >= deadtime {
+            Liveness::Dead
+        } else if peer.heard_us_at == Timestamp::ZERO || now.since(heard_us_at) >= deadtime {
+            Liveness::OneWay
+        } else {
+            Liveness::Alive
+        };
+        let before = peer.liveness;
+        if liveness == before {
+            return;
+        }
+        peer.liveness = liveness;
+        let node = name.clone();
+        match (before, liveness) {
+            (_, Liveness::Dead) => {
+                out.push(Change::Died { node, silent: now.since(peer.last_heard_at) });
+                peer.silent_from = peer.last_heard_at;
+                peer.late = false;
+            }
+            (Liveness::NeverSeen, Liveness::Alive) => {
+                peer.alive_since = now;
+                out.push(Change::Appeared { node, silent: None });
+            }
+            (Liveness::Dead, Liveness::Alive) => {
+                let silent = Some(now.since(peer.silent_from));
+                peer.alive_since = now;
+                out.push(Change::Appeared { node, silent });
+            }
+            (_, Liveness::OneWay) => out.push(Change::OneWay { node }),
+            (Liveness::OneWay, Liveness::Alive) => {
+                peer.alive_since = now;
+                out.push(Change::TwoWay { node });
+            }
+            (_, Liveness::NeverSeen) | (Liveness::Alive, Liveness::Alive) => {}
+        }
+    }
+
+    /// Judges everybody: to be called when [`Members::next_deadline`] has come.
+    pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Change>) {
+        let names: Vec<NodeName> = self.peers.keys().cloned().collect();
+        for name in &names {
+            self.judge(name, now, out);
+        }
+        let (warntime, deadtime, listening) = (self.params.warntime, self.params.deadtime, self.listening_since);
+        for (name, peer) in &mut self.peers {
+            let heard_at = peer.last_heard_at.max(listening);
+            if !peer.late && peer.is_alive() && now.since(heard_at) >= warntime {
+                peer.late = true;
+                out.push(Change::Late { node: name.clone(), silent: now.since(peer.last_heard_at) });
+            }
+            for (link, state) in &mut peer.links {
+                if state.up && now.since(state.last_heard_at.max(listening)) >= deadtime {
+                    state.died();
+                    out.push(Change::LinkDied { node: name.clone(), link: *link });
+                }
+            }
+            end_clone(name, peer, now, deadtime, out);
+        }
+        let local = self.params.local.clone();
+        end_clone(&local, &mut self.own_clone, now, deadtime, out);
+    }
+
+    /// The next moment at which silence would change a judgement.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let mut next: Option<Timestamp> = None;
+        let mut at_latest = |at: Timestamp| next = Some(next.map_or(at, |known| known.min(at)));
+        for peer in self.peers.values() {
+            let heard_at = peer.last_heard_at.max(self.listening_since);
+            if matches!(peer.liveness, Liveness::Alive | Liveness::OneWay) {
+                at_latest(heard_at + self.params.deadtime);
+            }
+            if peer.is_alive() {
+                at_latest(peer.heard_us_at.max(self.listening_since) + self.params.deadtime);
+                if !peer.late {
+                    at_latest(heard_at + self.params.warntime);
+                }
+            }
+            for link in peer.links.values().filter(|link| link.up) {
+                at_latest(link.last_heard_at.max(self.listening_since) + self.params.deadtime);
+            }
+            if let Some(at) = peer.clone_seen_at {
+                at_latest(at + self.params.deadtime);
+            }
+        }
+        if let Some(at) = self.own_clone.clone_seen_at {
+            at_latest(at + self.params.deadtime);
+        }
+        next
+    }
+
+    /// What our next heartbeat says of every peer. `vouch` decides for whom we may vouch (R-LEASE-1).
+    pub fn reports(&self, now: Timestamp, vouch: impl Fn(&NodeName) -> bool) -> Vec<PeerReport> {
+        let mut reports = Vec::new();
+        for (name, peer) in &self.peers {
+            // The candidate is named until it counts, or it could never count (R-WIRE-4).
+            let alive = matches!(peer.liveness, Liveness::Alive | Liveness::OneWay);
+            let known = peer.incarnation.filter(|_| alive || peer.candidate.is_none());
+            let Some(incarnation) = known.or(peer.candidate) else { continue };
+            let counts = peer.incarnation == Some(incarnation);
+            let mut links = 0;
+            for (link, state) in &peer.links {
+                if now.since(state.last_heard_at) < self.params.deadtime && link.0 < 64 {
+                    links |= 1 << link.0;
+                }
+            }
+            let age = now.since(peer.last_heard_at).as_micros().min(u128::from(u32::MAX)) as u32;
+            let may_vouch = counts && peer.is_alive() && !peer.is_cloned() && vouch(name);
+            reports.push(PeerReport {
+                node: name.clone(),
+                incarnation,
+                heard: if counts { peer.newest } else { MessageNumber(0) },
+                age_us: if counts { age } else { u32::MAX },
+                links,
+                vouch: may_vouch.then_some(peer.newest),
+            });
+        }
+        reports
+    }
+
+    /// When the newest of our heartbeats was made that this peer vouched for (R-LEASE-1); none: it vouches for nothing.
+    pub fn vouched_at(&self, node: &NodeName) -> Option<Timestamp> {
+        let peer = self.peers.get(node)?;
+        if peer.is_cloned() || self.own_clone.is_cloned() {
+            return None;
+        }
+        self.sent_at(peer.vouched?)
+    }
+
+    /// What is known of a peer.
+    pub fn peer(&self, node: &NodeName) -> Option<&PeerView> {
+        self.peers.get(node)
+    }
+
+    /// All peers.
+    pub fn peers(&self) -> impl Iterator<Item = (&NodeName, &PeerView)> {
+        self.peers.iter()
+    }
+
+    /// Whether a peer counts as there for decisions.
+    pub fn is_alive(&self, node: &NodeName) -> bool {
+        self.peers.get(node).is_some_and(PeerView::is_alive)
+    }
+
+    /// Since when a peer has been silent, as far as this node may judge: from its last packet, our start, or the end of
+    /// our own pause, whichever is latest.
+    pub fn silent_since(&self, node: &NodeName) -> Timestamp {
+        let heard_at = self.peers.get(node).map_or(Timestamp::ZERO, |peer| peer.last_heard_at);
+        heard_at.max(self.listening_since)
+    }
+
+    /// When a peer that is silent counts as lost: after deadtime if it was heard in this run, else after initdead from
+    /// the start (R-MEM-8).
+    pub fn lost_at(&self, node: &NodeName) -> Timestamp {
+        let heard = self.peers.get(node).is_some_and(|peer| peer.liveness != Liveness::NeverSeen);
+        if heard {
+            self.silent_since(node) + self.params.deadtime
+        } else {
+            (self.started_at + self.params.initdead).max(self.listening_since + self.params.deadtime)
+        }
+    }
+
+    /// Whether somebody else uses our own name.
+    pub fn is_own_name_cloned(&self) -> bool {
+        self.own_clone.is_cloned()
+    }
+
+    /// Whether anything fresh was heard of anybody since `since`.
+    pub fn heard_since(&self, since: Timestamp) -> bool {
+        self.peers.values().any(|peer| peer.last_heard_at > since)
+    }
+}
+
+/// Counts packets of an incarnation that should not be there; true if it has just become a clone.
+fn note_clone(peer: &mut PeerView, heartbeat: &Heartbeat, now: Timestamp, current: Incarnation) -> bool {
+    let (incarnation, newest, count) = peer.clone_numbers;
+    if heartbeat.incarnation == current || (incarnation == heartbeat.incarnation && heartbeat.number <= newest) {
+        return false;
+    }
+    let count = if incarnation == heartbeat.incarnation { count.saturating_add(1) } else { 1 };
+    peer.clone_numbers = (heartbeat.incarnation, heartbeat.number, count);
+    if count < CLONE_AFTER {
+        return false;
+    }
+    peer.clone_seen_at.replace(now).is_none()
+}
+
+fn end_clone(name: &NodeName, peer: &mut PeerView, now: Timestamp, deadtime: Duration, out: &mut Vec<Change>) {
+    if peer.clone_seen_at.is_some_and(|at| now.since(at) >= deadtime) {
+        peer.clone_seen_at = None;
+        peer.clone_numbers = (Incarnation(0), MessageNumber(0), 0);
+        out.push(Change::CloneGone { node: name.clone() });
+    }
+}
+
+fn end_lateness(
+    peer: &mut PeerView,
+    heartbeat: &Heartbeat,
+    silent: Duration,
+    skipped: u64,
+    stalled_at: Option<Timestamp>,
+    out: &mut Vec<Change>,
+) {
+    if !core::mem::take(&mut peer.late) {
+        return;
+    }
+    let stall = Duration::from_micros(heartbeat.stall_us.into());
+    let cause = if stalled_at.is_some_and(|at| at + silent >= peer.last_heard_at) && stall < silent / 2 {
+        LateCause::ReceiverStalled
+    } else if stall >= silent / 2 || skipped == 0 {
+        LateCause::SenderStalled
+    } else {
+        LateCause::LinkLost
+    };
+    out.push(Change::LateEnded { node: heartbeat.from.clone(), silent, cause });
+}
