@@ -1,0 +1,130 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Where the daemon listens unless told otherwise.
+pub(crate) const DEFAULT_SOCKET: &str = "/run/hearth/control";
+
+const AFTER: &str = "Exit codes: 0 done, 1 what was asked is not so, 2 error, 3 usage, 4 no daemon answers, \
+5 refused for want of quorum or permit, 6 configuration.\n\
+Called as cl_status, hb_standby, hb_takeover or crm_mon (links to this file) it does what these did.";
+
+/// Shows and moves what a Hearth cluster runs
+#[derive(Debug, Parser)]
+#[command(name = "hearth", version, after_help = AFTER, max_term_width = 100, subcommand_required = true)]
+pub(crate) struct Cli {
+    /// Control socket of the daemon [default: $HEARTH_SOCKET, else /run/hearth/control]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what runs where, what matters most first
+    Status(StatusOptions),
+    /// Give groups of this node up to the peer, and wait until it is done
+    Standby(MoveOptions),
+    /// Take groups from the peer, and wait until it is done
+    Takeover(MoveOptions),
+    /// Bring every group to the node that it prefers, and wait until it is done
+    Failback(WaitOptions),
+    /// Show what happened: every event with its time and its cause
+    Timeline(TimelineOptions),
+    /// Explain why a resource is where it is
+    Why(WhyOptions),
+    /// Forget failures, so that a resource may be started again where it failed
+    Clear(ClearOptions),
+    /// Let the daemon read the three files again; a bad file is refused and changes nothing
+    Reload,
+    /// Stop this node in order: its groups move away first
+    Stop(StopOptions),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all of them into a folder
+    Man {
+        /// Folder for one page a command; none: hearth(1) on stdout
+        directory: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct StatusOptions {
+    /// Print it as JSON (docs/cli.md); with --watch one line each time
+    #[arg(long, short)]
+    pub(crate) json: bool,
+    /// Show it again at each change
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+    /// Show only what is not as it should be
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) failed: bool,
+    /// Exit with 0 if all is well, 1 if degraded, 2 if something that should run does not
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) exit_code: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitOptions {
+    /// Return as soon as it is under way
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Give up waiting after so many seconds; the order itself stands
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, conflicts_with = "no_wait",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveOptions {
+    /// all; local: those that prefer this node; foreign: those that prefer another; or groups by name [default: all]
+    #[arg(value_name = "all|local|foreign|GROUP")]
+    pub(crate) which: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StopOptions {
+    /// Give up waiting after so many seconds; the order itself stands
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TimelineOptions {
+    /// Only events of this resource, group or node
+    pub(crate) subject: Option<String>,
+    /// At most so many, the newest
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) last: Option<usize>,
+    /// Only since then: `10m`, `2h 30m`, `14:05`, `2026-11-21T14:05`
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Go on with new events
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Print one JSON object a line
+    #[arg(long, short)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyOptions {
+    /// Resource or group, or an unambiguous part of its name
+    pub(crate) resource: String,
+    /// Print it as JSON
+    #[arg(long, short)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClearOptions {
+    /// Resource or group; none: all
+    pub(crate) resource: Option<String>,
+}

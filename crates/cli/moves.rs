@@ -1,0 +1,104 @@
+//! Orders: standby, takeover, failback, clear, reload, stop.
+
+use crate::args::{MoveOptions, StopOptions, WaitOptions};
+use crate::clock;
+use crate::connection::{Connection, Heard, PATIENCE, closed, misplaced};
+use crate::page::{clean, write_out};
+use crate::trouble::{Exit, Trouble};
+use hearth_control::{Reply, Request, Which};
+use std::path::Path;
+use std::time::Duration;
+
+pub(crate) fn standby(socket: &Path, options: &MoveOptions) -> Result<Exit, Trouble> {
+    let which = which(&options.which)?;
+    order(socket, &Request::Standby { which, wait: !options.wait.no_wait }, patience(&options.wait))
+}
+
+pub(crate) fn takeover(socket: &Path, options: &MoveOptions) -> Result<Exit, Trouble> {
+    let which = seen_from_giver(which(&options.which)?);
+    order(socket, &Request::Takeover { which, wait: !options.wait.no_wait }, patience(&options.wait))
+}
+
+pub(crate) fn failback(socket: &Path, options: &WaitOptions) -> Result<Exit, Trouble> {
+    order(socket, &Request::Failback { wait: !options.no_wait }, patience(options))
+}
+
+pub(crate) fn clear(socket: &Path, resource: Option<String>) -> Result<Exit, Trouble> {
+    order(socket, &Request::Clear { resource }, PATIENCE)
+}
+
+pub(crate) fn reload(socket: &Path) -> Result<Exit, Trouble> {
+    match given(socket, &Request::Reload, RELOAD_PATIENCE)? {
+        // What the daemon refuses of a reload is the configuration.
+        Reply::Refused { quorum: false, reason, help } => {
+            let trouble = misplaced(&Reply::Refused { quorum: false, reason, help });
+            Err(Trouble { exit: Exit::Configuration, ..trouble }
+                .help("`hearth check` shows every complaint with its place"))
+        }
+        reply => said(reply),
+    }
+}
+
+pub(crate) fn stop(socket: &Path, options: &StopOptions) -> Result<Exit, Trouble> {
+    order(socket, &Request::Stop, Duration::from_secs(options.timeout))
+}
+
+/// Reading the files may wait for a name server.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(60);
+
+fn patience(options: &WaitOptions) -> Duration {
+    if options.no_wait { PATIENCE } else { Duration::from_secs(options.timeout) }
+}
+
+/// Words of the command line: `all`, `local`, `foreign` alone, or names of groups.
+pub(crate) fn which(words: &[String]) -> Result<Which, Trouble> {
+    match words {
+        [] => Ok(Which::All),
+        [word] if word == "all" => Ok(Which::All),
+        [word] if word == "local" => Ok(Which::Local),
+        [word] if word == "foreign" => Ok(Which::Foreign),
+        names => match names.iter().find(|name| matches!(name.as_str(), "all" | "local" | "foreign")) {
+            None => Ok(Which::Groups(names.to_vec())),
+            Some(word) => Err(Trouble::new(Exit::Usage, format!("`{word}` stands alone, not beside names of groups"))
+                .help("`hearth status` lists the groups")),
+        },
+    }
+}
+
+/// People say `local` and `foreign` of the node that they are on; the request means the node that gives up.
+pub(crate) fn seen_from_giver(which: Which) -> Which {
+    match which {
+        Which::Local => Which::Foreign,
+        Which::Foreign => Which::Local,
+        other => other,
+    }
+}
+
+/// Gives the order and says how it ended.
+fn order(socket: &Path, request: &Request, within: Duration) -> Result<Exit, Trouble> {
+    said(given(socket, request, within)?)
+}
+
+/// Gives the order. Silence after an order is not the same as silence after a question: it may be carried out yet.
+fn given(socket: &Path, request: &Request, within: Duration) -> Result<Reply, Trouble> {
+    match Connection::open(socket, request)?.hear(Some(within))? {
+        Heard::Reply(reply) => Ok(reply),
+        Heard::Closed => Err(closed(socket)),
+        Heard::Nothing => {
+            let text =
+                format!("not finished within {} s; the order stands and may still be carried out", within.as_secs());
+            Err(Trouble::new(Exit::Error, text)
+                .help("`hearth status` shows how far it is, `hearth timeline --follow` what happens"))
+        }
+    }
+}
+
+fn said(reply: Reply) -> Result<Exit, Trouble> {
+    let Reply::Done { text, took_ms, notes } = reply else { return Err(misplaced(&reply)) };
+    let mut lines = format!("{} ({})\n", clean(text.trim_end_matches('.')), clock::span_ms(took_ms));
+    for note in notes {
+        lines.push_str(&format!("note: {}\n", clean(&note)));
+    }
+    write_out(&lines)?;
+    Ok(Exit::Done)
+}
