@@ -1,7 +1,12 @@
-//! From record and entry to the next record. Every safety rule of protocol section 6 is enforced here.
+//! From record and entry to the next record.
+//!
+//! One entry at a time: what concerns machines and epochs is in `nodes`, resources and groups in `configure` and
+//! `assign`, what machines say of themselves in `report`.
 
-use hearth_types::Index;
+use alloc::string::String;
+use hearth_types::{Index, NodeName};
 
+use crate::record::{Change, NodeRecord};
 use crate::{Entry, Record, Rejection};
 
 impl Record {
@@ -11,19 +16,54 @@ impl Record {
         if index <= self.applied {
             return Err(Rejection::OutOfOrder { index: index.0, applied: self.applied.0 });
         }
-        let mut next = self.clone();
         self.applied = index;
-        next.applied = index;
-        next.accept(index, entry, false)?;
+        let mut next = self.clone();
+        match entry {
+            Entry::Batch(entries) => entries.iter().try_for_each(|entry| next.accept(entry))?,
+            entry => next.accept(entry)?,
+        }
         *self = next;
         Ok(())
     }
 
-    fn accept(&mut self, _index: Index, entry: &Entry, nested: bool) -> Result<(), Rejection> {
+    /// One entry, at index `applied`. After an error the value is not to be used.
+    fn accept(&mut self, entry: &Entry) -> Result<(), Rejection> {
         match entry {
             Entry::Noop => Ok(()),
-            Entry::Batch(_) if nested => Err(Rejection::NestedBatch),
-            _ => Ok(()),
+            Entry::Batch(_) => Err(Rejection::NestedBatch),
+            Entry::Configure { model, digest, nodes } => self.configure(model, *digest, nodes),
+            Entry::Admit { node, identity, incarnation } => self.admit(node, *identity, *incarnation),
+            Entry::Probed { node, incarnation } => self.probed(node, *incarnation),
+            Entry::Forced { node, permit, node_silent } => self.forced(node, *permit, *node_silent),
+            Entry::Lost { node, admission } => self.lost(node, *admission),
+            Entry::Left { node } => self.left(node),
+            Entry::Unclean { node, reason, running } => self.unclean(node, reason, running),
+            Entry::Confirmed { node } => self.confirmed(node),
+            Entry::Standing { node, unservable, pings } => self.standing(node, unservable, *pings),
+            Entry::Epoch { name, voters, permit } => self.begin_epoch(name, voters, *permit),
+            Entry::Assign { group, node, reason } => self.assign(group, node, reason),
+            Entry::Unassign { group, reason } => self.unassign(group, reason),
+            Entry::Report(report) => self.report(report),
+            Entry::Move { request, groups, to, away_from, by } => {
+                self.request(request)?;
+                self.request_placement(request, groups, to.as_ref(), away_from.as_ref(), by)
+            }
+            Entry::Failback { request, groups, by } => {
+                self.request(request)?;
+                self.request_failback(request, groups, by)
+            }
+            Entry::Clear { request, subject } => {
+                self.request(request)?;
+                self.clear(subject)
+            }
         }
+    }
+
+    pub(crate) fn node_mut(&mut self, node: &NodeName) -> Result<&mut NodeRecord, Rejection> {
+        self.nodes.get_mut(node).ok_or_else(|| Rejection::UnknownNode { node: node.clone() })
+    }
+
+    pub(crate) fn note(&mut self, text: String) {
+        self.last_change = Some(Change { index: self.applied, text });
     }
 }

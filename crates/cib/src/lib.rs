@@ -16,10 +16,15 @@
 extern crate alloc;
 
 mod apply;
+mod assign;
+mod configure;
+mod digest;
 mod entry;
 mod list;
+mod nodes;
 mod record;
 mod rejection;
+mod report;
 
 pub use entry::{ClearSubject, Entry, Report, ReportKind, RequestId};
 pub use record::{

@@ -58,6 +58,10 @@ pub enum Rejection {
     EmptyMove,
     #[error("{node} cannot be taken out of the list: it votes or something may be active there (R-LEDGER-4)")]
     NodeInUse { node: NodeName },
+    #[error("group {group} is empty or named twice (R-LEDGER-1)")]
+    BadGroup { group: GroupId },
+    #[error("resource {resource} is named twice (R-TAKE-9)")]
+    DuplicateResource { resource: ResourceId },
     #[error("a batch inside a batch (R-LEDGER-1)")]
     NestedBatch,
 }

@@ -1,0 +1,251 @@
+//! Machines and epochs: who takes part, who is lost, what that clears.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use hearth_types::{
+    Admission, AssignmentId, EpochName, Incarnation, NodeIdentity, NodeName, PermitKind, ResourceId, ResourceKind,
+};
+
+use crate::record::{LINEAGE, MemberState, Unclean, Voter};
+use crate::{Record, Rejection, RequestId};
+
+/// Most voters of an epoch (R-LEDGER-2).
+const VOTERS: usize = 7;
+
+impl MemberState {
+    /// The state in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MemberState::Out => "not admitted yet",
+            MemberState::Admitted => "admitted",
+            MemberState::Lost => "lost",
+            MemberState::Left => "stopped in order",
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn admit(
+        &mut self,
+        name: &NodeName,
+        identity: NodeIdentity,
+        incarnation: Incarnation,
+    ) -> Result<(), Rejection> {
+        let node = self.node_mut(name)?;
+        if let Some(known) = node.identity.filter(|known| *known != identity) {
+            return Err(Rejection::Identity { node: name.clone(), known, offered: identity });
+        }
+        if node.incarnation != incarnation {
+            node.reported = 0;
+        }
+        node.identity = Some(identity);
+        node.admission = node.admission.next();
+        node.member = MemberState::Admitted;
+        node.incarnation = incarnation;
+        node.probed = false;
+        node.unservable = BTreeSet::new();
+        node.pings = (0, 0);
+        // What failed there failed in an earlier life of that machine: it may be tried again.
+        self.failures.retain(|(_, on, _), _| on != name);
+        self.note(format!("{name} takes part"));
+        Ok(())
+    }
+
+    pub(crate) fn probed(&mut self, name: &NodeName, incarnation: Incarnation) -> Result<(), Rejection> {
+        let node = self.node_mut(name)?;
+        if node.member != MemberState::Admitted {
+            return Err(Rejection::NotAdmitted { node: name.clone(), state: node.member.as_str() });
+        }
+        if node.incarnation != incarnation {
+            return Err(Rejection::Incarnation { node: name.clone(), known: node.incarnation, named: incarnation });
+        }
+        node.probed = true;
+        Ok(())
+    }
+
+    /// Protocol section 5, the column "clears". Only for two machines: R-LEDGER-4.
+    pub(crate) fn forced(&mut self, name: &NodeName, permit: PermitKind, node_silent: bool) -> Result<(), Rejection> {
+        self.node_mut(name)?;
+        if self.node_order.len() != 2 {
+            return Err(Rejection::NotAPair { count: self.node_order.len() });
+        }
+        if self.voters.iter().any(|voter| &voter.name == name) {
+            return Err(Rejection::StillVoter { node: name.clone() });
+        }
+        self.set_lost(name);
+        let own_word = permit == PermitKind::Resigned;
+        for resource in self.active_on(name).cloned().collect::<Vec<_>>() {
+            let cleared = match self.spec(&resource).map(|spec| &spec.kind) {
+                Some(ResourceKind::Address(_) | ResourceKind::Script) => true,
+                // Two nodes that mount one file system destroy it: silence of the node's own address is the least.
+                Some(ResourceKind::Filesystem { .. }) | None => own_word || node_silent,
+            };
+            if cleared {
+                self.clear_flag(&resource, name);
+                self.states.remove(&(resource, name.clone()));
+            }
+        }
+        if !own_word {
+            self.ask_the_wire();
+        }
+        self.note(format!("{name} is lost; went on alone under permit {permit}"));
+        Ok(())
+    }
+
+    /// R-TAKE-6: every address that no machine of the record is known to hold.
+    fn ask_the_wire(&mut self) {
+        let free: Vec<ResourceId> = self
+            .model
+            .resources()
+            .filter(|(_, spec)| spec.address().is_some() && self.active_nodes(&spec.id).next().is_none())
+            .map(|(_, spec)| spec.id.clone())
+            .collect();
+        self.check_wire.extend(free);
+    }
+
+    pub(crate) fn lost(&mut self, name: &NodeName, admission: Admission) -> Result<(), Rejection> {
+        let node = self.node_mut(name)?;
+        if node.member != MemberState::Admitted {
+            return Err(Rejection::NotAdmitted { node: name.clone(), state: node.member.as_str() });
+        }
+        if node.admission != admission {
+            return Err(Rejection::Admission { node: name.clone(), known: node.admission, named: admission });
+        }
+        self.set_lost(name);
+        self.note(format!("{name} is lost"));
+        Ok(())
+    }
+
+    fn set_lost(&mut self, name: &NodeName) {
+        if let Some(node) = self.nodes.get_mut(name) {
+            node.member = MemberState::Lost;
+            node.probed = false;
+        }
+        self.release(name);
+    }
+
+    /// Nothing is assigned to a node that is gone, and what somebody asked for because of it is over.
+    fn release(&mut self, name: &NodeName) {
+        let assignments = &self.assignments;
+        self.placements.retain(|group, placement| {
+            placement.to.as_ref() != Some(name)
+                && placement.away_from.as_ref() != Some(name)
+                && assignments.get(group).is_none_or(|assignment| &assignment.node != name)
+        });
+        self.assignments.retain(|_, assignment| &assignment.node != name);
+    }
+
+    pub(crate) fn left(&mut self, name: &NodeName) -> Result<(), Rejection> {
+        self.node_mut(name)?;
+        if let Some(resource) = self.active_on(name).next().cloned() {
+            return Err(Rejection::StillActive { resource, node: name.clone() });
+        }
+        let node = self.node_mut(name)?;
+        node.member = MemberState::Left;
+        node.probed = false;
+        node.unclean = None;
+        self.release(name);
+        self.states.retain(|(_, on), _| on != name);
+        self.note(format!("{name} stopped in order"));
+        Ok(())
+    }
+
+    pub(crate) fn unclean(&mut self, name: &NodeName, reason: &str, running: &[ResourceId]) -> Result<(), Rejection> {
+        let index = self.applied;
+        let node = self.node_mut(name)?;
+        node.unclean = Some(Unclean { reason: reason.to_string(), index });
+        self.release(name);
+        for resource in running {
+            let flag = self.may_be_active.entry((resource.clone(), name.clone())).or_default();
+            *flag = (*flag).max(AssignmentId(index.0));
+        }
+        self.note(format!("{name} is unclean: {reason}"));
+        Ok(())
+    }
+
+    pub(crate) fn confirmed(&mut self, name: &NodeName) -> Result<(), Rejection> {
+        if self.node_mut(name)?.unclean.is_none() {
+            return Err(Rejection::NotUnclean { node: name.clone() });
+        }
+        if let Some(resource) = self.active_on(name).next().cloned() {
+            return Err(Rejection::StillActive { resource, node: name.clone() });
+        }
+        self.node_mut(name)?.unclean = None;
+        self.note(format!("{name} is clean again"));
+        Ok(())
+    }
+
+    pub(crate) fn standing(
+        &mut self,
+        name: &NodeName,
+        unservable: &BTreeSet<ResourceId>,
+        pings: (u16, u16),
+    ) -> Result<(), Rejection> {
+        let known: BTreeSet<ResourceId> =
+            unservable.iter().filter(|id| self.model.resource(id).is_some()).cloned().collect();
+        let node = self.node_mut(name)?;
+        if node.member != MemberState::Admitted {
+            return Err(Rejection::NotAdmitted { node: name.clone(), state: node.member.as_str() });
+        }
+        node.unservable = known;
+        node.pings = pings;
+        Ok(())
+    }
+
+    pub(crate) fn begin_epoch(
+        &mut self,
+        name: &EpochName,
+        voters: &[Voter],
+        permit: Option<PermitKind>,
+    ) -> Result<(), Rejection> {
+        if name.number <= self.epoch.number {
+            return Err(Rejection::EpochNumber { name: name.clone(), current: self.epoch.clone() });
+        }
+        let names: BTreeSet<&NodeName> = voters.iter().map(|voter| &voter.name).collect();
+        if names.len() != voters.len() || voters.is_empty() || voters.len() > VOTERS {
+            return Err(Rejection::Voters { count: voters.len() });
+        }
+        for voter in voters {
+            let known = self.nodes.get(&voter.name).and_then(|node| node.identity);
+            if let Some(known) = known.filter(|known| *known != voter.identity) {
+                return Err(Rejection::Identity { node: voter.name.clone(), known, offered: voter.identity });
+            }
+        }
+        let before = core::mem::replace(&mut self.epoch, name.clone());
+        self.lineage.insert(0, before);
+        self.lineage.truncate(LINEAGE);
+        self.voters = voters.to_vec();
+        self.permit = permit;
+        let list: Vec<&str> = voters.iter().map(|voter| voter.name.as_str()).collect();
+        let permit = permit.map_or(String::new(), |permit| format!(", under permit {permit}"));
+        self.note(format!("epoch {name} of {}{permit}", list.join(" and ")));
+        Ok(())
+    }
+
+    /// R-LEDGER-9: each request once, and only of the run that the record admitted, so that one number per node is
+    /// enough to know.
+    pub(crate) fn request(&mut self, request: &RequestId) -> Result<(), Rejection> {
+        let node = self.node_mut(&request.origin)?;
+        let (run, number) = (node.incarnation, request.number);
+        let seen = self.requests.get(&request.origin).filter(|(of, _)| *of == run).map_or(0, |(_, seen)| *seen);
+        if request.incarnation != run || number <= seen {
+            return Err(Rejection::RequestSpent { request: request.clone() });
+        }
+        self.requests.insert(request.origin.clone(), (run, number));
+        Ok(())
+    }
+
+    /// Clears one flag whatever its id, and lets go of an orphan that has none left (R-TAKE-9).
+    pub(crate) fn clear_flag(&mut self, resource: &ResourceId, node: &NodeName) {
+        self.may_be_active.remove(&(resource.clone(), node.clone()));
+        if self.active_nodes(resource).next().is_none() {
+            self.orphans.remove(resource);
+            if self.model.resource(resource).is_none() {
+                self.states.retain(|(id, _), _| id != resource);
+                self.failures.retain(|(id, _, _), _| id != resource);
+            }
+        }
+    }
+}
