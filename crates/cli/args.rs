@@ -76,7 +76,7 @@ pub(crate) struct WaitOptions {
     pub(crate) no_wait: bool,
     /// Give up waiting after so many seconds; the order itself stands
     #[arg(long, value_name = "SECONDS", default_value_t = 300, conflicts_with = "no_wait",
-          value_parser = clap::value_parser!(u64).range(1..))]
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct MoveOptions {
 #[derive(Debug, Args)]
 pub(crate) struct StopOptions {
     /// Give up waiting after so many seconds; the order itself stands
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
 }
 

@@ -30,7 +30,9 @@ pub(crate) fn run(socket: &Path, options: &TimelineOptions, look: &Look) -> Resu
         let text = if options.json {
             json_lines(&events)?
         } else {
-            let dropped = if options.last.is_none() && within.is_some() { dropped } else { 0 };
+            // Only who asked for all of them misses those.
+            let all = options.last.is_none() && options.since.is_none() && within.is_some();
+            let dropped = if all { dropped } else { 0 };
             drawing.draw(&events, dropped, look)
         };
         if !write_out(&text)? || !options.follow {
