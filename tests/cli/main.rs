@@ -18,3 +18,4 @@
 mod daemon;
 mod golden;
 mod interface;
+mod terminal;
