@@ -101,6 +101,9 @@ pub struct Heartbeat {
     /// Its DC, if it knows one.
     #[n(21)]
     pub dc: Option<NodeName>,
+    /// Voters of its epoch.
+    #[n(22)]
+    pub voters: Vec<NodeName>,
 }
 
 /// What the sender of a heartbeat knows of one peer.
@@ -115,9 +118,9 @@ pub struct PeerReport {
     /// Newest message number heard, on any link.
     #[n(2)]
     pub heard: MessageNumber,
-    /// Milliseconds since then.
+    /// Microseconds since then, at most 2^32 - 1.
     #[n(3)]
-    pub age_ms: u32,
+    pub age_us: u32,
     /// Links, as bits of their number, on which it was heard within deadtime.
     #[n(4)]
     pub links: u64,
@@ -156,4 +159,11 @@ pub struct Segment {
     /// The channel's own run between the two incarnations; a break begins the next one.
     #[n(8)]
     pub session: u64,
+    /// Newest session of the receiver that the sender knows; bytes count only in the pair (session, to_session).
+    #[n(9)]
+    pub to_session: Option<u64>,
+    /// The sender waits for a segment that names its session: answer even if there is nothing to say.
+    #[n(10)]
+    #[cbor(default)]
+    pub ask: bool,
 }

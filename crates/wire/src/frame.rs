@@ -1,0 +1,220 @@
+//! A packet: magic, wire version, key index, link number, mark of the cluster, payload, tag (R-WIRE-1).
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use hearth_types::LinkId;
+
+use crate::key::{Crc32, KeyState, Method};
+use crate::message::Message;
+
+/// First bytes of each packet. Not ASCII at the start, so that no text protocol makes it by accident.
+pub const MAGIC: [u8; 4] = [0xE8, b'H', b'R', b'T'];
+/// Oldest wire version this code reads.
+pub const OLDEST_VERSION: u8 = 1;
+/// Newest wire version this code reads, and the one it writes.
+pub const NEWEST_VERSION: u8 = 1;
+/// Magic 4, wire version 1, key index 1, link 1, mark of the cluster's name 4.
+pub const HEADER_LENGTH: usize = 4 + 1 + 1 + 1 + 4;
+/// Longest tag.
+pub const LONGEST_TAG: usize = Method::Sha256.tag_length();
+/// Longest packet: an Ethernet frame of 1500 bytes holds it behind IPv6 (40) and UDP (8) with 52 bytes to spare for
+/// a tunnel, so that no IP fragment is ever made.
+pub const MAX_PACKET: usize = 1400;
+/// Longest encoded message: 1400 - 11 - 32 = 1357 bytes.
+pub const MAX_PAYLOAD: usize = MAX_PACKET - HEADER_LENGTH - LONGEST_TAG;
+
+const VERSION_AT: usize = 4;
+const KEY_AT: usize = 5;
+const LINK_AT: usize = 6;
+const MARK_AT: usize = 7;
+
+/// Whose doing a refusal is, as far as the packet tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Somebody else's traffic, or noise.
+    Stranger,
+    /// Files of the nodes differ, or the nodes run different software.
+    Setup,
+    /// A peer that knows the key sent what we cannot read.
+    Peer,
+}
+
+/// Why a packet was dropped. Nothing of it was believed, except [`Refusal::Malformed`], whose sender knew the key.
+/// The numbers named were read before authentication: good for a message to people, for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Refusal {
+    /// Does not begin with [`MAGIC`].
+    #[error("not a packet of Hearth")]
+    NotOurs,
+    /// Begins like ours but ends before its tag does.
+    #[error("the packet is cut short")]
+    Short,
+    /// Longer than [`MAX_PACKET`].
+    #[error("the packet is longer than {MAX_PACKET} bytes")]
+    TooLong,
+    /// Written in a wire version that this daemon does not read (R-WIRE-6).
+    #[error(
+        "wire version {0} is not understood here (understood: {OLDEST_VERSION} to {NEWEST_VERSION}); upgrade the older node"
+    )]
+    Version(u8),
+    /// Marked with another cluster's name (R-WIRE-5).
+    #[error("it belongs to another cluster on the same wire; give the clusters different ports or addresses")]
+    OtherCluster,
+    /// Names a key that authkeys does not list.
+    #[error("it is signed with key {0}, which authkeys does not list; add the key on this node")]
+    UnknownKey(u8),
+    /// The tag does not fit: damage, a forgery, or a different text under the same key index.
+    #[error("its tag does not fit key {0}; compare authkeys of both nodes")]
+    BadTag(u8),
+    /// Authentic, but not a message that we can read.
+    #[error("it is authentic but its content cannot be read; the sender may be newer")]
+    Malformed,
+}
+
+impl Refusal {
+    /// Stable word for counters and recordings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refusal::NotOurs => "not-ours",
+            Refusal::Short => "short",
+            Refusal::TooLong => "too-long",
+            Refusal::Version(_) => "version",
+            Refusal::OtherCluster => "other-cluster",
+            Refusal::UnknownKey(_) => "unknown-key",
+            Refusal::BadTag(_) => "bad-tag",
+            Refusal::Malformed => "malformed",
+        }
+    }
+
+    /// Whose doing it most likely is.
+    pub const fn fault(self) -> Fault {
+        match self {
+            Refusal::NotOurs | Refusal::Short | Refusal::TooLong => Fault::Stranger,
+            Refusal::Version(_) | Refusal::OtherCluster | Refusal::UnknownKey(_) | Refusal::BadTag(_) => Fault::Setup,
+            Refusal::Malformed => Fault::Peer,
+        }
+    }
+}
+
+/// Why no ring could be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RingError {
+    /// The signing key is not among the keys.
+    #[error("authkeys signs with key {0} but does not list it")]
+    NoSigningKey(u8),
+    /// The method cannot take this key text.
+    #[error("the text of key {0} does not suit its method")]
+    BadKey(u8),
+}
+
+/// A message that does not fit into one packet; nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the message has {length} bytes encoded; a packet holds {MAX_PAYLOAD}")]
+pub struct Oversize {
+    /// Bytes of the encoded message.
+    pub length: usize,
+}
+
+/// All keys of a cluster, prepared once and replaced as a whole on reload (R-WIRE-3).
+#[derive(Clone)]
+pub struct KeyRing {
+    name: String,
+    mark: [u8; 4],
+    signing: u8,
+    signer: KeyState,
+    keys: BTreeMap<u8, KeyState>,
+}
+
+impl fmt::Debug for KeyRing {
+    /// Never shows key text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing").field("cluster", &self.name).field("signing", &self.signing).finish_non_exhaustive()
+    }
+}
+
+impl KeyRing {
+    /// Prepares `keys` (index, method, text) for the cluster `cluster_name`; `signing` is the index of `auth`.
+    pub fn new(
+        cluster_name: &str,
+        signing: u8,
+        keys: impl IntoIterator<Item = (u8, Method, Vec<u8>)>,
+    ) -> Result<KeyRing, RingError> {
+        let mut states = BTreeMap::new();
+        for (index, method, text) in keys {
+            let state = KeyState::new(method, &text, cluster_name.as_bytes()).ok_or(RingError::BadKey(index))?;
+            states.insert(index, state);
+        }
+        let signer = states.get(&signing).ok_or(RingError::NoSigningKey(signing))?.clone();
+        let mut mark = Crc32::new();
+        mark.update(cluster_name.as_bytes());
+        Ok(KeyRing { name: cluster_name.into(), mark: mark.value().to_be_bytes(), signing, signer, keys: states })
+    }
+
+    /// The cluster's name.
+    pub fn cluster(&self) -> &str {
+        &self.name
+    }
+
+    /// Method of the key that signs.
+    pub fn signing_method(&self) -> Method {
+        self.signer.method()
+    }
+
+    /// Replaces the content of `out` by the packet that carries `message` on `link`.
+    pub fn seal(&self, link: LinkId, message: &Message, out: &mut Vec<u8>) -> Result<(), Oversize> {
+        out.clear();
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&[NEWEST_VERSION, self.signing, link.0]);
+        out.extend_from_slice(&self.mark);
+        // Writing to a vector cannot fail, and no field of a message has an encoder that can.
+        let encoded = minicbor::encode(message, &mut *out);
+        let length = out.len() - HEADER_LENGTH;
+        if encoded.is_err() || length > MAX_PAYLOAD {
+            out.clear();
+            return Err(Oversize { length });
+        }
+        self.signer.sign(out);
+        Ok(())
+    }
+
+    /// Checks a packet with the key that it names and reads it. Before the tag is found good only the header is
+    /// looked at, which has a fixed form (R-WIRE-1).
+    pub fn open(&self, bytes: &[u8]) -> Result<(LinkId, Message), Refusal> {
+        let (link, payload) = self.authenticate(bytes)?;
+        let mut decoder = minicbor::Decoder::new(payload);
+        let message = decoder.decode::<Message>().map_err(|_| Refusal::Malformed)?;
+        if decoder.position() != payload.len() {
+            return Err(Refusal::Malformed);
+        }
+        Ok((link, message))
+    }
+
+    fn authenticate<'a>(&self, bytes: &'a [u8]) -> Result<(LinkId, &'a [u8]), Refusal> {
+        if !bytes.starts_with(&MAGIC) {
+            return Err(Refusal::NotOurs);
+        }
+        if bytes.len() > MAX_PACKET {
+            return Err(Refusal::TooLong);
+        }
+        if bytes.len() < HEADER_LENGTH {
+            return Err(Refusal::Short);
+        }
+        let version = bytes[VERSION_AT];
+        if !(OLDEST_VERSION..=NEWEST_VERSION).contains(&version) {
+            return Err(Refusal::Version(version));
+        }
+        if bytes[MARK_AT..HEADER_LENGTH] != self.mark {
+            return Err(Refusal::OtherCluster);
+        }
+        let index = bytes[KEY_AT];
+        let key = self.keys.get(&index).ok_or(Refusal::UnknownKey(index))?;
+        let tag_at = bytes.len().checked_sub(key.method().tag_length()).filter(|at| *at >= HEADER_LENGTH);
+        let (signed, tag) = bytes.split_at(tag_at.ok_or(Refusal::Short)?);
+        if !key.verify(signed, tag) {
+            return Err(Refusal::BadTag(index));
+        }
+        Ok((LinkId(bytes[LINK_AT]), &signed[HEADER_LENGTH..]))
+    }
+}
