@@ -1,0 +1,377 @@
+//! The gate: the kernel lets a leased address answer only while marks keep arriving (R-LEASE-8, R-LEASE-13).
+
+use super::link::Snapshot;
+use super::netlink::{Netlink, Refusal, text};
+use super::packet;
+use super::rules::{self, Batch, NETDEV, STEPS, TABLE};
+use nix::sys::socket::SockProtocol;
+use socket2::{SockAddr, Socket};
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Bit of the event group of nf_tables.
+const NFTABLES_EVENTS: u32 = 1 << 6;
+/// The loopback interface has this number in every network namespace.
+const LOOPBACK: u32 = 1;
+/// An interface may vanish between looking and building; then it is looked at again.
+const ATTEMPTS: u32 = 4;
+
+/// Why there is no gate.
+#[derive(Debug, Error)]
+pub enum GateError {
+    /// The kernel cannot do it; addresses then rest on their kernel lifetime alone (R-LEASE-11).
+    #[error(
+        "this kernel cannot hold the gate for addresses (it refused {what}: {error}); a frozen node then stops answering \
+             only when the lifetime of its addresses ends. Linux 5.16 or later with nf_tables and its netdev chains has it"
+    )]
+    Unsupported {
+        /// What was refused.
+        what: String,
+        /// How.
+        error: io::Error,
+    },
+    /// Another process that lives owns the table.
+    #[error("another process holds the nftables table netdev {TABLE}: is a second hearthd running here?")]
+    Owned,
+    /// A change was refused; what stood before still stands.
+    #[error("the kernel refused {what} of the gate: {error}")]
+    Refused {
+        /// What was refused.
+        what: String,
+        /// How.
+        error: io::Error,
+    },
+    /// A socket failed.
+    #[error("the gate cannot be reached: {0} (it needs CAP_NET_ADMIN and CAP_NET_RAW)")]
+    Socket(#[from] io::Error),
+}
+
+/// What is worth telling about a gate that stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GateReport {
+    /// Whether anything had to be built.
+    pub built: bool,
+    /// For people: what could not be done although the gate stands.
+    pub notes: Vec<String>,
+}
+
+/// The gate of this machine. Dropping it leaves the table behind and shutting; only [`Gate::close`] removes it.
+pub struct Gate {
+    /// Owns the table as long as it is open.
+    owner: Netlink,
+    events: Netlink,
+    markers: Vec<Socket>,
+    exits: [SockAddr; 2],
+    flags: u32,
+    lease: Duration,
+    addresses: BTreeSet<IpAddr>,
+    interfaces: BTreeSet<String>,
+    built: Option<Vec<Vec<u8>>>,
+}
+
+impl Gate {
+    /// Asks the kernel whether it can (in a transaction that leaves nothing), and opens what ticks need. No table is
+    /// made before [`Gate::guard`]; one that a dead owner left keeps shutting, and ticks reach it already.
+    pub fn open(lease: Duration) -> Result<Gate, GateError> {
+        let owner = Netlink::open(SockProtocol::NetlinkNetFilter, 0)?;
+        let events = Netlink::open(SockProtocol::NetlinkNetFilter, NFTABLES_EVENTS)?;
+        let mut markers = Vec::new();
+        for step in 1..=STEPS {
+            let socket = packet::sender()?;
+            socket.set_mark(rules::MARK + step)?;
+            markers.push(socket);
+        }
+        let flags = match try_out(&owner, rules::OWNER_PERSIST, lease) {
+            Ok(()) => rules::OWNER_PERSIST,
+            Err(_) => try_out(&owner, 0, lease).map(|()| 0)?,
+        };
+        Ok(Gate {
+            owner,
+            events,
+            markers,
+            exits: [packet::exit(LOOPBACK, packet::IPV4), packet::exit(LOOPBACK, packet::IPV6)],
+            flags,
+            lease,
+            addresses: BTreeSet::new(),
+            interfaces: BTreeSet::new(),
+            built: None,
+        })
+    }
+
+    /// Whether the kernel protects the table from a flush of the rule set. If not, it is watched and put back
+    /// ([`Gate::seen_whole`]), and `check` says so.
+    pub fn is_owned(&self) -> bool {
+        self.flags != 0
+    }
+
+    /// Makes the gate hold exactly these addresses on these interfaces (those of [`Snapshot::gate_interfaces`]), in one
+    /// transaction; does nothing if it does already. Takes over the table of a dead owner: what answered goes on to
+    /// answer until its time ends, and nothing else answers in between. Interfaces that do not exist are left out.
+    pub fn guard(&mut self, addresses: &[IpAddr], interfaces: &[String]) -> Result<GateReport, GateError> {
+        let addresses: BTreeSet<IpAddr> = addresses.iter().copied().collect();
+        let interfaces: BTreeSet<String> = interfaces.iter().cloned().collect();
+        let mut report = GateReport::default();
+        let same = self.addresses == addresses && self.interfaces == interfaces;
+        (self.addresses, self.interfaces) = (addresses, interfaces);
+        if !same || self.built.is_none() || self.built != Some(self.read()?) {
+            self.build()?;
+            report.built = true;
+        }
+        report.notes = self.interfaces.iter().filter_map(|interface| quiet_arp(interface).err()).collect();
+        if !self.is_owned() {
+            report.notes.push(
+                "this kernel does not protect the gate from `nft flush ruleset` (Linux 6.9 or later does): it is watched \
+                 and put back"
+                    .into(),
+            );
+        }
+        Ok(report)
+    }
+
+    /// The length of a lease changed: what the marks stand for is built anew at once.
+    pub fn set_lease(&mut self, lease: Duration) -> Result<(), GateError> {
+        if self.lease != lease {
+            self.lease = lease;
+            if self.built.is_some() {
+                self.build()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets an address answer for the longest mark that does not exceed `hold`, and says for how long; none (and nothing
+    /// is sent) if `hold` is below an eighth of the lease. Two system calls at most. An error means that the address was
+    /// not renewed, for example because the table is gone.
+    pub fn tick(&self, ip: IpAddr, hold: Duration) -> io::Result<Option<Duration>> {
+        let Some(step) = (1..=STEPS).rev().find(|step| {
+            let span = rules::hold_of(self.lease, *step);
+            span <= hold && !span.is_zero()
+        }) else {
+            return Ok(None);
+        };
+        let exit = &self.exits[usize::from(ip.is_ipv6())];
+        match self.markers[step as usize - 1].send_to(&packet::tick(ip), exit) {
+            // The rule drops the packet after it has renewed the address, and the kernel says so.
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(Some(rules::hold_of(self.lease, step))),
+            Err(error) => Err(error),
+            Ok(_) => Err(io::Error::other("nothing took the mark: the gate's table is not there")),
+        }
+    }
+
+    /// Shuts an address at once.
+    pub fn shut(&self, ip: IpAddr) -> Result<(), GateError> {
+        let mut batch = Batch::new(TABLE, self.owner.sequence());
+        batch.delete_element(rules::family(ip).alive, ip);
+        match commit(&self.owner, batch) {
+            Err(GateError::Refused { error, .. }) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Whether the gate is whole: cheap (one system call) while nobody touches it. If it is not, it is put back, and the
+    /// error says what was found; addresses that should answer then need a tick at once. Call it before each tick and
+    /// when [`AsFd::as_fd`] becomes readable.
+    pub fn seen_whole(&mut self) -> Result<(), String> {
+        if !self.touched() {
+            return Ok(());
+        }
+        let Some(built) = &self.built else { return Ok(()) };
+        match self.read() {
+            Ok(found) if found == *built => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(format!("the gate cannot be read: {error}")),
+        }
+        match self.build() {
+            Ok(()) => Err("another program changed or removed the gate's nftables table; it is put back".into()),
+            Err(error) => Err(format!("the gate is not whole and cannot be put back: {error}")),
+        }
+    }
+
+    /// Removes the table: for an orderly exit, after the addresses were stopped.
+    pub fn close(self) -> Result<(), GateError> {
+        if self.built.is_none() {
+            return Ok(());
+        }
+        let mut batch = Batch::new(TABLE, self.owner.sequence());
+        batch.delete_table();
+        commit(&self.owner, batch)
+    }
+
+    /// Whether anybody else (or a vanishing interface) changed our table since the last call.
+    fn touched(&self) -> bool {
+        let mut touched = false;
+        loop {
+            match self.events.receive() {
+                Ok(messages) if messages.is_empty() => return touched,
+                Ok(messages) => {
+                    touched |= messages.iter().any(|message| {
+                        message.port != self.owner.port()
+                            && message
+                                .attributes(NETDEV.len())
+                                .any(|(kind, value)| kind == rules::TABLE_NAME && text(value) == TABLE)
+                    });
+                }
+                // Events were lost (ENOBUFS), or the socket is ill: look at the table itself.
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn build(&mut self) -> Result<(), GateError> {
+        let mut attempt = 1;
+        loop {
+            match self.try_build() {
+                Err(GateError::Refused { error, .. })
+                    if attempt < ATTEMPTS && matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) =>
+                {
+                    attempt += 1;
+                }
+                Err(error) => {
+                    self.built = None;
+                    return Err(error);
+                }
+                Ok(()) => {
+                    self.built = Some(self.read()?);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn try_build(&self) -> Result<(), GateError> {
+        let snapshot = Snapshot::read()?;
+        let interfaces = self.interfaces.iter().filter(|name| snapshot.link(name).is_some()).cloned().collect();
+        let mut table = Batch::new(TABLE, self.owner.sequence());
+        table.table(self.flags);
+        let strange = match commit(&self.owner, table) {
+            Ok(()) => false,
+            Err(GateError::Refused { error, .. }) if error.raw_os_error() == Some(libc::EPERM) => {
+                return Err(GateError::Owned);
+            }
+            // A table with other flags: it is replaced.
+            Err(GateError::Refused { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        let chains = self.chains()?;
+        let first = self.owner.sequence();
+        let mut batch = Batch::new(TABLE, first);
+        if strange {
+            batch.delete_table();
+        }
+        batch.table(self.flags);
+        if !strange {
+            for (hooked, name) in &chains {
+                if *hooked {
+                    batch.delete_chain(name);
+                }
+            }
+            for (hooked, name) in &chains {
+                if !*hooked {
+                    batch.delete_chain(name);
+                }
+            }
+        }
+        batch.gate(&self.addresses, &interfaces, self.lease);
+        commit(&self.owner, batch)
+    }
+
+    /// Chains of our table: whether hooked to an interface, and name.
+    fn chains(&self) -> io::Result<Vec<(bool, String)>> {
+        let chains = self.list(rules::GET_CHAIN, None)?;
+        Ok(chains
+            .iter()
+            .filter_map(|body| {
+                let attributes = || super::netlink::Attributes(&body[NETDEV.len()..]);
+                let name = attributes().find(|(kind, _)| *kind == rules::CHAIN_NAME).map(|(_, value)| text(value))?;
+                Some((attributes().any(|(kind, _)| kind == rules::CHAIN_HOOK), name))
+            })
+            .collect())
+    }
+
+    /// Everything of our table that must not change, as the kernel lists it.
+    fn read(&self) -> io::Result<Vec<Vec<u8>>> {
+        let mut all = self.list(rules::GET_TABLE, None)?;
+        all.extend(self.list(rules::GET_CHAIN, None)?);
+        all.extend(self.list(rules::GET_RULE, None)?);
+        for set in [rules::V4.leased, rules::V6.leased] {
+            let mut elements: Vec<Vec<u8>> = match self.list(rules::GET_ELEMENT, Some(set)) {
+                Ok(messages) => messages,
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            elements.sort();
+            all.extend(elements);
+        }
+        Ok(all)
+    }
+
+    fn list(&self, kind: u16, set: Option<&str>) -> io::Result<Vec<Vec<u8>>> {
+        let messages = self.owner.dump(kind, &NETDEV, |request| {
+            if let Some(set) = set {
+                request.text(rules::TABLE_NAME, TABLE);
+                request.text(rules::SET_NAME, set);
+            }
+        })?;
+        let ours = messages.into_iter().filter(|message| {
+            message.attributes(NETDEV.len()).any(|(kind, value)| kind == rules::TABLE_NAME && text(value) == TABLE)
+        });
+        // The last two bytes of nfgenmsg count all changes of all tables.
+        Ok(ours.map(|message| [&[5, 0, 0, 0], &message.body[NETDEV.len()..]].concat()).collect())
+    }
+}
+
+/// Readable when somebody changes the machine's nftables.
+impl AsFd for Gate {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+}
+
+/// Builds a gate on lo and removes it in the same transaction.
+fn try_out(owner: &Netlink, flags: u32, lease: Duration) -> Result<(), GateError> {
+    let name = format!("{TABLE}-try-{}", std::process::id());
+    let mut batch = Batch::new(&name, owner.sequence());
+    batch.table(flags);
+    batch.gate(&BTreeSet::new(), &BTreeSet::from(["lo".to_owned()]), lease);
+    batch.delete_table();
+    commit(owner, batch).map_err(|error| match error {
+        GateError::Refused { what, error } if error.raw_os_error() != Some(libc::EPERM) => {
+            GateError::Unsupported { what, error }
+        }
+        GateError::Refused { error, .. } => GateError::Socket(error),
+        other => other,
+    })
+}
+
+fn commit(owner: &Netlink, batch: Batch) -> Result<(), GateError> {
+    let (bytes, first, what) = batch.finish();
+    let last = first + what.len() as u32 - 1;
+    owner.reserve(last);
+    owner.commit(&bytes, first, last).map_err(|Refusal { sequence, error }| {
+        let what = what.get((sequence.wrapping_sub(first)) as usize).cloned().unwrap_or_else(|| "a part".into());
+        GateError::Refused { what, error }
+    })
+}
+
+/// An interface must answer ARP only for its own addresses: else a second card on the same wire answers for a gated one.
+fn quiet_arp(interface: &str) -> Result<(), String> {
+    let path = format!("/proc/sys/net/ipv4/conf/{interface}/arp_ignore");
+    let now = match std::fs::read_to_string(&path) {
+        Ok(now) => now,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(format!("{path} cannot be read: {error}")),
+    };
+    if now.trim().parse::<u32>().is_ok_and(|level| level >= 1) {
+        return Ok(());
+    }
+    std::fs::write(&path, "1").map_err(|error| {
+        format!(
+            "net.ipv4.conf.{interface}.arp_ignore cannot be set to 1 ({error}): a second interface on the same wire may \
+             answer ARP for an address that must be silent"
+        )
+    })
+}

@@ -1,0 +1,229 @@
+//! What happens to interfaces and addresses, as the kernel tells it (R-MEM-7, R-TAKE-7).
+
+use super::carrier::Carrier;
+use super::held::Held;
+use super::link::{Address, Link, Snapshot};
+use super::netlink::{Netlink, Received};
+use crate::sys::registered;
+use nix::sys::socket::SockProtocol;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::time::Instant;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+
+/// Links, IPv4 addresses, IPv6 addresses.
+const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+/// Events that the reader has not taken yet; beyond this the watch waits and the kernel's own buffer fills.
+const QUEUE: usize = 1024;
+
+/// How an address that this daemon holds was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Somebody removed it.
+    Removed,
+    /// Its kernel lifetime ran out (R-LEASE-11).
+    Expired,
+    /// Its interface is gone.
+    InterfaceGone,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetEvent {
+    /// Carrier of an interface, as R-MEM-7 counts it.
+    Carrier {
+        /// Interface.
+        interface: String,
+        /// What is known now; `Down` also when it was deleted or renamed away.
+        carrier: Carrier,
+    },
+    /// Interfaces were made, deleted, renamed, or joined or left a bridge or bond: guard the gate again, and look
+    /// again on which interface each address is served.
+    Interfaces,
+    /// Addresses of this machine changed, by whomever: look again on which interface each address is served.
+    Addresses,
+    /// An address that this daemon holds was lost, and this daemon did not do it.
+    Lost {
+        /// Which.
+        ip: IpAddr,
+        /// How.
+        loss: Loss,
+    },
+    /// Somebody changed the lifetime of an address that this daemon holds.
+    LifetimeChanged {
+        /// Which.
+        ip: IpAddr,
+    },
+    /// The watch has failed and ends; start another one.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}
+
+/// Follows the kernel's events.
+#[derive(Debug)]
+pub struct Watch {
+    socket: AsyncFd<Netlink>,
+    snapshot: Snapshot,
+    carriers: BTreeMap<String, Carrier>,
+    held: Held,
+    events: mpsc::Sender<NetEvent>,
+}
+
+impl Watch {
+    /// Starts to follow, within a tokio runtime, until the receiver is dropped. Every interface's carrier follows as
+    /// first events. `held` is that of the [`super::AddressAgent`] whose own changes are not to be reported.
+    pub fn start(held: Held) -> io::Result<(Snapshot, mpsc::Receiver<NetEvent>)> {
+        // Events are joined before the list is read, so that nothing between is missed.
+        let socket = registered(Netlink::open(SockProtocol::NetlinkRoute, GROUPS)?)?;
+        let snapshot = Snapshot::read()?;
+        let (events, receiver) = mpsc::channel(QUEUE);
+        let watch = Watch { socket, snapshot: snapshot.clone(), carriers: BTreeMap::new(), held, events };
+        tokio::spawn(watch.follow());
+        Ok((snapshot, receiver))
+    }
+
+    async fn follow(mut self) {
+        let mut news = self.carrier_news();
+        loop {
+            for event in news.drain(..) {
+                if self.events.send(event).await.is_err() {
+                    return;
+                }
+            }
+            news = tokio::select! {
+                () = self.events.closed() => return,
+                ready = self.socket.readable() => match ready {
+                    Ok(mut ready) => match ready.get_inner().receive() {
+                        Ok(messages) if messages.is_empty() => {
+                            ready.clear_ready();
+                            Vec::new()
+                        }
+                        Ok(messages) => self.take(&messages),
+                        Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.read_again(),
+                        Err(error) => vec![NetEvent::Failed { error: error.to_string() }],
+                    },
+                    Err(error) => vec![NetEvent::Failed { error: error.to_string() }],
+                },
+            };
+            if let Some(NetEvent::Failed { .. }) = news.last() {
+                // The receiver may be gone; then nobody needs to know.
+                let _ = self.events.send(news.remove(news.len() - 1)).await;
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, messages: &[Received]) -> Vec<NetEvent> {
+        let mut news = Vec::new();
+        for message in messages {
+            match message.kind {
+                libc::RTM_NEWLINK => self.link_seen(message, &mut news),
+                libc::RTM_DELLINK => self.link_gone(message, &mut news),
+                libc::RTM_NEWADDR => self.address_seen(message, &mut news),
+                libc::RTM_DELADDR => self.address_gone(message, &mut news),
+                _ => {}
+            }
+        }
+        news
+    }
+
+    fn link_seen(&mut self, message: &Received, news: &mut Vec<NetEvent>) {
+        let Some(link) = Link::parse(message) else { return };
+        let old = self.snapshot.links.insert(link.index, link.clone());
+        let key = |link: &Link| (link.name.clone(), link.master, link.kind.clone(), link.is_up());
+        if old.as_ref().map(key) != Some(key(&link)) {
+            news.push(NetEvent::Interfaces);
+        }
+        news.extend(self.carrier_news());
+    }
+
+    fn link_gone(&mut self, message: &Received, news: &mut Vec<NetEvent>) {
+        let Some(link) = Link::parse(message) else { return };
+        if self.snapshot.links.remove(&link.index).is_some() {
+            news.push(NetEvent::Interfaces);
+        }
+        news.extend(self.carrier_news());
+    }
+
+    fn address_seen(&mut self, message: &Received, news: &mut Vec<NetEvent>) {
+        let Some(address) = Address::parse(message) else { return };
+        let same =
+            |known: &Address| (known.index, known.ip, known.prefix) == (address.index, address.ip, address.prefix);
+        match self.snapshot.addresses.iter_mut().find(|known| same(known)) {
+            Some(known) => *known = address.clone(),
+            None => {
+                self.snapshot.addresses.push(address.clone());
+                news.push(NetEvent::Addresses);
+            }
+        }
+        let held = self.held.lock().get(&address.ip).cloned();
+        let foreign =
+            held.is_some_and(|held| held.index == address.index && !held.agrees(address.valid, Instant::now()));
+        if foreign {
+            news.push(NetEvent::LifetimeChanged { ip: address.ip });
+        }
+    }
+
+    fn address_gone(&mut self, message: &Received, news: &mut Vec<NetEvent>) {
+        let Some(address) = Address::parse(message) else { return };
+        let before = self.snapshot.addresses.len();
+        self.snapshot
+            .addresses
+            .retain(|known| (known.index, known.ip, known.prefix) != (address.index, address.ip, address.prefix));
+        if self.snapshot.addresses.len() != before {
+            news.push(NetEvent::Addresses);
+        }
+        self.lost(&address, news);
+    }
+
+    /// Reports an address that vanished, if it is held and was not put back meanwhile.
+    fn lost(&mut self, address: &Address, news: &mut Vec<NetEvent>) {
+        let Some(held) = self.held.lock().get(&address.ip).cloned() else { return };
+        if held.index != address.index || held.prefix != address.prefix {
+            return; // We moved it ourselves.
+        }
+        let loss = match Snapshot::read() {
+            Ok(now) if now.addresses.iter().any(|a| (a.index, a.ip) == (address.index, address.ip)) => return,
+            Ok(now) if !now.links.contains_key(&address.index) => Loss::InterfaceGone,
+            _ if held.has_expired(Instant::now()) => Loss::Expired,
+            _ => Loss::Removed,
+        };
+        news.push(NetEvent::Lost { ip: address.ip, loss });
+    }
+
+    fn carrier_news(&mut self) -> Vec<NetEvent> {
+        let names = self.snapshot.links.values().map(|link| link.name.clone());
+        let now: BTreeMap<String, Carrier> = names.map(|name| (name.clone(), self.snapshot.carrier(&name))).collect();
+        let gone = self.carriers.keys().filter(|name| !now.contains_key(*name)).map(|name| (name, &Carrier::Down));
+        let changed = now.iter().filter(|(name, carrier)| self.carriers.get(*name) != Some(carrier));
+        let news = gone
+            .chain(changed)
+            .map(|(interface, carrier)| NetEvent::Carrier { interface: interface.clone(), carrier: *carrier })
+            .collect();
+        self.carriers = now;
+        news
+    }
+
+    /// Events were lost: everything is read again and compared.
+    fn read_again(&mut self) -> Vec<NetEvent> {
+        let now = match Snapshot::read() {
+            Ok(now) => now,
+            Err(error) => return vec![NetEvent::Failed { error: error.to_string() }],
+        };
+        let old = std::mem::replace(&mut self.snapshot, now);
+        let mut news = vec![NetEvent::Interfaces, NetEvent::Addresses];
+        let gone = |was: &&Address| {
+            !self.snapshot.addresses.iter().any(|is| (is.index, is.ip, is.prefix) == (was.index, was.ip, was.prefix))
+        };
+        let gone: Vec<Address> = old.addresses.iter().filter(gone).cloned().collect();
+        for address in gone {
+            self.lost(&address, &mut news);
+        }
+        news.extend(self.carrier_news());
+        news
+    }
+}
