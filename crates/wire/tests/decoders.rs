@@ -1,0 +1,198 @@
+//! Every decoder on round trips, damaged and arbitrary bytes.
+
+mod samples;
+
+use core::time::Duration;
+use hearth_types::LinkId;
+use hearth_wire::*;
+use proptest::prelude::*;
+use samples::{heartbeat, ring, segment};
+
+fn sealed(signing: u8, message: &Message) -> Vec<u8> {
+    let mut out = vec![];
+    ring("home", signing).seal(LinkId(1), message, &mut out).expect("fits");
+    out
+}
+
+/// The sizes that the constants promise: a heartbeat of two nodes below 250 bytes, a full fragment in one packet.
+#[test]
+fn sizes_keep_their_bounds() {
+    let small = minicbor::to_vec(Message::Heartbeat(heartbeat())).expect("encodes").len();
+    println!("heartbeat of two nodes: {small} bytes, sealed {}", sealed(1, &Message::Heartbeat(heartbeat())).len());
+    assert!(small < 250, "{small}");
+    assert!(sealed(1, &segment(FRAGMENT)).len() <= MAX_PACKET);
+    let oversize = ring("home", 1).seal(LinkId(0), &segment(MAX_PAYLOAD), &mut vec![]);
+    assert!(oversize.is_err_and(|error| error.length > MAX_PAYLOAD));
+}
+
+/// R-WIRE-3: the receiver checks with the key that the packet names, whatever it signs with itself.
+#[test]
+fn each_listed_key_is_accepted() {
+    for signing in 1..=4 {
+        let packet = sealed(signing, &Message::Heartbeat(heartbeat()));
+        assert_eq!(ring("home", 1).open(&packet), Ok((LinkId(1), Message::Heartbeat(heartbeat()))));
+    }
+    let few = KeyRing::new("home", 9, [(9, Method::Sha256, vec![1])]).expect("good");
+    assert_eq!(few.open(&sealed(1, &segment(1))), Err(Refusal::UnknownKey(1)));
+    assert_eq!(KeyRing::new("home", 9, []).err(), Some(RingError::NoSigningKey(9)));
+}
+
+/// R-WIRE-2: the tag covers the cluster's name even if the mark in the header is forged.
+#[test]
+fn the_tag_covers_the_name() {
+    let mut packet = sealed(1, &segment(1));
+    assert_eq!(ring("other", 1).open(&packet), Err(Refusal::OtherCluster));
+    let mut theirs = vec![];
+    ring("other", 1).seal(LinkId(1), &segment(1), &mut theirs).expect("fits");
+    packet[..HEADER_LENGTH].copy_from_slice(&theirs[..HEADER_LENGTH]);
+    assert_eq!(ring("other", 1).open(&packet), Err(Refusal::BadTag(1)));
+}
+
+/// R-WIRE-1: any bit changed means refusal, under every method.
+#[test]
+fn any_flipped_bit_is_refused() {
+    for signing in 1..=4 {
+        let packet = sealed(signing, &Message::Heartbeat(heartbeat()));
+        for bit in 0..packet.len() * 8 {
+            let mut damaged = packet.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(ring("home", 1).open(&damaged).is_err(), "bit {bit} under key {signing}");
+        }
+        for end in 0..packet.len() {
+            assert!(ring("home", 1).open(&packet[..end]).is_err());
+        }
+    }
+}
+
+/// R-WIRE-6: a field that we do not know is skipped, one that an older sender does not know is absent.
+#[test]
+fn newer_and_older_messages_are_read() {
+    let Message::Segment(mut expected) = segment(3) else { unreachable!() };
+    let known = minicbor::to_vec(&expected).expect("encodes");
+    // Arrays by field number: one of 11 elements becomes one of 13, with a nested unknown value.
+    assert_eq!(known[0], 0x80 + 11);
+    let mut newer = known.clone();
+    newer[0] = 0x80 + 13;
+    newer.extend([0xA1, 0x01, 0x82, 0x61, b'x', 0xF6, 0x05]);
+    assert_eq!(minicbor::decode::<Segment>(&newer).expect("skips"), expected);
+    // A sender that knows neither `to_session` (9 bytes) nor `ask` (1 byte).
+    let mut older = known[..known.len() - 10].to_vec();
+    older[0] = 0x80 + 9;
+    expected.to_session = None;
+    expected.ask = false;
+    assert_eq!(minicbor::decode::<Segment>(&older).expect("defaults"), expected);
+}
+
+/// Same for a heartbeat with fields that only a newer daemon knows.
+#[test]
+fn newer_heartbeats_are_read() {
+    let bytes = minicbor::to_vec(heartbeat()).expect("encodes");
+    let mut decoder = minicbor::Decoder::new(&bytes);
+    let fields = decoder.array().expect("an array").expect("of known length");
+    let mut newer = vec![];
+    minicbor::Encoder::new(&mut newer).array(fields + 2).expect("writes to memory");
+    newer.extend_from_slice(&bytes[decoder.position()..]);
+    newer.extend([0x80, 0x18, 0xFF]);
+    assert_eq!(minicbor::decode::<Heartbeat>(&newer).expect("skips"), heartbeat());
+}
+
+/// R-WIRE-8: a heartbeat waits for one frame of a large packet, not for the packet.
+#[test]
+fn heartbeats_overtake_on_serial() {
+    let mut sender = SerialSender::new();
+    let mut receiver = SerialReceiver::new();
+    let (large, small) = (vec![7; MAX_PACKET], vec![0; 250]);
+    assert!(sender.push_bulk(large.clone()));
+    let mut got = receiver.push(&sender.next_frame().expect("a frame"));
+    assert!(sender.push_urgent(small.clone()));
+    let mut frames = 0;
+    while got.is_empty() {
+        got = receiver.push(&sender.next_frame().expect("a frame"));
+        frames += 1;
+    }
+    assert_eq!((got, frames), (vec![small], 5));
+    let rest: Vec<_> = std::iter::from_fn(|| sender.next_frame()).flat_map(|frame| receiver.push(&frame)).collect();
+    assert_eq!(rest, [large]);
+    assert!(sender.is_empty());
+    assert_eq!(line_time(960, 9600), Duration::from_secs(1));
+}
+
+/// Both queues are bounded: old heartbeats and new bulk give way.
+#[test]
+fn serial_queues_are_bounded() {
+    let mut sender = SerialSender::new();
+    let fits = (0u8..100).take_while(|_| sender.push_bulk(vec![1; 1000])).count();
+    assert_eq!(fits, 16);
+    for number in 0..10u8 {
+        sender.push_urgent(vec![number; 4]);
+    }
+    let mut receiver = SerialReceiver::new();
+    let got: Vec<_> = (0..4).flat_map(|_| receiver.push(&sender.next_frame().expect("waits"))).collect();
+    assert_eq!(got.iter().map(|packet| packet[0]).collect::<Vec<_>>(), [6, 7, 8, 9]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..1500), ours in any::<bool>()) {
+        if ours && bytes.len() > 4 {
+            bytes[..4].copy_from_slice(&MAGIC);
+        }
+        prop_assert!(ring("home", 1).open(&bytes).is_err());
+        let _ = minicbor::decode::<Message>(&bytes);
+    }
+
+    /// The decoder behind the tag sees what only a holder of the key could send; it must not fall over it either.
+    #[test]
+    fn a_damaged_message_is_survived(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+        for message in [Message::Heartbeat(heartbeat()), segment(20)] {
+            let mut bytes = minicbor::to_vec(&message).expect("encodes");
+            let place = at.index(bytes.len());
+            bytes[place] = byte;
+            let _ = minicbor::decode::<Message>(&bytes);
+            bytes.truncate(cut.index(bytes.len()));
+            let _ = minicbor::decode::<Message>(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_window_accepts_each_number_once(numbers in prop::collection::vec(0..600u64, 1..900)) {
+        let mut window = SequenceWindow::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for number in numbers {
+            let newest = seen.last().copied().unwrap_or(0);
+            let expected = number + WINDOW_BITS > newest && !seen.contains(&number);
+            prop_assert_eq!(window.accept(number), expected);
+            if expected {
+                seen.insert(number);
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_survives_leaps(numbers in prop::collection::vec(any::<u64>(), 1..50)) {
+        let mut window = SequenceWindow::new();
+        for number in numbers {
+            window.accept(number);
+            prop_assert!(!window.accept(number));
+        }
+    }
+
+    /// R-WIRE-8: after any garbage the next packets arrive whole, in whatever pieces the line hands them over.
+    #[test]
+    fn serial_resynchronises(
+        garbage in prop::collection::vec(any::<u8>(), 0..300),
+        packet in prop::collection::vec(prop_oneof![Just(0), any::<u8>()], 0..=MAX_PACKET),
+        chunk in 1..90usize,
+    ) {
+        let mut sender = SerialSender::new();
+        let mut receiver = SerialReceiver::new();
+        receiver.push(&garbage);
+        sender.push_bulk(packet.clone());
+        let line: Vec<u8> = std::iter::from_fn(|| sender.next_frame()).flatten().collect();
+        prop_assert_eq!(line.len(), line_bytes(packet.len()));
+        let got: Vec<_> = line.chunks(chunk).flat_map(|piece| receiver.push(piece)).collect();
+        prop_assert_eq!(got.last(), Some(&packet));
+    }
+}
