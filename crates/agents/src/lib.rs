@@ -16,6 +16,7 @@
 
 pub mod cancel;
 pub mod filesystem;
+pub mod net;
 pub mod process;
 pub mod runner;
 pub mod script;
