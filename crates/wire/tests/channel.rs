@@ -181,9 +181,7 @@ proptest! {
         }
         net.settle();
         net.check();
-        for end in 0..2 {
-            prop_assert_eq!(net.ends[end].delivered.len(), before[end] + 1);
-        }
+        prop_assert_eq!([net.ends[0].delivered.len(), net.ends[1].delivered.len()], before.map(|count| count + 1));
     }
 
     /// Without a reset nothing is lost at all, whatever the net does.
@@ -292,4 +290,30 @@ fn the_queue_is_bounded() {
     assert!((30..42).contains(&taken), "{taken}");
     assert_eq!(it.send(vec![0; FRAGMENT * 100]), Err(NotSent::Full));
     assert!(it.queued() <= MAX_QUEUED);
+}
+
+/// Bytes of an ended session that come late are not taken for bytes of the next one, though both name our session.
+#[test]
+fn late_bytes_of_an_ended_session_are_dropped() {
+    let mut net = Net::new();
+    net.poll(1);
+    net.deliver(0, false);
+    net.poll(0);
+    net.deliver(0, false);
+    net.send(1, 0);
+    net.poll(1);
+    let late = net.flying.remove(0);
+    assert_eq!((late.1.number, late.1.session, late.1.to_session), (1, 1, Some(1)));
+    net.flying.clear();
+    net.ends[1].channel.reset();
+    net.poll(1);
+    net.deliver(0, false);
+    assert!(net.ends[0].channel.is_open() && net.ends[0].channel.session() == 1);
+    net.flying.push(late);
+    net.deliver(0, false);
+    assert_eq!(net.ends[0].delivered, []);
+    net.send(1, 3);
+    net.settle();
+    net.check();
+    assert_eq!(net.ends[0].delivered.len(), 1);
 }
