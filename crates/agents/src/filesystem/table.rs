@@ -25,7 +25,8 @@ pub(super) fn read() -> Result<Vec<Entry>, String> {
     Ok(String::from_utf8_lossy(&text).lines().filter_map(parse).collect())
 }
 
-fn parse(line: &str) -> Option<Entry> {
+/// One line of it; none if it is not of that form.
+pub(super) fn parse(line: &str) -> Option<Entry> {
     let (mount, rest) = line.split_once(" - ")?;
     let mount: Vec<&str> = mount.split(' ').collect();
     let mut rest = rest.split(' ');

@@ -1,6 +1,7 @@
 //! Stop: unmounts, and ends who is in the way (R-TAKE-8).
 
-use super::{Mount, State, blocking, holders, resolved, state, table};
+use super::table::{self, Entry};
+use super::{Mount, State, blocking, holders, resolved, state};
 use crate::process::census;
 use hearth_types::OpOutcome;
 use nix::errno::Errno;
@@ -37,7 +38,7 @@ pub(super) async fn stop(mount: &Mount, deadline: Instant) -> Result<OpOutcome, 
 /// Ends the holders, TERM then KILL, and unmounts as soon as nobody holds it.
 async fn clear(mount: &Mount, directory: &Path, deadline: Instant, stages: &mut Vec<String>) -> Result<(), String> {
     let end = deadline.checked_sub(LAST_WORDS).unwrap_or(deadline);
-    let protected = protected(directory)?;
+    let protected = protected(directory, &table::read()?);
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let found = holding(directory).await?;
         if let Some(reason) = protected.as_ref().filter(|_| !found.is_empty()) {
@@ -97,16 +98,18 @@ async fn holding(directory: &Path) -> Result<Vec<census::Stat>, String> {
 }
 
 /// Why nobody may be signalled for this directory: it is the root, or shows the root's device.
-fn protected(directory: &Path) -> Result<Option<String>, String> {
-    let entries = table::read()?;
-    let root = table::on_top(&entries, Path::new("/"));
-    let here = table::on_top(&entries, directory);
-    Ok(match (root, here) {
-        _ if directory.parent().is_none() => Some("it is the root directory".to_string()),
-        (Some(root), Some(here)) if root.device == here.device => Some("it shows the root file system".to_string()),
-        (_, None) => Some("it is not a mount point".to_string()),
-        _ => None,
-    })
+fn protected(directory: &Path, entries: &[Entry]) -> Option<&'static str> {
+    if directory.parent().is_none() {
+        return Some("it is the root directory");
+    }
+    let Some(here) = table::on_top(entries, directory) else { return Some("it is not a mount point") };
+    match table::on_top(entries, Path::new("/")) {
+        Some(root) if root.device == here.device || root.source.starts_with('/') && root.source == here.source => {
+            Some("it shows the root file system")
+        }
+        Some(_) => None,
+        None => Some("the root file system is not in the mount table"),
+    }
 }
 
 /// Mount points below it.
@@ -117,4 +120,30 @@ fn nested(directory: &Path) -> Result<Vec<String>, String> {
         .filter(|entry| below(&entry.directory))
         .map(|entry| entry.directory.display().to_string())
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_signalled_for_the_root_whatever_it_is_called() {
+        let lines = [
+            "1 0 254:0 / / rw - ext4 /dev/vda rw",
+            "2 1 254:0 / /srv/bound rw - ext4 /dev/vda rw",
+            "3 1 0:40 / /srv/volume rw - btrfs /dev/vda rw",
+            "4 1 8:1 / /srv/data rw - ext4 /dev/sda1 rw",
+        ];
+        let entries: Vec<Entry> = lines.iter().filter_map(|line| table::parse(line)).collect();
+        let reason = |directory| protected(Path::new(directory), &entries);
+        assert_eq!(reason("/"), Some("it is the root directory"));
+        assert_eq!(reason("/srv/bound"), Some("it shows the root file system"));
+        assert_eq!(reason("/srv/volume"), Some("it shows the root file system"));
+        assert_eq!(reason("/srv/nothing"), Some("it is not a mount point"));
+        assert_eq!(reason("/srv/data"), None);
+        assert_eq!(
+            protected(Path::new("/srv/data"), &entries[3..]),
+            Some("the root file system is not in the mount table")
+        );
+    }
 }
