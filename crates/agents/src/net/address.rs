@@ -4,6 +4,7 @@ use super::held::{Held, HeldAddress};
 use super::link::{Address, Link, Snapshot};
 use super::netlink::{ACK, Builder, CREATE, Netlink, REPLACE, REQUEST};
 use super::rules::octets;
+use crate::runner::{AddressFuture, AddressOps};
 use hearth_types::{AddressSpec, OpAction, OpOutcome, OpRequest, ResourceKind, Timestamp};
 use nix::sys::socket::SockProtocol;
 use nix::time::{ClockId, clock_gettime};
@@ -54,12 +55,7 @@ impl AddressAgent {
     }
 
     /// Runs one operation on an address resource; any other resource is refused.
-    pub async fn run(&self, request: &OpRequest) -> OpOutcome {
-        self.run_now(request)
-    }
-
-    /// The same without a runtime.
-    pub fn run_now(&self, request: &OpRequest) -> OpOutcome {
+    pub fn run(&self, request: &OpRequest) -> OpOutcome {
         let ResourceKind::Address(spec) = &request.resource.kind else {
             return failed(format!("{} is not an address", request.resource.id));
         };
@@ -235,6 +231,12 @@ impl AddressAgent {
             body(message);
         });
         self.netlink.commit(builder.bytes(), sequence, sequence).map_err(|refusal| refusal.error)
+    }
+}
+
+impl AddressOps for AddressAgent {
+    fn run<'a>(&'a self, request: &'a OpRequest, _: &'a AddressSpec) -> AddressFuture<'a> {
+        Box::pin(std::future::ready(AddressAgent::run(self, request)))
     }
 }
 

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::SockProtocol;
 use socket2::{SockFilter, Socket};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -325,8 +326,8 @@ impl<K: Clone + Ord> Inquiry<K> {
         })?;
         let place = (link.index, if ip.is_ipv4() { ARP } else { IPV6 });
         let failed = |error: io::Error| format!("{ip} cannot be asked for on {name}: {error}");
-        if !self.listeners.contains_key(&place) {
-            self.listeners.insert(place, listen(place).map_err(failed)?);
+        if let Entry::Vacant(free) = self.listeners.entry(place) {
+            free.insert(listen(place).map_err(failed)?);
         }
         used.insert(place);
         let mut targets = vec![ip];
@@ -398,8 +399,8 @@ impl<K: Clone + Ord> Inquiry<K> {
                 continue;
             }
             if subject.question.ip == ip {
-                if !subject.answered.contains_key(&hardware) {
-                    subject.answered.insert(hardware, BTreeSet::new());
+                if let Entry::Vacant(free) = subject.answered.entry(hardware) {
+                    free.insert(BTreeSet::new());
                     subject.decoy_rounds = DECOY_ROUNDS;
                 }
                 if subject.reported.insert(hardware) {

@@ -1,0 +1,180 @@
+//! R-LEASE-8 and R-LEASE-13.
+
+use crate::space::{NEAR, Peer, enter, pair, run};
+use hearth_agents::net::{Gate, Pinger};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+const LEASE: Duration = Duration::from_millis(400);
+const V4: &str = "10.77.0.50";
+const V6: &str = "fd77::50";
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn interfaces() -> Vec<String> {
+    hearth_agents::net::Snapshot::read().unwrap().gate_interfaces()
+}
+
+fn gate() -> Gate {
+    let mut gate = Gate::open(LEASE).unwrap();
+    let report = gate.guard(&[ip(V4), ip(V6)], &interfaces()).unwrap();
+    assert!(report.built);
+    assert_eq!(report.notes, Vec::<String>::new());
+    gate
+}
+
+/// Puts the addresses onto eth0, and tells the peer where they are: it would repeat its own question once a second only.
+fn serve(peer: &Peer) {
+    run(&format!("ip addr add {V4}/24 dev eth0"));
+    run(&format!("ip addr add {V6}/64 dev eth0 nodad"));
+    peer.there(|| {
+        for address in [V4, V6] {
+            run(&format!("ip neigh replace {address} lladdr {NEAR} dev far nud permanent"));
+        }
+    });
+}
+
+/// Asks every 2 ms for that long; the moments at which the questions were sent that were answered.
+fn ask(address: IpAddr, span: Duration) -> Vec<Instant> {
+    let pinger = Pinger::new().unwrap();
+    let start = Instant::now();
+    let (mut sent, mut answered) = (BTreeMap::new(), Vec::new());
+    while start.elapsed() < span {
+        let now = Instant::now();
+        // A neighbour that is not resolved refuses some; that is no answer.
+        if let Ok(payload) = pinger.send(address) {
+            sent.insert(payload, now);
+        }
+        let next = now + Duration::from_millis(2);
+        while Instant::now() < next {
+            answered.extend(pinger.receive().iter().filter_map(|(_, payload)| sent.remove(payload)));
+            std::thread::yield_now();
+        }
+    }
+    answered
+}
+
+#[test]
+fn an_address_answers_until_its_time_ends_and_not_before_the_first_tick() {
+    let peer = pair();
+    for address in [ip(V4), ip(V6)] {
+        peer.there(move || assert!(!ask(ip(if address.is_ipv4() { "10.77.0.1" } else { "fd77::1" }), LEASE).is_empty()));
+    }
+    let gate = gate();
+    assert!(gate.is_owned());
+    serve(&peer);
+    for address in [ip(V4), ip(V6)] {
+        assert_eq!(peer.there(move || ask(address, Duration::from_millis(60))), [], "{address} answered untouched");
+        // Nothing but a mark renews: packets to the address over lo do not.
+        let udp = std::net::UdpSocket::bind((if address.is_ipv4() { "0.0.0.0" } else { "::" }, 0)).unwrap();
+        udp.send_to(b"x", (address, 9)).unwrap();
+        assert_eq!(peer.there(move || ask(address, Duration::from_millis(60))), [], "{address} renewed without a mark");
+
+        let answers = peer.begin(move || ask(address, 3 * LEASE));
+        let ticked = Instant::now();
+        assert_eq!(gate.tick(address, LEASE).unwrap(), Some(LEASE * 7 / 8));
+        let ticked_at_latest = Instant::now();
+        let last = answers.recv().unwrap().into_iter().max().expect("it answers after a tick");
+        assert!(last <= ticked_at_latest + LEASE * 7 / 8, "{address} answered {:?} after the tick", last - ticked);
+        assert!(last >= ticked + LEASE / 2, "{address} fell silent {:?} after the tick", last - ticked);
+    }
+    gate.close().unwrap();
+    assert!(!peer.there(|| ask(ip(V4), Duration::from_millis(60))).is_empty(), "a closed gate is no gate");
+}
+
+#[test]
+fn the_longest_mark_within_the_hold_is_taken() {
+    enter();
+    let gate = gate_on_nothing();
+    let address = ip(V4);
+    assert_eq!(gate.tick(address, Duration::from_millis(49)).unwrap(), None);
+    assert_eq!(gate.tick(address, Duration::from_millis(50)).unwrap(), Some(Duration::from_millis(50)));
+    assert_eq!(gate.tick(address, Duration::from_millis(199)).unwrap(), Some(Duration::from_millis(150)));
+    assert_eq!(gate.tick(address, Duration::from_secs(9)).unwrap(), Some(Duration::from_millis(350)));
+}
+
+fn gate_on_nothing() -> Gate {
+    let mut gate = Gate::open(LEASE).unwrap();
+    gate.guard(&[ip(V4)], &[]).unwrap();
+    gate
+}
+
+#[test]
+fn a_tick_without_a_gate_is_an_error_and_a_shut_address_is_silent_at_once() {
+    let peer = pair();
+    let bare = Gate::open(LEASE).unwrap();
+    assert!(bare.tick(ip(V4), LEASE).unwrap_err().to_string().contains("table is not there"));
+    drop(bare);
+    let gate = gate();
+    serve(&peer);
+    for address in [ip(V4), ip(V6)] {
+        gate.tick(address, LEASE).unwrap();
+        gate.shut(address).unwrap();
+        gate.shut(address).unwrap();
+        assert_eq!(peer.there(move || ask(address, Duration::from_millis(100))), []);
+    }
+}
+
+#[test]
+fn a_flush_of_all_rules_neither_opens_nor_breaks_the_gate() {
+    let peer = pair();
+    let mut gate = gate();
+    serve(&peer);
+    run("nft flush ruleset");
+    assert_eq!(peer.there(|| ask(ip(V4), Duration::from_millis(60))), []);
+    assert_eq!(gate.seen_whole(), Ok(()));
+    let answers = peer.begin(|| ask(ip(V4), Duration::from_millis(200)));
+    gate.tick(ip(V4), LEASE).unwrap();
+    run("nft flush ruleset");
+    assert!(!answers.recv().unwrap().is_empty());
+    assert!(!std::process::Command::new("nft").args(["delete", "table", "netdev", "hearth"]).status().unwrap().success());
+    assert_eq!(gate.seen_whole(), Ok(()));
+}
+
+#[test]
+fn the_gate_outlives_its_owner_and_the_next_one_takes_it_over_without_a_gap() {
+    let peer = pair();
+    let first = gate();
+    serve(&peer);
+    assert!(matches!(
+        Gate::open(LEASE).unwrap().guard(&[ip(V4)], &interfaces()),
+        Err(hearth_agents::net::GateError::Owned)
+    ));
+    // The kernel learns of a dead owner by its closed socket, however it died.
+    drop(first);
+    assert_eq!(peer.there(|| ask(ip(V4), Duration::from_millis(60))), [], "a gate without owner shuts");
+
+    let mut second = Gate::open(LEASE).unwrap();
+    second.tick(ip(V4), LEASE).expect("ticks reach the table that was left behind");
+    let answers = peer.begin(|| ask(ip(V4), Duration::from_millis(250)));
+    assert!(second.guard(&[ip(V4), ip(V6)], &interfaces()).unwrap().built);
+    let answers = answers.recv().unwrap();
+    assert!(answers.len() > 50, "{} answers while the table was taken over", answers.len());
+    assert_eq!(peer.there(|| ask(ip(V6), Duration::from_millis(60))), []);
+    assert!(!second.guard(&[ip(V4), ip(V6)], &interfaces()).unwrap().built, "nothing to do twice");
+}
+
+#[test]
+fn new_interfaces_get_chains_and_vanished_ones_do_no_harm() {
+    enter();
+    run("ip link add one type veth peer name two");
+    let mut gate = gate();
+    run("ip link del one");
+    let _ = gate.seen_whole();
+    assert_eq!(gate.seen_whole(), Ok(()));
+    gate.tick(ip(V4), LEASE).unwrap();
+    run("ip link add three type veth peer name four");
+    assert!(gate.guard(&[ip(V4), ip(V6)], &interfaces()).unwrap().built);
+    run("ip link add one type veth peer name two");
+    assert!(gate.guard(&[ip(V4), ip(V6)], &interfaces()).unwrap().built);
+    let listed = std::process::Command::new("nft").args(["list", "table", "netdev", "hearth"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    for chain in ["in-one", "out-one", "in-two", "in-three", "out-four", "tick"] {
+        assert!(listed.contains(&format!("chain {chain} ")), "{chain} is missing in {listed}");
+    }
+    // The thread's own view: /proc/sys/net is that of the caller's namespace.
+    assert_eq!(std::fs::read_to_string("/proc/sys/net/ipv4/conf/one/arp_ignore").unwrap(), "1\n");
+}
