@@ -151,7 +151,7 @@ fn resolved(directory: &Path) -> PathBuf {
 fn judge(mount: &Mount, source: Option<&Source>, directory: &Path, entries: &[Entry]) -> Result<State, String> {
     let ours = |entry: &&Entry| source.is_some_and(|source| source.is_in(entry, mount));
     let here: Vec<&Entry> = entries.iter().filter(|entry| entry.directory == directory).collect();
-    let found = here.iter().rposition(|entry| ours(entry));
+    let found = here.iter().rposition(ours);
     Ok(match found {
         Some(at) if at + 1 == here.len() => State::Mounted(here[at].clone()),
         Some(_) => {
