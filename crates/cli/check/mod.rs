@@ -1,0 +1,73 @@
+//! `hearth check`: every complaint about the three files, as the daemon would make it, and what they promise.
+
+mod promise;
+
+use crate::args::CheckOptions;
+use crate::page::{Look, Page, Tone, write_out};
+use crate::trouble::{Exit, Trouble};
+use crate::view::counted;
+use hearth_config::{Complaint, Config, Level};
+use hearth_runtime::files;
+use std::path::Path;
+
+/// Says everything there is to say about the files in `options.directory`; starts nothing.
+pub(crate) fn run(options: &CheckOptions, look: &Look) -> Result<Exit, Trouble> {
+    let directory = &options.directory;
+    let sources = files::read(directory).map_err(|error| {
+        Trouble::new(Exit::Configuration, format!("cannot read {}: {error}", directory.display()))
+            .help("the files ha.cf, haresources and authkeys belong there; another folder: hearth check -d DIR")
+    })?;
+    let parsed = hearth_config::parse(&sources, &files::System::new(directory));
+    let complaints = files::render(&sources, &parsed.complaints, look.colour);
+    let Some(config) = parsed.config else {
+        write_out(&complaints)?;
+        let errors = counted(of(&parsed.complaints, Level::Error), "error");
+        return Err(Trouble::new(
+            Exit::Configuration,
+            format!("{errors} in {}; hearthd would not start with it", directory.display()),
+        ));
+    };
+    let text = in_order(directory, &config, &parsed.complaints, look);
+    let gap = if complaints.is_empty() { "" } else { "\n" };
+    write_out(&format!("{complaints}{gap}{text}"))?;
+    Ok(Exit::Done)
+}
+
+fn of(complaints: &[Complaint], level: Level) -> usize {
+    complaints.iter().filter(|complaint| complaint.level == level).count()
+}
+
+fn in_order(directory: &Path, config: &Config, complaints: &[Complaint], look: &Look) -> String {
+    let mut page = Page::new(look);
+    let warnings = of(complaints, Level::Warning);
+    let but = if warnings > 0 { format!(", with {}", counted(warnings, "warning")) } else { String::new() };
+    let tone = if warnings > 0 { Tone::Warn } else { Tone::Good };
+    page.line(tone, &format!("{} is in order{but}.", directory.display()));
+    page.line(Tone::Dim, &promise::protection(&config.cluster));
+    let cluster = &config.cluster;
+    page.heading("Cluster:");
+    let nodes: Vec<_> = cluster.nodes.iter().map(ToString::to_string).collect();
+    page.put(&format!("  * {}, this is {}: [ {} ]", cluster.name, cluster.local, nodes.join(" "))).end();
+    let media = counted(cluster.media.len(), "heartbeat link");
+    let pings = counted(cluster.ping_targets.len(), "ping target");
+    page.put(&format!("  * {media}, {pings}, {}", counted(config.resources.groups.len(), "group"))).end();
+    let timing = &cluster.timing;
+    page.heading("Times:");
+    let times = [
+        ("keepalive", timing.keepalive),
+        ("warntime", timing.warntime),
+        ("deadtime", timing.deadtime),
+        ("lease (4/5 of deadtime)", timing.lease()),
+        ("initdead", timing.initdead),
+        ("deadping", timing.deadping),
+        ("carrier_grace", timing.carrier_grace),
+    ];
+    for (name, span) in times {
+        page.put(&format!("  {name:<24} {}", promise::span(span))).end();
+    }
+    page.heading("What a client should feel:");
+    for (fault, gap) in promise::gaps(cluster) {
+        page.put(&format!("  {fault:<46} {gap}")).end();
+    }
+    page.text().to_owned()
+}

@@ -1,0 +1,55 @@
+//! `hearth check` over real folders: the interface `lo` is on every machine, and `nodeinfo` names the node.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const HA_CF: &str = "keepalive 200ms\ndeadtime 2\ninitdead 10\nucast lo 127.0.0.2\nnode h1\nnode h2\n";
+
+fn folder(ha_cf: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str, mode: u32| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    write("ha.cf", ha_cf, 0o644);
+    write("haresources", "h1 IPaddr2::127.0.0.50/8/lo\n", 0o644);
+    write("authkeys", "auth 1\n1 sha256 a-key-that-is-long-enough-to-be-one\n", 0o600);
+    write("nodeinfo", "h1\n", 0o644);
+    folder
+}
+
+fn check(folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hearth")).env_clear().args(["check", "-d"]).arg(folder).output().unwrap()
+}
+
+#[test]
+fn files_in_order_are_said_to_be_with_what_they_promise() {
+    let folder = folder(HA_CF);
+    let output = check(folder.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    for words in ["is in order", "Not protected: ", "deadtime                 2.0 s", "at most 2.1 s"] {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
+    assert!(!said.contains("a-key-that-is-long"), "{said}");
+}
+
+#[test]
+fn every_error_is_shown_and_the_exit_code_is_6() {
+    let folder = folder(&HA_CF.replace("keepalive", "keepalvie").replace("deadtime 2", "deadtime soon"));
+    let output = check(folder.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    for words in ["keepalvie", "soon", "ha.cf:1:1", "ha.cf:2:10"] {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
+    assert!(String::from_utf8_lossy(&output.stderr).contains("2 errors in "), "{output:?}");
+}
+
+#[test]
+fn a_folder_without_files_is_a_configuration_error() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(check(&folder.path().join("nowhere")).status.code(), Some(6));
+}
