@@ -33,9 +33,14 @@ impl Record {
         identity: NodeIdentity,
         incarnation: Incarnation,
     ) -> Result<(), Rejection> {
+        let votes = self.voters.iter().any(|voter| &voter.name == name && voter.identity != identity);
+        let holds = self.active_on(name).next().is_some();
         let node = self.node_mut(name)?;
         if let Some(known) = node.identity.filter(|known| *known != identity) {
-            return Err(Rejection::Identity { node: name.clone(), known, offered: identity });
+            // A machine that lost its disk comes back as a new member (R-LEDGER-3), never as what still counts.
+            if node.member == MemberState::Admitted || votes || holds {
+                return Err(Rejection::Identity { node: name.clone(), known, offered: identity });
+            }
         }
         if node.incarnation != incarnation {
             node.reported = 0;
@@ -157,7 +162,9 @@ impl Record {
         let node = self.node_mut(name)?;
         node.unclean = Some(Unclean { reason: reason.to_string(), index });
         self.release(name);
-        for resource in running {
+        // What this record does not know nobody could report on by name; the loser stops it by its own record.
+        let known: Vec<&ResourceId> = running.iter().filter(|resource| self.spec(resource).is_some()).collect();
+        for resource in known {
             let flag = self.may_be_active.entry((resource.clone(), name.clone())).or_default();
             *flag = (*flag).max(AssignmentId(index.0));
         }

@@ -19,7 +19,12 @@
 extern crate alloc;
 
 mod executor;
+mod finish;
 mod io;
+mod local;
+mod outbox;
+mod settle;
+mod tell;
 
 pub use executor::Executor;
 pub use io::{
