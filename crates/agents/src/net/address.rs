@@ -30,8 +30,6 @@ pub struct Home {
 #[derive(Debug)]
 pub struct AddressAgent {
     netlink: Netlink,
-    /// One request at a time, so that no answer is read by another's caller.
-    turn: std::sync::Mutex<()>,
     held: Held,
 }
 
@@ -39,7 +37,7 @@ impl AddressAgent {
     /// Opens its socket.
     pub fn new() -> io::Result<AddressAgent> {
         let netlink = Netlink::open(SockProtocol::NetlinkRoute, 0)?;
-        Ok(AddressAgent { netlink, turn: std::sync::Mutex::new(()), held: Held::default() })
+        Ok(AddressAgent { netlink, held: Held::default() })
     }
 
     /// What it did, for [`super::Watch::start`].
@@ -129,6 +127,7 @@ impl AddressAgent {
             label: label(spec, link)?,
             broadcast: broadcast(spec, prefix),
             valid_until: None,
+            lost: false,
         };
         let mut all = self.held.lock();
         not_too_late(spec.ip, not_after)?;
@@ -156,6 +155,7 @@ impl AddressAgent {
                     label: label(spec, link)?,
                     broadcast: broadcast(spec, address.prefix),
                     valid_until: address.valid.map(|left| Instant::now() + left),
+                    lost: false,
                 }
             }
         };
@@ -166,7 +166,7 @@ impl AddressAgent {
         not_too_late(spec.ip, Some(not_after))?;
         self.set(spec.ip, &held, Some(lifetime))
             .map_err(|error| format!("the lifetime of {} cannot be renewed: {error}", spec.ip))?;
-        all.insert(spec.ip, HeldAddress { valid_until: Some(before + whole_seconds(lifetime)), ..held });
+        all.insert(spec.ip, HeldAddress { valid_until: Some(before + whole_seconds(lifetime)), lost: false, ..held });
         Ok(())
     }
 
@@ -219,7 +219,6 @@ impl AddressAgent {
         index: u32,
         body: impl FnOnce(&mut Builder),
     ) -> io::Result<()> {
-        let _turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let family = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         let mut header = vec![family as u8, prefix, 0, 0];
         header.extend_from_slice(&index.to_ne_bytes());

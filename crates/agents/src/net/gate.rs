@@ -77,6 +77,11 @@ impl Gate {
     /// Asks the kernel whether it can (in a transaction that leaves nothing), and opens what ticks need. No table is
     /// made before [`Gate::guard`]; one that a dead owner left keeps shutting, and ticks reach it already.
     pub fn open(lease: Duration) -> Result<Gate, GateError> {
+        Gate::open_as(lease, rules::OWNER_PERSIST)
+    }
+
+    /// Opens with those table flags, or with none where the kernel refuses them.
+    fn open_as(lease: Duration, wished: u32) -> Result<Gate, GateError> {
         let owner = Netlink::open(SockProtocol::NetlinkNetFilter, 0)?;
         let events = Netlink::open(SockProtocol::NetlinkNetFilter, NFTABLES_EVENTS)?;
         let mut markers = Vec::new();
@@ -85,8 +90,8 @@ impl Gate {
             socket.set_mark(rules::MARK + step)?;
             markers.push(socket);
         }
-        let flags = match try_out(&owner, rules::OWNER_PERSIST, lease) {
-            Ok(()) => rules::OWNER_PERSIST,
+        let flags = match try_out(&owner, wished, lease) {
+            Ok(()) => wished,
             Err(_) => try_out(&owner, 0, lease).map(|()| 0)?,
         };
         Ok(Gate {
@@ -162,14 +167,13 @@ impl Gate {
         }
     }
 
-    /// Shuts an address at once.
+    /// Shuts an address at once. An error means that it may answer: take the address away.
     pub fn shut(&self, ip: IpAddr) -> Result<(), GateError> {
-        let mut batch = Batch::new(TABLE, self.owner.sequence());
-        batch.delete_element(rules::family(ip).alive, ip);
-        match commit(&self.owner, batch) {
-            Err(GateError::Refused { error, .. }) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-            other => other,
-        }
+        // Added first, in the same transaction, so that only a missing set is an error and not a missing element.
+        let (alive, mut batch) = (rules::family(ip).alive, Batch::new(TABLE, self.owner.sequence()));
+        batch.elements(alive, std::iter::once(ip));
+        batch.delete_element(alive, ip);
+        commit(&self.owner, batch)
     }
 
     /// Whether the gate is whole: cheap (one system call) while nobody touches it. If it is not, it is put back, and the
@@ -374,4 +378,46 @@ fn quiet_arp(interface: &str) -> Result<(), String> {
              answer ARP for an address that must be silent"
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As on a kernel that knows no table owners (R-LEASE-13).
+    #[test]
+    fn an_unprotected_gate_is_watched_and_put_back() {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("root, to make a network namespace");
+        let run = |command: &str| {
+            let words: Vec<&str> = command.split(' ').collect();
+            assert!(std::process::Command::new(words[0]).args(&words[1..]).status().unwrap().success(), "{command}");
+        };
+        run("ip link set lo up");
+        let (lease, ip) = (Duration::from_millis(400), "10.77.0.50".parse().unwrap());
+        let mut gate = Gate::open_as(lease, 0).unwrap();
+        assert!(!gate.is_owned());
+        let report = gate.guard(&[ip], &[]).unwrap();
+        assert!(report.notes[0].contains("is watched"), "{report:?}");
+        assert_eq!(gate.seen_whole(), Ok(()));
+        run("nft flush ruleset");
+        assert!(gate.tick(ip, lease).is_err());
+        assert!(gate.shut(ip).is_err());
+        let told = gate.seen_whole().unwrap_err();
+        assert!(told.contains("put back"), "{told}");
+        assert_eq!(gate.tick(ip, lease).unwrap(), Some(lease * 7 / 8));
+        assert_eq!(gate.seen_whole(), Ok(()));
+        run("nft delete chain netdev hearth tick");
+        assert!(gate.seen_whole().unwrap_err().contains("put back"));
+        run("nft add element netdev hearth leased4 { 10.77.0.51 }");
+        assert!(gate.seen_whole().unwrap_err().contains("put back"));
+        run("nft add table ip other");
+        assert_eq!(gate.seen_whole(), Ok(()));
+
+        // A newer daemon that can protect the table replaces it.
+        let mut newer = Gate::open(lease).unwrap();
+        assert!(newer.guard(&[ip], &[]).unwrap().built);
+        assert!(newer.tick(ip, lease).unwrap().is_some());
+        assert!(gate.guard(&[ip], &[]).is_err());
+        newer.close().unwrap();
+    }
 }

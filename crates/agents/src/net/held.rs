@@ -23,6 +23,8 @@ pub(crate) struct HeldAddress {
     pub broadcast: Option<Ipv4Addr>,
     /// Not before this moment does the kernel remove it; none: never.
     pub valid_until: Option<Instant>,
+    /// Somebody took it away, and that was reported.
+    pub lost: bool,
 }
 
 impl HeldAddress {
@@ -65,7 +67,8 @@ mod tests {
     fn expiry_and_foreign_lifetimes_are_told_apart() {
         // R-LEASE-11, R-TAKE-7
         let now = Instant::now();
-        let of = |valid_until| HeldAddress { index: 2, prefix: 24, label: None, broadcast: None, valid_until };
+        let of =
+            |valid_until| HeldAddress { index: 2, prefix: 24, label: None, broadcast: None, valid_until, lost: false };
         let held = of(Some(now + Duration::from_secs(3)));
         assert!(!held.has_expired(now));
         assert!(held.has_expired(now + Duration::from_secs(3)));

@@ -9,6 +9,7 @@ use nix::sys::socket::{
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Requests that the kernel answers at once are never late; this only keeps a caller from hanging for ever.
@@ -155,6 +156,8 @@ pub struct Netlink {
     fd: OwnedFd,
     port: u32,
     sequence: AtomicU32,
+    /// One request at a time, so that no answer is read by another's caller.
+    turn: Mutex<()>,
 }
 
 impl Netlink {
@@ -168,7 +171,7 @@ impl Netlink {
         }
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         let port = getsockname::<NetlinkAddr>(fd.as_raw_fd())?.pid();
-        Ok(Netlink { fd, port, sequence: AtomicU32::new(1) })
+        Ok(Netlink { fd, port, sequence: AtomicU32::new(1), turn: Mutex::new(()) })
     }
 
     /// The number by which the kernel names this socket.
@@ -218,6 +221,7 @@ impl Netlink {
     /// Sends messages that all ask for an acknowledgement and waits for those numbered `first..=last`.
     /// The first refusal is the result, with its number.
     pub fn commit(&self, request: &[u8], first: u32, last: u32) -> Result<(), Refusal> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.send(request).map_err(|error| Refusal { sequence: first, error })?;
         let until = Instant::now() + PATIENCE;
         let mut waiting: std::collections::BTreeSet<u32> = (first..=last).collect();
@@ -245,6 +249,7 @@ impl Netlink {
 
     /// Reads a list, again if it changed meanwhile.
     pub fn dump(&self, kind: u16, header: &[u8], body: impl Fn(&mut Builder)) -> io::Result<Vec<Received>> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let until = Instant::now() + PATIENCE;
         'again: loop {
             let sequence = self.sequence();

@@ -9,7 +9,7 @@ use nix::sys::socket::SockProtocol;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
@@ -160,12 +160,25 @@ impl Watch {
                 news.push(NetEvent::Addresses);
             }
         }
-        let held = self.held.lock().get(&address.ip).cloned();
-        let foreign =
-            held.is_some_and(|held| held.index == address.index && !held.agrees(address.valid, Instant::now()));
-        if foreign {
+        if self.is_foreign(address.ip, address.index, address.valid) {
             news.push(NetEvent::LifetimeChanged { ip: address.ip });
         }
+    }
+
+    /// Whether the lifetime of a held address is another one than we set. The event may be older than our last change,
+    /// so that a difference is judged by what the kernel says now.
+    fn is_foreign(&self, ip: IpAddr, index: u32, listed: Option<Duration>) -> bool {
+        let all = self.held.lock();
+        let Some(held) = all.get(&ip).filter(|held| held.index == index) else { return false };
+        if held.agrees(listed, Instant::now()) {
+            return false;
+        }
+        let Ok(snapshot) = Snapshot::read() else { return true };
+        let now = Instant::now();
+        snapshot
+            .addresses
+            .iter()
+            .any(|a| (a.index, a.ip, a.prefix) == (index, ip, held.prefix) && !held.agrees(a.valid, now))
     }
 
     fn address_gone(&mut self, message: &Received, news: &mut Vec<NetEvent>) {
@@ -180,11 +193,12 @@ impl Watch {
         self.lost(&address, news);
     }
 
-    /// Reports an address that vanished, if it is held and was not put back meanwhile.
+    /// Reports an address that vanished, once, if it is held and was not put back meanwhile.
     fn lost(&mut self, address: &Address, news: &mut Vec<NetEvent>) {
-        let Some(held) = self.held.lock().get(&address.ip).cloned() else { return };
-        if held.index != address.index || held.prefix != address.prefix {
-            return; // We moved it ourselves.
+        let mut all = self.held.lock();
+        let Some(held) = all.get_mut(&address.ip) else { return };
+        if held.lost || held.index != address.index || held.prefix != address.prefix {
+            return; // Known, or moved by ourselves.
         }
         let loss = match Snapshot::read() {
             Ok(now) if now.addresses.iter().any(|a| (a.index, a.ip) == (address.index, address.ip)) => return,
@@ -192,6 +206,7 @@ impl Watch {
             _ if held.has_expired(Instant::now()) => Loss::Expired,
             _ => Loss::Removed,
         };
+        held.lost = true;
         news.push(NetEvent::Lost { ip: address.ip, loss });
     }
 

@@ -61,7 +61,9 @@ fn ask(address: IpAddr, span: Duration) -> Vec<Instant> {
 fn an_address_answers_until_its_time_ends_and_not_before_the_first_tick() {
     let peer = pair();
     for address in [ip(V4), ip(V6)] {
-        peer.there(move || assert!(!ask(ip(if address.is_ipv4() { "10.77.0.1" } else { "fd77::1" }), LEASE).is_empty()));
+        peer.there(move || {
+            assert!(!ask(ip(if address.is_ipv4() { "10.77.0.1" } else { "fd77::1" }), LEASE).is_empty())
+        });
     }
     let gate = gate();
     assert!(gate.is_owned());
@@ -130,7 +132,9 @@ fn a_flush_of_all_rules_neither_opens_nor_breaks_the_gate() {
     gate.tick(ip(V4), LEASE).unwrap();
     run("nft flush ruleset");
     assert!(!answers.recv().unwrap().is_empty());
-    assert!(!std::process::Command::new("nft").args(["delete", "table", "netdev", "hearth"]).status().unwrap().success());
+    assert!(
+        !std::process::Command::new("nft").args(["delete", "table", "netdev", "hearth"]).status().unwrap().success()
+    );
     assert_eq!(gate.seen_whole(), Ok(()));
 }
 

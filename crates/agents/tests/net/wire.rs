@@ -73,7 +73,10 @@ fn the_wire_is_silent_until_the_owner_answers_and_the_gate_decides_whether_it_do
     asker.set(Vec::new());
     run("ip link set eth0 down");
     asker.set(vec![question_on_eth0()]);
-    until("trouble", || matches!(events.try_recv(), Ok(AskEvent::Trouble { trouble, .. }) if trouble.contains("no carrier")));
+    until(
+        "trouble",
+        || matches!(events.try_recv(), Ok(AskEvent::Trouble { trouble, .. }) if trouble.contains("no carrier")),
+    );
 }
 
 fn question_on_eth0() -> Question<&'static str> {
@@ -103,7 +106,9 @@ fn a_peer_is_asked_by_arp_nd_and_icmp() {
         asker.set(vec![Question::peer("peer", ip.parse().unwrap(), &snapshot)]);
         let mut answers = std::collections::BTreeSet::new();
         let start = Instant::now();
-        while answers.len() < 2 && (start.elapsed() < Duration::from_millis(200) || !silent && start.elapsed() < PATIENCE) {
+        while answers.len() < 2
+            && (start.elapsed() < Duration::from_millis(200) || !silent && start.elapsed() < PATIENCE)
+        {
             if let Ok(AskEvent::Answered { hardware, .. }) = events.try_recv() {
                 answers.insert(hardware);
             }
@@ -156,7 +161,8 @@ fn announcements_teach_the_neighbours_and_only_what_may_answer_is_announced() {
         announcer.announce("eth0", address).unwrap();
         until("the peer has learnt", || {
             peer.there(move || {
-                let list = std::process::Command::new("ip").args(["neigh", "show", &address.to_string()]).output().unwrap();
+                let list =
+                    std::process::Command::new("ip").args(["neigh", "show", &address.to_string()]).output().unwrap();
                 String::from_utf8(list.stdout).unwrap().contains(crate::space::NEAR)
             })
         });
