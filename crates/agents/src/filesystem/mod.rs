@@ -76,8 +76,11 @@ impl Mount {
     }
 }
 
-/// Does one operation. Ends at `timeout` at the latest, plus what it takes to end a helper program; a system call that
-/// hangs is left behind on a thread of its own.
+/// How long it takes at most, beyond the timeout, to end a helper program that hangs and to look whether it is gone.
+const AFTERMATH: Duration = Duration::from_secs(4);
+
+/// Does one operation. Ends at `timeout`, at the latest 4 s after it, when a helper program had to be ended; a system
+/// call that hangs is left behind on a thread of its own.
 pub async fn run(mount: &Mount, action: OpAction, timeout: Duration, cancel: &mut Cancel) -> OpOutcome {
     let deadline = Instant::now() + timeout;
     let work = async {
@@ -90,7 +93,7 @@ pub async fn run(mount: &Mount, action: OpAction, timeout: Duration, cancel: &mu
     };
     tokio::select! {
         outcome = work => outcome.unwrap_or_else(failed),
-        _ = tokio::time::sleep_until((deadline + Duration::from_millis(50)).into()) => OpOutcome::TimedOut {
+        _ = tokio::time::sleep_until((deadline + AFTERMATH).into()) => OpOutcome::TimedOut {
             message: format!("{action} of {} took longer than {}; a call into the kernel hangs", mount.title(), span(timeout)),
         },
         _ = cancel.cancelled() => OpOutcome::Cancelled,

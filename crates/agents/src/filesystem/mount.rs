@@ -2,7 +2,7 @@
 
 use super::{Mount, State, blocking, helper, resolved, source, state, table};
 use crate::cancel::Cancel;
-use crate::process::{self, Ending};
+use crate::process::{self, Ending, census};
 use crate::runner::span;
 use hearth_types::OpOutcome;
 use nix::errno::Errno;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Options that mount(8) turns into flags: name, flag, whether it sets or clears.
 const FLAGS: &[(&str, MsFlags, bool)] = &[
@@ -84,7 +84,11 @@ pub(super) async fn start(mount: &Mount, deadline: Instant) -> Result<OpOutcome,
     };
     let (checked, name) = (mount.clone(), source.name.clone());
     blocking(move || ready(&checked, &name)).await??;
-    if needs_helper(mount, &source) { by_helper(mount, deadline).await } else { by_call(mount, source.name).await }?;
+    if needs_helper(mount, &source) {
+        by_helper(mount, deadline).await
+    } else {
+        by_call(mount, source.name, deadline).await
+    }?;
     match state(mount).await? {
         State::Mounted(_) => Ok(OpOutcome::Ok),
         State::Wrong(message) => Err(message),
@@ -148,7 +152,7 @@ fn split(options: &str) -> (MsFlags, String) {
     (flags, data.join(","))
 }
 
-async fn by_call(mount: &Mount, name: String) -> Result<(), String> {
+async fn by_call(mount: &Mount, name: String, deadline: Instant) -> Result<(), String> {
     let wanted = mount.clone();
     let pending = Pending::new(&mount.directory);
     let done = blocking(move || {
@@ -157,7 +161,10 @@ async fn by_call(mount: &Mount, name: String) -> Result<(), String> {
         let data = (!data.is_empty()).then_some(data.as_str());
         nix::mount::mount(Some(name.as_str()), &wanted.directory, Some(wanted.fstype.as_str()), flags, data)
     });
-    done.await?.map_err(|errno| {
+    let done = tokio::time::timeout_at(deadline.into(), done).await;
+    let done =
+        done.map_err(|_| format!("mounting {} did not end in time: the call hangs in the kernel", mount.title()))?;
+    done?.map_err(|errno| {
         let hint = match errno {
             Errno::EINVAL => "wrong file system type, bad option, or bad superblock; the kernel's log says more",
             Errno::ENODEV => "this kernel has no such file system type; its module may be missing",
@@ -184,14 +191,27 @@ async fn by_helper(mount: &Mount, deadline: Instant) -> Result<(), String> {
     }
     args.extend(["--", mount.device.as_str(), directory.as_str()]);
     let left = deadline.saturating_duration_since(Instant::now());
-    let Some(invocation) = helper("mount", &args, left) else {
+    let Some(mut invocation) = helper("mount", &args, left) else {
         return Err(format!("mounting {} needs mount(8), which is not installed", mount.title()));
     };
+    let mark = format!("HEARTH_MOUNT={directory}");
+    invocation.env.push(("HEARTH_MOUNT".into(), directory.clone().into()));
+    let pending = Pending::new(&mount.directory);
     let finished = process::run(&invocation, Cancel::never()).await.map_err(|error| error.to_string())?;
     match finished.ending {
         Ending::Exited(0) => Ok(()),
         Ending::Exited(code) => {
             Err(format!("cannot mount {}: mount(8) exited with {code}: {}", mount.title(), finished.said))
+        }
+        Ending::TimedOut { gone: false } => {
+            // Killed, but stuck inside the kernel: it may still mount when that lets it go.
+            tokio::spawn(async move {
+                while !census::marked(std::slice::from_ref(&mark)).is_empty() {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                drop(pending);
+            });
+            Err(format!("mounting {}: mount(8) got KILL after {}, but hangs in the kernel", mount.title(), span(left)))
         }
         Ending::TimedOut { .. } => {
             Err(format!("mounting {} took longer than {} and was ended", mount.title(), span(left)))
