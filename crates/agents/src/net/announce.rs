@@ -52,4 +52,17 @@ impl Announcer {
         }
         Ok(())
     }
+
+    /// The rounds of [`BURST`], for an address that was just taken. One that fails does not end it; the first error is
+    /// the result. Needs a tokio runtime with time; dropping it ends the burst.
+    pub async fn burst(&self, interface: &str, ip: IpAddr) -> io::Result<()> {
+        let start = tokio::time::Instant::now();
+        let mut result = Ok(());
+        for offset in BURST {
+            tokio::time::sleep_until(start + offset).await;
+            let round = self.announce(interface, ip);
+            result = result.and(round);
+        }
+        result
+    }
 }

@@ -242,3 +242,40 @@ impl Watch {
         news
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::AddressAgent;
+
+    #[test]
+    fn after_lost_events_everything_is_read_again_and_compared() {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("root, to make a network namespace");
+        let run = |command: &str| {
+            assert!(std::process::Command::new("ip").args(command.split(' ')).status().unwrap().success(), "{command}");
+        };
+        for command in
+            ["link add w0 type veth peer name w1", "link set w0 up", "link set w1 up", "addr add 10.77.0.1/24 dev w0"]
+        {
+            run(command);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let agent = AddressAgent::new().unwrap();
+            let ip: IpAddr = "10.77.0.50".parse().unwrap();
+            let spec = hearth_types::AddressSpec { ip, prefix: None, interface: None, label: None, broadcast: None };
+            agent.start(&spec, None, None).unwrap();
+            // A watch that hears nothing, as if the kernel had run out of room for its events.
+            let socket = registered(Netlink::open(SockProtocol::NetlinkRoute, 0).unwrap()).unwrap();
+            let (events, _receiver) = mpsc::channel(1);
+            let snapshot = Snapshot::read().unwrap();
+            let mut watch = Watch { socket, snapshot, carriers: BTreeMap::new(), held: agent.held(), events };
+            assert!(watch.carrier_news().contains(&NetEvent::Carrier { interface: "w0".into(), carrier: Carrier::Up }));
+            run("addr del 10.77.0.50/24 dev w0");
+            run("link set w1 down");
+            let news = watch.read_again();
+            assert!(news.contains(&NetEvent::Lost { ip, loss: Loss::Removed }), "{news:?}");
+            assert!(news.contains(&NetEvent::Carrier { interface: "w0".into(), carrier: Carrier::Down }), "{news:?}");
+        });
+    }
+}

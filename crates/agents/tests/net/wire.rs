@@ -167,5 +167,9 @@ fn announcements_teach_the_neighbours_and_only_what_may_answer_is_announced() {
             })
         });
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let start = Instant::now();
+    runtime.block_on(announcer.burst("eth0", V4.parse().unwrap())).unwrap();
+    assert!(start.elapsed() >= hearth_agents::net::BURST[3]);
     assert!(announcer.announce("eth9", V4.parse().unwrap()).unwrap_err().to_string().contains("no interface eth9"));
 }
