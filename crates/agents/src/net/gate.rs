@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -64,8 +66,7 @@ pub struct Gate {
     /// Owns the table as long as it is open.
     owner: Netlink,
     events: Netlink,
-    markers: Vec<Socket>,
-    exits: [SockAddr; 2],
+    ticker: Ticker,
     flags: u32,
     lease: Duration,
     addresses: BTreeSet<IpAddr>,
@@ -84,12 +85,7 @@ impl Gate {
     fn open_as(lease: Duration, wished: u32) -> Result<Gate, GateError> {
         let owner = Netlink::open(SockProtocol::NetlinkNetFilter, 0)?;
         let events = Netlink::open(SockProtocol::NetlinkNetFilter, NFTABLES_EVENTS)?;
-        let mut markers = Vec::new();
-        for step in 1..=STEPS {
-            let socket = packet::sender()?;
-            socket.set_mark(rules::MARK + step)?;
-            markers.push(socket);
-        }
+        let ticker = Ticker::new(lease)?;
         let flags = match try_out(&owner, wished, lease) {
             Ok(()) => wished,
             Err(_) => try_out(&owner, 0, lease).map(|()| 0)?,
@@ -97,8 +93,7 @@ impl Gate {
         Ok(Gate {
             owner,
             events,
-            markers,
-            exits: [packet::exit(LOOPBACK, packet::IPV4), packet::exit(LOOPBACK, packet::IPV6)],
+            ticker,
             flags,
             lease,
             addresses: BTreeSet::new(),
@@ -140,31 +135,25 @@ impl Gate {
     /// The length of a lease changed: what the marks stand for is built anew at once.
     pub fn set_lease(&mut self, lease: Duration) -> Result<(), GateError> {
         if self.lease != lease {
+            // While both may be in force the longer one chooses the marks, so that none stands for more than is said.
+            self.ticker.set_lease(self.lease.max(lease));
             self.lease = lease;
             if self.built.is_some() {
                 self.build()?;
             }
+            self.ticker.set_lease(lease);
         }
         Ok(())
     }
 
-    /// Lets an address answer for the longest mark that does not exceed `hold`, and says for how long; none (and nothing
-    /// is sent) if `hold` is below an eighth of the lease. Two system calls at most. An error means that the address was
-    /// not renewed, for example because the table is gone.
+    /// What ticks, for the heartbeat's thread: it goes on while this one is busy with [`Gate::guard`].
+    pub fn ticker(&self) -> Ticker {
+        self.ticker.clone()
+    }
+
+    /// As [`Ticker::tick`].
     pub fn tick(&self, ip: IpAddr, hold: Duration) -> io::Result<Option<Duration>> {
-        let Some(step) = (1..=STEPS).rev().find(|step| {
-            let span = rules::hold_of(self.lease, *step);
-            span <= hold && !span.is_zero()
-        }) else {
-            return Ok(None);
-        };
-        let exit = &self.exits[usize::from(ip.is_ipv6())];
-        match self.markers[step as usize - 1].send_to(&packet::tick(ip), exit) {
-            // The rule drops the packet after it has renewed the address, and the kernel says so.
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(Some(rules::hold_of(self.lease, step))),
-            Err(error) => Err(error),
-            Ok(_) => Err(io::Error::other("nothing took the mark: the gate's table is not there")),
-        }
+        self.ticker.tick(ip, hold)
     }
 
     /// Shuts an address at once. An error means that it may answer: take the address away.
@@ -325,6 +314,55 @@ impl Gate {
         });
         // The last two bytes of nfgenmsg count all changes of all tables.
         Ok(ours.map(|message| [&[5, 0, 0, 0], &message.body[NETDEV.len()..]].concat()).collect())
+    }
+}
+
+/// Sends the marks that let addresses answer. Clones share their sockets; any thread may tick.
+#[derive(Clone, Debug)]
+pub struct Ticker {
+    markers: Arc<[Socket]>,
+    exits: [SockAddr; 2],
+    lease_ns: Arc<AtomicU64>,
+}
+
+impl Ticker {
+    fn new(lease: Duration) -> io::Result<Ticker> {
+        let mut markers = Vec::new();
+        for step in 1..=STEPS {
+            let socket = packet::sender()?;
+            socket.set_mark(rules::MARK + step)?;
+            markers.push(socket);
+        }
+        let ticker = Ticker {
+            markers: markers.into(),
+            exits: [packet::exit(LOOPBACK, packet::IPV4), packet::exit(LOOPBACK, packet::IPV6)],
+            lease_ns: Arc::default(),
+        };
+        ticker.set_lease(lease);
+        Ok(ticker)
+    }
+
+    fn set_lease(&self, lease: Duration) {
+        self.lease_ns.store(lease.as_nanos() as u64, Ordering::SeqCst);
+    }
+
+    /// Lets an address answer for the longest mark that does not exceed `hold`, and says for how long; none (and nothing
+    /// is sent) if `hold` is below an eighth of the lease. One system call, about a microsecond. An error means that the
+    /// address was not renewed, for example because the table is gone. `hold` counts from the call: read the clock
+    /// again afterwards, and shut what is past its end.
+    pub fn tick(&self, ip: IpAddr, hold: Duration) -> io::Result<Option<Duration>> {
+        let lease = Duration::from_nanos(self.lease_ns.load(Ordering::SeqCst));
+        let marks = (1..=STEPS).rev().map(|step| (step, rules::hold_of(lease, step)));
+        let Some((step, span)) = marks.into_iter().find(|(_, span)| *span <= hold && !span.is_zero()) else {
+            return Ok(None);
+        };
+        let exit = &self.exits[usize::from(ip.is_ipv6())];
+        match self.markers[step as usize - 1].send_to(&packet::tick(ip), exit) {
+            // The rule drops the packet after it has renewed the address, and the kernel says so.
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(Some(span)),
+            Err(error) => Err(error),
+            Ok(_) => Err(io::Error::other("nothing took the mark: the gate's table is not there")),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! R-LEASE-8 and R-LEASE-13.
 
 use crate::space::{NEAR, Peer, enter, pair, run};
-use hearth_agents::net::{Gate, Pinger};
+use hearth_agents::net::{Gate, GateError, Pinger, Snapshot};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 const LEASE: Duration = Duration::from_millis(400);
@@ -15,7 +17,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn interfaces() -> Vec<String> {
-    hearth_agents::net::Snapshot::read().unwrap().gate_interfaces()
+    Snapshot::read().unwrap().gate_interfaces()
 }
 
 fn gate() -> Gate {
@@ -90,12 +92,15 @@ fn an_address_answers_until_its_time_ends_and_not_before_the_first_tick() {
 #[test]
 fn the_longest_mark_within_the_hold_is_taken() {
     enter();
-    let gate = gate_on_nothing();
+    let mut gate = gate_on_nothing();
     let address = ip(V4);
     assert_eq!(gate.tick(address, Duration::from_millis(49)).unwrap(), None);
     assert_eq!(gate.tick(address, Duration::from_millis(50)).unwrap(), Some(Duration::from_millis(50)));
     assert_eq!(gate.tick(address, Duration::from_millis(199)).unwrap(), Some(Duration::from_millis(150)));
     assert_eq!(gate.tick(address, Duration::from_secs(9)).unwrap(), Some(Duration::from_millis(350)));
+    let ticker = gate.ticker();
+    gate.set_lease(Duration::from_millis(800)).unwrap();
+    assert_eq!(ticker.tick(address, Duration::from_millis(450)).unwrap(), Some(Duration::from_millis(400)));
 }
 
 fn gate_on_nothing() -> Gate {
@@ -132,9 +137,8 @@ fn a_flush_of_all_rules_neither_opens_nor_breaks_the_gate() {
     gate.tick(ip(V4), LEASE).unwrap();
     run("nft flush ruleset");
     assert!(!answers.recv().unwrap().is_empty());
-    assert!(
-        !std::process::Command::new("nft").args(["delete", "table", "netdev", "hearth"]).status().unwrap().success()
-    );
+    let refused = std::process::Command::new("nft").args(["delete", "table", "netdev", "hearth"]).output().unwrap();
+    assert!(!refused.status.success());
     assert_eq!(gate.seen_whole(), Ok(()));
 }
 
@@ -143,10 +147,7 @@ fn the_gate_outlives_its_owner_and_the_next_one_takes_it_over_without_a_gap() {
     let peer = pair();
     let first = gate();
     serve(&peer);
-    assert!(matches!(
-        Gate::open(LEASE).unwrap().guard(&[ip(V4)], &interfaces()),
-        Err(hearth_agents::net::GateError::Owned)
-    ));
+    assert!(matches!(Gate::open(LEASE).unwrap().guard(&[ip(V4)], &interfaces()), Err(GateError::Owned)));
     // The kernel learns of a dead owner by its closed socket, however it died.
     drop(first);
     assert_eq!(peer.there(|| ask(ip(V4), Duration::from_millis(60))), [], "a gate without owner shuts");
@@ -181,4 +182,53 @@ fn new_interfaces_get_chains_and_vanished_ones_do_no_harm() {
     }
     // The thread's own view: /proc/sys/net is that of the caller's namespace.
     assert_eq!(std::fs::read_to_string("/proc/sys/net/ipv4/conf/one/arp_ignore").unwrap(), "1\n");
+}
+
+const OWNER: &str = "HEARTH_TEST_OWNER";
+
+/// Not a test by itself: the process that [`a_killed_owner_is_silent_by_the_end_of_its_lease`] starts and kills.
+#[test]
+fn owner_process() {
+    if std::env::var_os(OWNER).is_none() {
+        return;
+    }
+    let mut gate = gate();
+    while gate.seen_whole() == Ok(()) {
+        gate.tick(ip(V4), LEASE).unwrap();
+        let mut fds = [PollFd::new(gate.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::try_from(LEASE / 8).unwrap()).unwrap();
+    }
+}
+
+struct Owner(std::process::Child);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_killed_owner_is_silent_by_the_end_of_its_lease() {
+    let peer = pair();
+    serve(&peer);
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "gate::owner_process"]).env(OWNER, "1").stdout(std::process::Stdio::null());
+    let mut owner = Owner(command.spawn().unwrap());
+    crate::space::until("the owner's gate stands", || {
+        let list =
+            std::process::Command::new("nft").args(["list", "set", "netdev", "hearth", "alive4"]).output().unwrap();
+        String::from_utf8(list.stdout).unwrap().contains(V4)
+    });
+    let answers = peer.begin(|| ask(ip(V4), 4 * LEASE));
+    assert!(answers.recv_timeout(LEASE).is_err(), "it is asked for longer");
+    owner.0.kill().unwrap();
+    let killed = Instant::now();
+    let answers = answers.recv().unwrap();
+    let after = answers.iter().max().unwrap().saturating_duration_since(killed);
+    assert!(after <= LEASE, "it answered {after:?} after the kill");
+    assert!(answers.iter().any(|sent| *sent < killed), "it never answered");
+    // The address is still there: only the gate is silent.
+    assert!(Snapshot::read().unwrap().holders(ip(V4)).next().is_some());
 }
