@@ -123,6 +123,11 @@ pub enum Input {
         /// Who: user name or uid.
         by: String,
     },
+    /// Whoever waited for answers to a request is gone.
+    RequestEnded {
+        /// Token of the request.
+        token: u64,
+    },
     /// The files were read again and are good.
     Reconfigured(Box<hearth_config::Config>),
     /// A deadline of [`crate::Controller::next_deadline`] came due.

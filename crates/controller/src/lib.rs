@@ -1,9 +1,31 @@
-//! One node: routes every input to the right machine.
+//! One node: composes membership, ledger, fencer, scheduler and executor, and routes every input to them.
+//!
+//! For: a deterministic whole node. It is fed [`Input`]s with the time, and returns [`Output`]s whose order is meaning;
+//! the same start and inputs give the same outputs, so a recording, a simulation and a test are the same thing.
+//!
+//! Deliberately does not know: sockets, keys, clocks, files, processes, wall time. Packets arrive authenticated.
+//!
+//! Invariants: an own pause is judged before anything else that one input brings (R-MEM-5); whatever depends on a write
+//! stands behind its [`Output::Persist`] (R-LEDGER-3); every action has an [`Event`] with a cause.
 #![forbid(unsafe_code)]
 
+mod alone;
+mod beats;
+mod chronicle;
+mod duties;
 mod event;
 mod io;
+mod keeping;
+mod leave;
+mod local;
+mod make;
+mod node;
+mod orders;
+mod report;
+mod rights;
+mod standing;
 mod start;
+mod talk;
 
 pub use event::{Event, EventId, Severity};
 pub use io::{AddressChange, Carrier, Input, Output};

@@ -1,10 +1,9 @@
 //! What a controller is made from.
 
 use hearth_config::Config;
-use hearth_control::Status;
 use hearth_types::{Incarnation, NodeIdentity, Timestamp};
 
-use crate::{Input, Output};
+use crate::node::Node;
 
 /// Everything that the first moment depends on; with the inputs it determines every output.
 #[derive(Clone, Debug)]
@@ -52,21 +51,12 @@ pub enum TimerKind {
 }
 
 /// One node.
-pub struct Controller {}
+pub struct Controller {
+    pub(crate) node: Box<Node>,
+}
 
-impl Controller {
-    /// Makes a node. First outputs come from the first [`Controller::handle`].
-    pub fn new(_start: Start) -> Result<Controller, StartError> {
-        Ok(Controller {})
-    }
-    /// Takes one input and appends what is to be done, in order.
-    pub fn handle(&mut self, _now: Timestamp, _input: Input, _out: &mut Vec<Output>) {}
-    /// When [`Input::Deadline`] is wanted next, and why.
-    pub fn next_deadline(&self) -> Option<(Timestamp, TimerKind)> {
-        None
-    }
-    /// The state for people; wall times are left zero for the driver to fill in from `at`.
-    pub fn status(&self, _now: Timestamp) -> Status {
-        Status::default()
+impl std::fmt::Debug for Controller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Controller").field("local", &self.node.local).field("ledger", &self.node.ledger).finish()
     }
 }

@@ -459,7 +459,12 @@ impl Ledger {
 
     /// Moves journal lines and messages to the output, the lines first.
     pub(crate) fn flush(&mut self) {
-        if self.rewrite || self.journal.must_be_durable() {
+        self.flush_lines(self.rewrite || self.journal.must_be_durable());
+        self.flush_messages();
+    }
+
+    fn flush_lines(&mut self, now: bool) {
+        if now {
             let lines = self.journal.take();
             self.note_in_state(&lines);
             self.lines_behind += lines.len();
@@ -474,6 +479,9 @@ impl Ledger {
                 self.out.push(LedgerOut::Persist { state: None, lines });
             }
         }
+    }
+
+    fn flush_messages(&mut self) {
         let Some(paxos) = self.paxos.as_mut() else { return };
         let mut messages = Vec::new();
         paxos.take_outgoing_messages(&mut messages);
@@ -496,6 +504,29 @@ impl Ledger {
                 state.log.repeat(line.clone());
             }
         }
+    }
+
+    /// Whether [`Ledger::drain`] would return something.
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty() || self.rewrite || self.journal.must_be_durable()
+    }
+
+    /// Whether this node is a voter of its epoch.
+    pub fn is_voting(&self) -> bool {
+        self.record.is_some() && self.is_voter()
+    }
+
+    /// Writes what nothing waits for, so that a restarted daemon knows what this one did.
+    pub fn settle(&mut self) -> Vec<LedgerOut> {
+        self.flush();
+        self.flush_lines(!self.journal.is_empty());
+        std::mem::take(&mut self.out)
+    }
+
+    /// Entries of the current epoch that were decided, oldest first.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let log = self.durable.epoch.as_ref().map_or(&[][..], |state| state.log.entries());
+        log.iter().take(self.applied).map(|item| &item.0)
     }
 
     /// Takes everything that is to be done, in order.

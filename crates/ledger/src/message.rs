@@ -61,6 +61,8 @@ pub struct Join {
     pub may_run: Vec<ResourceId>,
     /// Highest epoch number that it ever saw.
     pub number_seen: u64,
+    /// For how long two owners may have existed, as far as it could tell, in milliseconds (R-LEDGER-6).
+    pub overlap_ms: Option<u64>,
 }
 
 /// What is compared when two epochs are rivals. Frozen: it does not change while the comparison lasts.

@@ -26,7 +26,7 @@ pub enum Line {
     Promise(Ballot),
     /// A round was accepted.
     AcceptedRound(Ballot),
-    /// Everything before this position is decided. Never waited for: what is accepted is durable, and the peer tells.
+    /// Everything before this position is decided. Nothing waits for it: what is accepted is durable, and the peer tells.
     Decided(usize),
     /// The end of the epoch was accepted, or given up.
     StopSign(Option<StopSign>),
@@ -65,6 +65,11 @@ impl Journal {
     /// Takes all lines, oldest first.
     pub fn take(&self) -> Vec<Line> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Whether a line is there that must be durable before anything that follows becomes visible.

@@ -1,0 +1,494 @@
+//! Going on alone, meeting again, and the evidence that both rest on: the first epoch, permits, the wire check, joins
+//! and rival epochs (protocol sections 5 to 7).
+
+use crate::node::Node;
+use crate::talk::PeerMessage;
+use crate::{Output, Severity};
+use hearth_cib::{Entry, Record};
+use hearth_config::Medium;
+use hearth_fencer::{Facts, Policy, Verdict};
+use hearth_ledger::{Join, LedgerMessage, RivalOffer};
+use hearth_types::{EpochName, NodeName, PermitKind, ResourceId, Timestamp};
+use hearth_wire::Heartbeat;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How often the wire must have been asked before its silence counts (R-TAKE-6).
+const ASKS_MIN: u32 = 3;
+/// For how long it must have been silent.
+const SILENT_FOR: Duration = Duration::from_millis(60);
+/// Span between repeats of a request to join, an invitation or an offer.
+const REPEAT: Duration = Duration::from_millis(250);
+
+/// What the wire said about one address.
+#[derive(Clone, Debug)]
+struct Ask {
+    count: u32,
+    first_at: Timestamp,
+    last_at: Timestamp,
+    answered: Option<(Timestamp, String)>,
+    trouble: Option<String>,
+}
+
+/// A rival epoch under comparison.
+#[derive(Clone, Debug)]
+struct Rival {
+    own: RivalOffer,
+    theirs: Option<RivalOffer>,
+    echoed: bool,
+    said_at: Timestamp,
+    won: bool,
+}
+
+/// A split that this node lost: until everything is stopped there may have been two owners.
+#[derive(Clone, Debug)]
+struct Split {
+    since: Timestamp,
+    peer: NodeName,
+}
+
+/// State of all that.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Alone {
+    asks: BTreeMap<ResourceId, Ask>,
+    peer_asked_since: Option<Timestamp>,
+    peer_answered: BTreeMap<NodeName, Timestamp>,
+    pub resigned: Option<EpochName>,
+    /// What a permit waits for, for status.
+    pub verdict: Option<String>,
+    verdict_until: Option<Timestamp>,
+    joined_at: Timestamp,
+    invited_at: Timestamp,
+    offered_at: Timestamp,
+    /// Nodes that want to be let in.
+    pub joins: BTreeMap<NodeName, Join>,
+    rival: Option<Rival>,
+    split: Option<Split>,
+    /// Of the last split that this node lost.
+    pub overlap: Option<Duration>,
+    /// When the current epoch began here.
+    pub epoch_began_at: Timestamp,
+}
+
+impl Alone {
+    pub(crate) fn asked(&mut self, now: Timestamp, resource: &ResourceId) {
+        let new = Ask { count: 0, first_at: now, last_at: now, answered: None, trouble: None };
+        let ask = self.asks.entry(resource.clone()).or_insert(new);
+        ask.count = ask.count.saturating_add(1);
+        ask.last_at = now;
+        ask.trouble = None;
+    }
+
+    pub(crate) fn answered(&mut self, now: Timestamp, resource: &ResourceId, hardware: &str) -> bool {
+        let Some(ask) = self.asks.get_mut(resource) else { return false };
+        let news = ask.answered.is_none();
+        ask.answered = Some((now, hardware.to_owned()));
+        news
+    }
+
+    pub(crate) fn trouble(&mut self, resource: &ResourceId, trouble: String) {
+        if let Some(ask) = self.asks.get_mut(resource) {
+            ask.count = 0;
+            ask.trouble = Some(trouble);
+        }
+    }
+
+    pub(crate) fn peer_answered(&mut self, now: Timestamp, node: &NodeName) {
+        self.peer_answered.insert(node.clone(), now);
+    }
+
+    pub(crate) fn peer_restarted(&mut self, node: &NodeName) {
+        self.joins.remove(node);
+        self.resigned = None;
+        self.rival = None;
+    }
+
+    /// Whether the wire was asked often enough and is silent; else who answers, if anybody.
+    pub(crate) fn wire_is_clear(&self, now: Timestamp, resource: &ResourceId) -> (bool, Option<String>) {
+        let Some(ask) = self.asks.get(resource) else { return (false, None) };
+        let silent = ask.answered.as_ref().is_none_or(|(at, _)| now.since(*at) >= SILENT_FOR);
+        let long_enough = ask.count >= ASKS_MIN && ask.last_at.since(ask.first_at) >= SILENT_FOR * 2 / 3;
+        let answered_by = match (&ask.answered, &ask.trouble) {
+            (Some((_, hardware)), _) if !silent => Some(hardware.clone()),
+            (_, trouble) => trouble.clone(),
+        };
+        (silent && long_enough, answered_by)
+    }
+
+    pub(crate) fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let silence = self.asks.values().filter_map(|ask| ask.answered.as_ref().map(|(at, _)| *at + SILENT_FOR));
+        let rival = self.rival.as_ref().filter(|rival| !rival.won).map(|rival| rival.said_at + REPEAT);
+        silence.chain(self.verdict_until).chain(rival).filter(|at| *at > now).min()
+    }
+}
+
+impl Node {
+    /// Whether the peer has been silent for so long that evidence is gathered (R-TAKE-6): from warntime on.
+    fn peer_is_late(&self, now: Timestamp) -> bool {
+        let Some(peer) = self.peer() else { return false };
+        let silent = now.since(self.members.silent_since(&peer)) >= self.config.cluster.timing.warntime;
+        silent || !self.members.is_alive(&peer)
+    }
+
+    /// First epochs, permits and joins, by what is known at this moment.
+    pub(crate) fn go_alone(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        self.alone.verdict = None;
+        self.alone.verdict_until = None;
+        if self.shutdown.is_some() || self.disk_failed.is_some() || self.keeping.is_suspended() {
+            return;
+        }
+        if self.ledger.has_no_epoch() {
+            let reachable: Vec<NodeName> = self
+                .members
+                .peers()
+                .filter(|(_, peer)| peer.is_alive() && !peer.is_cloned())
+                .filter(|(_, peer)| {
+                    let claimed = peer.claimed.as_ref();
+                    claimed.is_some_and(|claimed| claimed.epoch.is_none() && claimed.digest.0 == self.digest.0)
+                })
+                .map(|(name, _)| name.clone())
+                .collect();
+            if self.config.cluster.nodes.len() == 1 || !reachable.is_empty() {
+                self.ledger.poll_founding(now, &reachable);
+            }
+        }
+        if let Some(peer) = self.peer() {
+            let needs_permit = !self.ledger.is_sole() || !self.keeping.confirmed;
+            if needs_permit {
+                self.ask_for_permit(now, &peer, out);
+            }
+        }
+        self.go_on_with_rival(now);
+        self.end_split(now);
+    }
+
+    fn policy(&self) -> Policy {
+        let permits = self.config.cluster.permits;
+        Policy { tiebreaker_ping: permits.tiebreaker_ping, unfenced: permits.unfenced }
+    }
+
+    /// One sentence on what the permits do not protect from (R-PAIR-4).
+    pub(crate) fn protection(&self) -> String {
+        hearth_fencer::protection(self.policy(), self.config.cluster.nodes.len())
+    }
+
+    fn ask_for_permit(&mut self, now: Timestamp, peer: &NodeName, out: &mut Vec<Output>) {
+        let lease = self.config.cluster.timing.lease();
+        let view = self.members.peer(peer);
+        let resigned = self.alone.resigned.as_ref().is_some_and(|epoch| Some(epoch) == self.ledger.epoch());
+        let asked = self.alone.peer_asked_since.is_some_and(|at| now.since(at) >= SILENT_FOR);
+        let facts = Facts {
+            now,
+            peer: peer.clone(),
+            lost_at: self.members.lost_at(peer),
+            alive: view.is_some_and(|view| view.is_alive()) && !resigned,
+            one_way: view.is_some_and(|view| view.liveness == hearth_membership::Liveness::OneWay),
+            isolated: self.keeping.is_isolated(),
+            resigned,
+            pings: self.standing.pings(now, lease),
+            peer_asked: asked || self.peer_addresses(peer).is_empty(),
+            peer_answered_at: self.alone.peer_answered.get(peer).copied(),
+            lease,
+        };
+        match hearth_fencer::judge(self.policy(), &facts) {
+            Verdict::Granted { permit, reason } => self.force(now, peer, permit, reason, out),
+            Verdict::Waiting { reason, until } => {
+                self.alone.verdict = Some(reason);
+                self.alone.verdict_until = until;
+            }
+            Verdict::Refused { reason } => self.alone.verdict = Some(reason),
+        }
+    }
+
+    fn force(&mut self, now: Timestamp, peer: &NodeName, permit: PermitKind, reason: String, out: &mut Vec<Output>) {
+        let lease = self.config.cluster.timing.lease();
+        let answered = self.alone.peer_answered.get(peer);
+        let known = !self.peer_addresses(peer).is_empty();
+        let silent = known && answered.is_none_or(|at| now.since(*at) >= lease);
+        let node_silent = permit == PermitKind::Resigned || silent;
+        let weight = self.executor_weight();
+        self.chronicle.lead(now, Severity::Warning, "permit", peer, format!("Goes on alone ({permit}): {reason}."));
+        let mut entries = Vec::new();
+        if self.ledger.record().is_none() {
+            entries.push(self.own_configuration());
+        }
+        entries.push(Entry::Forced { node: peer.clone(), permit, node_silent });
+        self.ledger.set_note("fork-weight", &weight.to_string());
+        self.ledger.set_note("heard-other", "");
+        self.ledger.force(permit, entries);
+        self.keeping.confirmed = true;
+        self.alone.resigned = None;
+        self.drain_ledger(now, out);
+    }
+
+    /// How many resources this node runs: what it brings into a comparison of rivals.
+    fn executor_weight(&self) -> u32 {
+        let Some(record) = self.ledger.record() else { return 0 };
+        record.active_on(&self.local).count() as u32
+    }
+
+    pub(crate) fn own_configuration(&self) -> Entry {
+        Entry::Configure {
+            model: self.config.resources.clone(),
+            digest: self.digest.1,
+            nodes: self.config.cluster.nodes.clone(),
+        }
+    }
+
+    /// Addresses that ha.cf names for a peer.
+    fn peer_addresses(&self, _peer: &NodeName) -> Vec<IpAddr> {
+        // Of two machines, every ucast line that does not lead to ourselves leads to the peer; the driver leaves out
+        // our own addresses.
+        let addresses = self.config.cluster.media.iter().filter_map(|medium| match medium {
+            Medium::Ucast { peer, .. } => Some(*peer),
+            _ => None,
+        });
+        addresses.collect()
+    }
+
+    /// Keeps the driver asking the wire for what may have to be taken without its old owner's word.
+    pub(crate) fn ask_wire(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let mut wanted: BTreeSet<ResourceId> = self.executor_needs_wire();
+        let late = self.peer_is_late(now) && !self.ledger.is_sole();
+        if late {
+            let held = self.held_addresses();
+            let addresses = self.guarded.iter().map(|spec| spec.id.clone());
+            wanted.extend(addresses.filter(|id| !held.contains(id)));
+        }
+        self.alone.asks.retain(|resource, _| wanted.contains(resource));
+        if wanted != self.asked {
+            self.asked.clone_from(&wanted);
+            out.push(Output::AskWire { resources: wanted.into_iter().collect() });
+        }
+        let peers: BTreeSet<NodeName> = if late { self.peer().into_iter().collect() } else { BTreeSet::new() };
+        if peers != self.probed_peers {
+            self.probed_peers.clone_from(&peers);
+            self.alone.peer_asked_since = (!peers.is_empty()).then_some(now);
+            self.alone.peer_answered.clear();
+            let nodes = peers.iter().map(|peer| (peer.clone(), self.peer_addresses(peer))).collect();
+            out.push(Output::ProbePeer { nodes });
+        }
+    }
+
+    pub(crate) fn take_wire_answer(&mut self, now: Timestamp, resource: ResourceId, hardware: String) {
+        if self.alone.answered(now, &resource, &hardware) && !self.ledger.has_no_epoch() {
+            let text = format!("Another machine ({hardware}) answers for {resource}: it is not taken while it does.");
+            self.chronicle.note(now, Severity::Warning, "wire-answered", &resource, text);
+        }
+    }
+
+    /// The peer is in our epoch, or one of us has none.
+    pub(crate) fn meet_same(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
+        self.alone.rival = None;
+        if heartbeat.epoch.is_some() && self.ledger.has_no_epoch() {
+            self.ask_to_join(now, &heartbeat.from);
+        }
+    }
+
+    /// The peer's epoch descends from ours: either it is on its way to us, or it goes on without us.
+    pub(crate) fn meet_ahead(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
+        if heartbeat.voters.contains(&self.local) {
+            // Decided with us as a voter: its offer comes over the channel.
+            return;
+        }
+        if let Some(shutdown) = self.shutdown.as_mut().filter(|shutdown| shutdown.finished) {
+            shutdown.leave_at = Some(now);
+            return;
+        }
+        let text = format!(
+            "{} went on without this node (epoch {}): everything that ran here is stopped.",
+            heartbeat.from,
+            heartbeat.epoch.as_ref().map(ToString::to_string).unwrap_or_default()
+        );
+        self.chronicle.lead(now, Severity::Error, "superseded", self.local.clone(), text);
+        let silent_since = self.alone.epoch_began_at.max(now.before(self.split_bound(&heartbeat.from, now)));
+        self.lose(now, &heartbeat.from, silent_since);
+    }
+
+    /// The longest that the other side can have gone on without us: since it was last known to be with us.
+    fn split_bound(&self, peer: &NodeName, now: Timestamp) -> Duration {
+        let alive_since = self.members.peer(peer).map_or(now, |view| view.alive_since);
+        let last = self.keeping.last_together.unwrap_or(alive_since);
+        now.since(last)
+    }
+
+    /// The peer is in an epoch that ours descends from.
+    pub(crate) fn meet_behind(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
+        let record = self.ledger.record();
+        let votes = record.is_some_and(|record| record.voters.iter().any(|voter| voter.name == heartbeat.from));
+        if votes && now.since(self.alone.offered_at) >= REPEAT {
+            self.alone.offered_at = now;
+            self.ledger.offer(&heartbeat.from);
+        }
+    }
+
+    pub(crate) fn meet_rival(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
+        let Some(epoch) = self.ledger.epoch().cloned() else { return };
+        let same = self.alone.rival.as_ref().is_some_and(|rival| rival.own.epoch == epoch);
+        if same {
+            return;
+        }
+        let theirs = heartbeat.epoch.as_ref().map(ToString::to_string).unwrap_or_default();
+        let text = format!("{} went on alone too ({theirs}): one of us has to stop.", heartbeat.from);
+        self.chronicle.lead(now, Severity::Error, "split-found", &heartbeat.from, text);
+        let weight = self.ledger.note("fork-weight").and_then(|note| note.parse().ok()).unwrap_or(0);
+        let lease = self.config.cluster.timing.lease();
+        let running = self.ledger.record().map(|record| record.active_on(&self.local).cloned().collect());
+        let own = RivalOffer {
+            epoch,
+            node: self.local.clone(),
+            permit: self.ledger.record().and_then(|record| record.permit),
+            reach: self.standing.carriers() + u32::from(self.standing.pings(now, lease).0),
+            weight,
+            running: running.unwrap_or_default(),
+            age_ms: now.since(self.alone.epoch_began_at).as_millis() as u64,
+        };
+        self.alone.rival = Some(Rival { own, theirs: None, echoed: false, said_at: Timestamp::ZERO, won: false });
+    }
+
+    pub(crate) fn take_rival(&mut self, from: &NodeName, offer: RivalOffer, echo: Option<RivalOffer>) {
+        let Some(rival) = self.alone.rival.as_mut().filter(|_| offer.node == *from) else { return };
+        rival.theirs = Some(offer);
+        rival.echoed |= echo.as_ref() == Some(&rival.own);
+        rival.said_at = Timestamp::ZERO;
+    }
+
+    fn go_on_with_rival(&mut self, now: Timestamp) {
+        let Some(peer) = self.peer() else { return };
+        let Some(rival) = self.alone.rival.as_mut() else { return };
+        if now.since(rival.said_at) >= REPEAT || rival.said_at == Timestamp::ZERO {
+            rival.said_at = now;
+            let (own, echo) = (rival.own.clone(), rival.theirs.clone());
+            self.say(&peer, &PeerMessage::Ledger(LedgerMessage::Rival { own, echo }));
+        }
+        let Some(rival) = self.alone.rival.as_mut() else { return };
+        // Nobody stops before it holds both offers and knows that the other does too (R-LEDGER-6).
+        let (Some(theirs), true, false) = (rival.theirs.clone(), rival.echoed, rival.won) else { return };
+        if rival.own.beats(&theirs) {
+            rival.won = true;
+            let text = format!("This node goes on, {peer} stops: what runs here is not touched.");
+            self.chronicle.lead(now, Severity::Warning, "split-won", &peer, text);
+            let reason = "it went on alone too while the machines were split".to_owned();
+            self.propose(Entry::Unclean { node: peer, reason, running: theirs.running });
+        } else {
+            let age = Duration::from_millis(rival.own.age_ms.max(theirs.age_ms)) + self.config.cluster.timing.keepalive;
+            let text = format!("{peer} goes on: this node stops what it runs.");
+            self.chronicle.lead(now, Severity::Error, "split-lost", self.local.clone(), text);
+            self.lose(now, &peer, now.before(age));
+        }
+    }
+
+    /// Gives up the own epoch: everything is stopped by the old record, then this node asks to be let in.
+    fn lose(&mut self, now: Timestamp, peer: &NodeName, since: Timestamp) {
+        let held = !self.executor.running_addresses().is_empty() || self.executor.holds_anything();
+        if held && self.keeping.keep.holds(now) && !self.keeping.is_suspended() {
+            self.alone.split = Some(Split { since, peer: peer.clone() });
+        }
+        let lost_requests = self.requests_of_this_epoch();
+        if !lost_requests.is_empty() {
+            let text =
+                format!("Requests of this side that were answered and do not count: {}.", lost_requests.join("; "));
+            self.chronicle.note(now, Severity::Error, "requests-lost", self.local.clone(), text);
+        }
+        let mut shadow = self.ledger.record().cloned();
+        if let Some(record) = shadow.as_mut() {
+            record.assignments.clear();
+        }
+        self.ledger.give_up_epoch();
+        self.shadow = shadow.or_else(|| self.empty_shadow());
+        self.keeping.confirmed = false;
+        self.ahead = None;
+        self.alone.rival = None;
+        self.alone.joined_at = Timestamp::ZERO;
+        self.shadow_probed = false;
+        self.record_changed = true;
+    }
+
+    fn end_split(&mut self, now: Timestamp) {
+        let Some(split) = self.alone.split.clone() else { return };
+        if self.executor.holds_anything() {
+            return;
+        }
+        self.alone.split = None;
+        let overlap = now.since(split.since);
+        self.alone.overlap = Some(overlap);
+        let text = format!(
+            "There may have been two owners, here and on {}, for up to {} ms. Everything here is stopped now.",
+            split.peer,
+            overlap.as_millis()
+        );
+        self.chronicle.lead(now, Severity::Error, "two-owners-possible", self.local.clone(), text);
+    }
+
+    /// The record of a node that has no epoch: the resources of its own files, none of them wanted.
+    pub(crate) fn empty_shadow(&self) -> Option<Record> {
+        let name = EpochName { number: 0, founder: self.local.clone(), nonce: 0 };
+        let mut record = Record::found(name, Vec::new());
+        let index = record.applied.next();
+        record.apply(index, &self.own_configuration()).ok()?;
+        Some(record)
+    }
+
+    fn ask_to_join(&mut self, now: Timestamp, node: &NodeName) {
+        // What this node ran must be known before it is let in: it has probed everything, or says what may run.
+        if !self.shadow_probed || now.since(self.alone.joined_at) < REPEAT {
+            return;
+        }
+        self.alone.joined_at = now;
+        let may_run: Vec<ResourceId> = self.held();
+        let join = Join {
+            identity: self.ledger.identity(),
+            incarnation: self.incarnation,
+            may_run,
+            number_seen: self.ledger.number_seen(),
+            overlap_ms: self.alone.overlap.map(|span| span.as_millis() as u64),
+        };
+        self.ledger.ask_to_join(node, join);
+    }
+
+    pub(crate) fn take_join(&mut self, now: Timestamp, from: &NodeName, join: Join) {
+        self.ledger.saw_number(join.number_seen);
+        let Some(record) = self.ledger.record() else { return };
+        let voter = record.voters.iter().find(|voter| voter.name == *from).map(|voter| voter.identity);
+        match voter {
+            Some(identity) if identity == join.identity => self.ledger.offer(from),
+            Some(_) if join.may_run.is_empty() => {
+                // It is the voter's machine without the voter's state: its word that it does not vote (section 5).
+                if self.alone.resigned.is_none() {
+                    let text = format!("{from} came up without its state and runs nothing.");
+                    self.chronicle.lead(now, Severity::Warning, "resigned", from, text);
+                }
+                self.alone.resigned = Some(record.epoch.clone());
+            }
+            Some(_) => {}
+            None => {
+                if let Some(ms) = join.overlap_ms.filter(|_| !self.alone.joins.contains_key(from)) {
+                    let text = format!("{from} reports that there may have been two owners for up to {ms} ms.");
+                    self.chronicle.lead(now, Severity::Error, "two-owners-possible", from, text);
+                }
+                self.alone.joins.insert(from.clone(), join);
+            }
+        }
+    }
+
+    /// Invites nodes that were admitted and do not vote yet.
+    pub(crate) fn invite(&mut self, now: Timestamp) {
+        if !self.ledger.is_sole() || now.since(self.alone.invited_at) < REPEAT {
+            return;
+        }
+        let Some(record) = self.ledger.record() else { return };
+        let admitted = |node: &NodeName, join: &Join| {
+            record
+                .nodes
+                .get(node)
+                .is_some_and(|known| known.incarnation == join.incarnation && known.identity == Some(join.identity))
+                && record.is_admitted(node)
+        };
+        let next = self.alone.joins.iter().find(|(node, join)| admitted(node, join) && self.members.is_alive(node));
+        if let Some(node) = next.map(|(node, _)| node.clone()) {
+            self.alone.invited_at = now;
+            self.ledger.invite(&node);
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Heartbeats out and in, carriers and links: what membership is fed with and what it says.
+
+use crate::node::Node;
+use crate::{Carrier, Output, Severity};
+use hearth_config::Medium;
+use hearth_ledger::Relation;
+use hearth_membership::Change;
+use hearth_types::{Incarnation, LinkId, NodeName, Timestamp};
+use hearth_wire::{Channel, Heartbeat, Message, NodeStatus};
+use std::time::Duration;
+
+/// Shortest time between two heartbeats that are sent out of turn: answers to many questions at once stay one.
+const OUT_OF_TURN: Duration = Duration::from_millis(2);
+
+impl Node {
+    /// Judges the gap since the last wake-up before anything else is looked at (R-MEM-5).
+    pub(crate) fn wake(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let gap = now.since(self.last_wake_at);
+        let expected = self.next_keepalive_at;
+        if self.last_wake_at > Timestamp::ZERO {
+            let late = now.since(expected);
+            if late > self.config.cluster.timing.keepalive / 2 {
+                self.members.paused(now, gap);
+            }
+            if gap > self.config.cluster.timing.lease() {
+                self.paused(now, gap, out);
+            }
+        }
+        self.last_wake_at = now;
+    }
+
+    /// Links that are one path: several ucast lines on one interface lead to different peers.
+    pub(crate) fn canonical(&self, link: LinkId) -> Option<LinkId> {
+        let media = &self.config.cluster.media;
+        let medium = media.get(usize::from(link.0))?;
+        let Medium::Ucast { interface, port, .. } = medium else { return Some(link) };
+        let first = media.iter().position(
+            |other| matches!(other, Medium::Ucast { interface: i, port: p, .. } if i == interface && p == port),
+        );
+        first.map(|position| LinkId(position as u8))
+    }
+
+    pub(crate) fn status_word(&self) -> NodeStatus {
+        if self.shutdown.as_ref().is_some_and(|shutdown| shutdown.finished) {
+            return NodeStatus::Leaving;
+        }
+        match self.record() {
+            Some(record) if record.is_admitted(&self.local) => NodeStatus::Active,
+            _ if self.members.peers().any(|(_, peer)| peer.is_alive()) => NodeStatus::Up,
+            _ => NodeStatus::Init,
+        }
+    }
+
+    /// Sends heartbeats when they are due, or at once when something must be known at once.
+    pub(crate) fn beat(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let timing = self.config.cluster.timing;
+        if now >= self.next_keepalive_at {
+            // A fixed rhythm; after a stall it begins anew, missed beats are not made up for.
+            let next = self.next_keepalive_at + timing.keepalive;
+            self.next_keepalive_at = if next > now { next } else { now + timing.keepalive };
+        } else if !self.beat_now || now.since(self.keeping.beat_at) < OUT_OF_TURN {
+            return;
+        }
+        self.beat_now = false;
+        self.keeping.beat_at = now;
+        let heartbeat = self.make_heartbeat(now);
+        for position in 0..self.config.cluster.media.len() {
+            let link = LinkId(position as u8);
+            let sequence = self.members.next_sequence(link);
+            let message = Message::Heartbeat(Heartbeat { sequence, ..heartbeat.clone() });
+            out.push(Output::Send { link, message });
+        }
+    }
+
+    fn make_heartbeat(&mut self, now: Timestamp) -> Heartbeat {
+        let timing = self.config.cluster.timing;
+        let own_clone = self.members.is_own_name_cloned();
+        let number = self.members.next_message(now);
+        let stall = self.members.take_stall();
+        let held = self.held_addresses();
+        let record = self.ledger.record();
+        let vouch = |_: &NodeName| !own_clone && record.is_some();
+        let peers = self.members.reports(now, vouch);
+        Heartbeat {
+            from: self.local.clone(),
+            identity: self.ledger.identity(),
+            incarnation: self.incarnation,
+            sequence: 0,
+            number,
+            epoch: record.map(|record| record.epoch.clone()),
+            lineage: record.map(|record| record.lineage.clone()).unwrap_or_default(),
+            admission: record.and_then(|record| record.nodes.get(&self.local)).map(|node| node.admission),
+            applied: self.ledger.decided(),
+            decided: self.ledger.decided(),
+            status: self.status_word(),
+            deadtime_ms: timing.deadtime.as_millis() as u32,
+            versions: (hearth_wire::OLDEST_VERSION, hearth_wire::NEWEST_VERSION),
+            digest: self.digest,
+            stall_us: stall.as_micros().min(u128::from(u32::MAX)) as u32,
+            gated: if self.gate_trouble.is_none() { held.iter().cloned().collect() } else { Vec::new() },
+            unservable: self.standing.unservable(now, timing.carrier_grace).into_iter().collect(),
+            pings: self.standing.pings(now, timing.deadping),
+            answer_now: self.keeping.wants_answer(now, timing.lease()),
+            has_carrier: self.standing.has_carrier(&held),
+            dc: self.ledger.dc(),
+            voters: record
+                .map(|record| record.voters.iter().map(|voter| voter.name.clone()).collect())
+                .unwrap_or_default(),
+            peers,
+        }
+    }
+
+    pub(crate) fn take_packet(
+        &mut self,
+        now: Timestamp,
+        link: LinkId,
+        message: Message,
+        received_at: Timestamp,
+        out: &mut Vec<Output>,
+    ) {
+        match message {
+            Message::Heartbeat(heartbeat) => self.take_heartbeat(now, link, heartbeat, received_at),
+            Message::Segment(segment) => self.take_segment(now, segment, out),
+        }
+    }
+
+    fn take_heartbeat(&mut self, now: Timestamp, link: LinkId, heartbeat: Heartbeat, received_at: Timestamp) {
+        let Some(link) = self.canonical(link) else { return };
+        let mut changes = Vec::new();
+        let known = self.members.peer(&heartbeat.from).and_then(|peer| peer.incarnation);
+        let newest = self.members.peer(&heartbeat.from).map(|peer| peer.newest);
+        let fresh = self.members.heard(now, received_at.min(now), link, &heartbeat, &mut changes);
+        self.note_changes(now, changes);
+        if !fresh {
+            // A peer that does not know this run yet is answered at once: joining and restarting cost no keepalive.
+            let counts = known == Some(heartbeat.incarnation);
+            if !counts && heartbeat.from != self.local && self.config.cluster.nodes.contains(&heartbeat.from) {
+                self.beat_now = true;
+            }
+            return;
+        }
+        if known != Some(heartbeat.incarnation) {
+            self.open_channel(&heartbeat.from, heartbeat.incarnation);
+            self.beat_now = true;
+        }
+        if newest.is_some_and(|newest| heartbeat.number <= newest) && known == Some(heartbeat.incarnation) {
+            return;
+        }
+        if heartbeat.answer_now {
+            self.beat_now = true;
+        }
+        if let Some(epoch) = &heartbeat.epoch {
+            self.ledger.saw_number(epoch.number);
+        }
+        let relation = self.ledger.relation(heartbeat.epoch.as_ref(), &heartbeat.lineage);
+        self.meet(now, &heartbeat, relation);
+        self.confirm(now, &heartbeat, relation);
+    }
+
+    fn open_channel(&mut self, node: &NodeName, incarnation: Incarnation) {
+        self.sessions += 1;
+        let channel = Channel::new(self.local.clone(), self.incarnation, node.clone(), incarnation, self.sessions);
+        self.channels.insert(node.clone(), channel);
+        self.alone.peer_restarted(node);
+    }
+
+    pub(crate) fn judge_members(&mut self, now: Timestamp) {
+        let mut changes = Vec::new();
+        self.members.tick(now, &mut changes);
+        self.note_changes(now, changes);
+    }
+
+    fn note_changes(&mut self, now: Timestamp, changes: Vec<Change>) {
+        for change in changes {
+            self.note_change(now, change);
+        }
+    }
+
+    fn note_change(&mut self, now: Timestamp, change: Change) {
+        let ms = |span: Duration| span.as_millis();
+        match change {
+            Change::Appeared { node, silent } => {
+                self.beat_now = true;
+                let text = match silent {
+                    None => format!("{node} is heard."),
+                    Some(span) => format!("{node} is heard again after {} ms.", ms(span)),
+                };
+                self.chronicle.lead(now, Severity::Info, "node-appeared", &node, text);
+                self.heard_other();
+            }
+            Change::Restarted { node, .. } => {
+                let text = format!("The daemon of {node} was started anew.");
+                self.chronicle.lead(now, Severity::Warning, "node-restarted", &node, text);
+                if self.ledger.dc().as_ref() == Some(&node) {
+                    self.ledger.campaign();
+                }
+            }
+            Change::Died { node, silent } => {
+                let text = format!("{node} is dead: silent on every link for {} ms.", ms(silent));
+                self.chronicle.lead(now, Severity::Error, "node-died", &node, text);
+                self.channels.remove(&node);
+                self.leaving.remove(&node);
+            }
+            Change::OneWay { node } => {
+                let text = format!("{node} is heard but does not hear this node.");
+                self.chronicle.lead(now, Severity::Warning, "node-one-way", &node, text);
+            }
+            Change::TwoWay { node } => {
+                let text = format!("{node} hears this node again.");
+                self.chronicle.lead(now, Severity::Info, "node-two-way", &node, text);
+                self.heard_other();
+            }
+            Change::Late { node, silent } => {
+                let text = format!("Nothing was heard of {node} for {} ms.", ms(silent));
+                self.chronicle.lead(now, Severity::Warning, "node-late", &node, text);
+            }
+            Change::LateEnded { node, silent, cause } => {
+                let text = format!("{node} was late by {} ms: {cause}.", ms(silent));
+                self.chronicle.lead(now, Severity::Warning, "node-late-ended", &node, text);
+            }
+            Change::LinkUp { node, link } => {
+                let text = format!("{} to {node} is up.", self.link_name(link));
+                self.chronicle.note(now, Severity::Info, "link-up", &node, text);
+                self.keeping.announce_burst = true;
+            }
+            Change::LinkDied { node, link } => {
+                let text = format!("{} to {node} is dead.", self.link_name(link));
+                self.chronicle.note(now, Severity::Warning, "link-died", &node, text);
+            }
+            Change::Cloned { node } => {
+                let text = format!(
+                    "Two machines use the name {node} with our key: neither is vouched for. Change the name of one."
+                );
+                self.chronicle.lead(now, Severity::Error, "node-cloned", &node, text);
+            }
+            Change::CloneGone { node } => {
+                let text = format!("The second machine with the name {node} is gone.");
+                self.chronicle.lead(now, Severity::Info, "clone-gone", &node, text);
+            }
+        }
+    }
+
+    /// Notes durably that the other machine was heard since this sole epoch was founded (R-MEM-8).
+    fn heard_other(&mut self) {
+        if self.ledger.is_sole() {
+            self.ledger.set_note("heard-other", "yes");
+        }
+    }
+
+    pub(crate) fn link_name(&self, link: LinkId) -> String {
+        match self.config.cluster.media.get(usize::from(link.0)) {
+            Some(Medium::Ucast { interface, .. }) => format!("{interface} ucast"),
+            Some(Medium::Bcast { interface, .. }) => format!("{interface} bcast"),
+            Some(Medium::Mcast { interface, group, .. }) => format!("{interface} mcast {group}"),
+            Some(Medium::Mcast6 { interface, group, .. }) => format!("{interface} mcast6 {group}"),
+            Some(Medium::Serial { device, .. }) => format!("{device} serial"),
+            None => link.to_string(),
+        }
+    }
+
+    pub(crate) fn take_refused(&mut self, now: Timestamp, link: LinkId, reason: String, source: String, count: u64) {
+        let total = self.refused.entry(reason.clone()).or_insert(0);
+        *total += count;
+        let text = format!("{count} packets from {source} refused on {}: {reason}.", self.link_name(link));
+        self.chronicle.note(now, Severity::Warning, "packets-refused", self.link_name(link), text);
+    }
+
+    pub(crate) fn take_link(&mut self, now: Timestamp, link: LinkId, trouble: Option<String>) {
+        let name = self.link_name(link);
+        match trouble {
+            None => {
+                if self.media_trouble.remove(&link.0).is_some() {
+                    self.chronicle.note(now, Severity::Info, "medium-open", &name, format!("{name} is open again."));
+                    self.beat_now = true;
+                }
+            }
+            Some(trouble) => {
+                let text = format!("{name} cannot be used: {trouble}. It is tried again.");
+                if self.media_trouble.insert(link.0, trouble.clone()).as_ref() != Some(&trouble) {
+                    self.chronicle.note(now, Severity::Warning, "medium-failed", &name, text);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn take_carrier(&mut self, now: Timestamp, interface: &str, carrier: Carrier, _out: &mut [Output]) {
+        let grace = self.config.cluster.timing.carrier_grace;
+        if !self.standing.carrier_changed(now, interface, carrier, grace) {
+            return;
+        }
+        self.beat_now = true;
+        let (severity, name, text) = match carrier {
+            Carrier::Up => (Severity::Info, "carrier-up", format!("{interface} has carrier.")),
+            Carrier::Down => (Severity::Warning, "carrier-lost", format!("{interface} has no carrier.")),
+            Carrier::Unknown => return,
+        };
+        if carrier == Carrier::Up {
+            self.keeping.announce_burst = true;
+        }
+        self.chronicle.lead(now, severity, name, interface, text);
+    }
+
+    /// What the peer's epoch means for ours.
+    fn meet(&mut self, now: Timestamp, heartbeat: &Heartbeat, relation: Relation) {
+        match relation {
+            Relation::Same => self.meet_same(now, heartbeat),
+            Relation::Ahead => self.meet_ahead(now, heartbeat),
+            Relation::Behind => self.meet_behind(now, heartbeat),
+            Relation::Rival => self.meet_rival(now, heartbeat),
+        }
+    }
+}

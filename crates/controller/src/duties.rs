@@ -1,0 +1,203 @@
+//! What the DC does: keeps the record true to what is known of the nodes, and proposes the plan.
+
+use crate::node::Node;
+use crate::{EventId, Severity};
+use hearth_cib::{Entry, MemberState, Record};
+use hearth_scheduler::Alive;
+use hearth_types::{Incarnation, NodeIdentity, NodeName, ResourceId, Timestamp};
+use std::collections::BTreeSet;
+
+impl Node {
+    /// Everything that the DC owes the record at this moment.
+    pub(crate) fn serve_as_dc(&mut self, now: Timestamp) {
+        if !self.ledger.is_dc() || self.disk_failed.is_some() || !self.keeping.confirmed {
+            self.ahead = None;
+            return;
+        }
+        if self.ahead.is_none() {
+            self.ahead = self.ledger.record().cloned();
+        }
+        self.propose_configuration(now);
+        self.propose_admissions(now);
+        self.propose_standings(now);
+        self.let_leavers_go();
+        self.invite(now);
+        self.propose_plan(now);
+    }
+
+    /// The record as it will be when what this DC has proposed is decided.
+    fn coming(&self) -> Option<&Record> {
+        self.ahead.as_ref().or(self.ledger.record())
+    }
+
+    /// The files are taken over when the record has none yet, or when all nodes state the same newer ones (R-JOIN-4).
+    fn propose_configuration(&mut self, now: Timestamp) {
+        let Some(record) = self.coming() else { return };
+        let empty = record.node_order.is_empty();
+        let differs = record.digest != self.digest.1;
+        if !empty && !differs {
+            return;
+        }
+        let others = self.members.peers().filter(|(_, peer)| peer.is_alive());
+        let claimed: Vec<(u64, u64)> =
+            others.filter_map(|(_, peer)| peer.claimed.as_ref()).map(|claimed| claimed.digest).collect();
+        let all_here = claimed.len() + 1 == self.config.cluster.nodes.len();
+        let agree = claimed.iter().all(|digest| *digest == self.digest);
+        if empty || (agree && all_here) {
+            let entry = self.own_configuration();
+            if !empty {
+                let text = "The files of all nodes say the same and differ from the record: they are taken over.";
+                self.chronicle.lead(now, Severity::Info, "files-taken", "record", text.to_owned());
+            }
+            self.propose(entry);
+        }
+    }
+
+    fn propose_admissions(&mut self, now: Timestamp) {
+        let own = (self.local.clone(), self.ledger.identity(), self.incarnation, Vec::new());
+        let mut wanted = vec![own];
+        let Some(record) = self.coming().cloned() else { return };
+        for voter in &record.voters {
+            let Some(peer) = self.members.peer(&voter.name).filter(|peer| peer.is_alive() && !peer.is_cloned()) else {
+                continue;
+            };
+            let claimed = peer
+                .claimed
+                .as_ref()
+                .filter(|claimed| claimed.epoch.as_ref() == self.ledger.epoch() && claimed.identity == voter.identity);
+            if let Some(claimed) = claimed {
+                wanted.push((voter.name.clone(), voter.identity, claimed.incarnation, Vec::new()));
+            }
+        }
+        for (name, join) in &self.alone.joins {
+            let current = self.members.peer(name).filter(|peer| peer.is_alive()).and_then(|peer| peer.incarnation);
+            if current == Some(join.incarnation) {
+                wanted.push((name.clone(), join.identity, join.incarnation, join.may_run.clone()));
+            }
+        }
+        for (name, identity, incarnation, may_run) in wanted {
+            self.propose_admission(now, &record, name, identity, incarnation, may_run);
+        }
+    }
+
+    fn propose_admission(
+        &mut self,
+        now: Timestamp,
+        record: &Record,
+        name: NodeName,
+        identity: NodeIdentity,
+        incarnation: Incarnation,
+        may_run: Vec<ResourceId>,
+    ) {
+        let Some(known) = record.nodes.get(&name) else { return };
+        let taking_part = known.member == MemberState::Admitted && known.incarnation == incarnation;
+        if taking_part || self.leaving.contains(&name) {
+            return;
+        }
+        let mut next = record.clone();
+        let entry = Entry::Admit { node: name.clone(), identity, incarnation };
+        if let Err(rejection) = next.apply(next.applied.next(), &entry) {
+            self.problem(now, Severity::Error, "admission-refused", name.as_str(), rejection.to_string());
+            return;
+        }
+        if !may_run.is_empty() && known.unclean.is_none() {
+            let reason = "it ran resources of its own epoch while the machines were split".to_owned();
+            self.propose(Entry::Unclean { node: name, reason, running: may_run });
+        }
+        self.propose(entry);
+    }
+
+    /// Says a problem once for as long as it lasts with the same words.
+    pub(crate) fn problem(&mut self, now: Timestamp, severity: Severity, name: &str, subject: &str, text: String) {
+        let key = format!("{name} {subject} {text}");
+        if !self.problems.contains_key(&key) {
+            if self.problems.len() > 256 {
+                self.problems.clear();
+            }
+            let id: EventId = self.chronicle.note(now, severity, name, subject, text);
+            self.problems.insert(key, id);
+        }
+    }
+
+    /// What nodes can serve, as their heartbeats say: carriers at once, ping counts when they have stood for a lease.
+    fn propose_standings(&mut self, now: Timestamp) {
+        let timing = self.config.cluster.timing;
+        let lease = timing.lease();
+        let own_unservable = self.standing.unservable(now, timing.carrier_grace);
+        let mut known = vec![(self.local.clone(), own_unservable, self.standing.pings(now, timing.deadping))];
+        for (name, peer) in self.members.peers().filter(|(_, peer)| peer.is_alive()) {
+            if let Some(claimed) = &peer.claimed {
+                known.push((name.clone(), claimed.unservable.iter().cloned().collect(), claimed.pings));
+            }
+        }
+        for (name, unservable, pings) in known {
+            let since = match self.standings.get(&name) {
+                Some((count, since)) if *count == pings.0 => *since,
+                _ => {
+                    self.standings.insert(name.clone(), (pings.0, now));
+                    now
+                }
+            };
+            let Some(record) = self.coming() else { return };
+            let Some(node) = record.nodes.get(&name).filter(|node| node.member == MemberState::Admitted) else {
+                continue;
+            };
+            let settled = node.pings == (0, 0) || now.since(since) >= lease;
+            let pings = if settled { pings } else { node.pings };
+            let model = &record.model;
+            let unservable: BTreeSet<ResourceId> =
+                unservable.into_iter().filter(|id| model.resource(id).is_some()).collect();
+            if node.unservable != unservable || node.pings != pings {
+                self.propose(Entry::Standing { node: name, unservable, pings });
+            }
+        }
+    }
+
+    /// A node that wants to stop leaves the voters when nothing may be active there (R-LEAVE-1).
+    fn let_leavers_go(&mut self) {
+        for name in self.leaving.clone() {
+            let Some(record) = self.coming() else { return };
+            let free = record.active_on(&name).next().is_none();
+            let votes = record.voters.iter().any(|voter| voter.name == name);
+            let others = record.voters.len() > 1;
+            let member = record.nodes.get(&name).map(|node| node.member);
+            if !free {
+                continue;
+            }
+            if votes && others {
+                if !self.ledger.has_undecided() {
+                    self.ledger.remove_voter(&name);
+                }
+            } else if !votes && member == Some(MemberState::Admitted) {
+                self.propose(Entry::Left { node: name });
+            }
+        }
+    }
+
+    /// Who is there, for the scheduler.
+    pub(crate) fn alive(&self) -> Alive {
+        let mut alive: BTreeSet<NodeName> =
+            self.members.peers().filter(|(_, peer)| peer.is_alive()).map(|(name, _)| name.clone()).collect();
+        alive.insert(self.local.clone());
+        Alive { alive, leaving: self.leaving.clone() }
+    }
+
+    fn propose_plan(&mut self, now: Timestamp) {
+        let Some(record) = self.coming() else { return };
+        let alive = self.alive();
+        let key = (record.applied, alive.clone(), record.epoch.clone());
+        if self.planned.as_ref() == Some(&key) {
+            return;
+        }
+        let plan = hearth_scheduler::plan(record, &alive);
+        self.planned = Some(key);
+        for action in plan.actions {
+            let subject = match &action.entry {
+                Entry::Assign { group, .. } | Entry::Unassign { group, .. } => group.to_string(),
+                _ => "record".to_owned(),
+            };
+            self.chronicle.note(now, Severity::Debug, "planned", &subject, format!("{}.", action.reason));
+            self.propose(action.entry);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Keeping what is held: the right to it, gate ticks, kernel lifetimes, announcements, and what an own pause means.
+
+use crate::node::Node;
+use crate::rights::{self, Claim, Keep};
+use crate::{Output, Severity};
+use hearth_ledger::Relation;
+use hearth_types::{MessageNumber, ResourceId, ResourceSpec, Timestamp};
+use hearth_wire::Heartbeat;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Shortest kernel lifetime: the kernel counts whole seconds (R-LEASE-11).
+const LIFETIME_MIN: Duration = Duration::from_secs(1);
+/// Longest span between two renewals of it.
+const RENEW_MAX: Duration = Duration::from_millis(250);
+
+/// What the next daemon of this boot may read (R-TAKE-4).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Volatile {
+    /// Resources that run, with the parameters they were started with.
+    pub started: Vec<ResourceSpec>,
+}
+
+/// An own pause that is not over yet (R-MEM-5).
+#[derive(Clone, Copy, Debug)]
+struct Suspension {
+    since: Timestamp,
+    /// A packet counts if its sender heard a message above this one, made after the pause.
+    number: MessageNumber,
+}
+
+/// State of the right to keep.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeping {
+    /// Whether this run knows what is decided (R-LEASE-5).
+    pub confirmed: bool,
+    suspended: Option<Suspension>,
+    /// What the daemon before us left, and until when it may be ticked for.
+    pub inherited: Vec<ResourceSpec>,
+    inherited_until: Option<Timestamp>,
+    pub keep: Keep,
+    isolated: bool,
+    dark: BTreeSet<ResourceId>,
+    next_tick_at: Timestamp,
+    next_renew_at: Timestamp,
+    pub beat_at: Timestamp,
+    pub announce_burst: bool,
+    /// When the peer was last heard two-way in our epoch.
+    pub last_together: Option<Timestamp>,
+}
+
+impl Keeping {
+    pub(crate) fn new(inherited: Vec<ResourceSpec>, inherited_until: Option<Timestamp>, confirmed: bool) -> Keeping {
+        Keeping {
+            confirmed,
+            suspended: None,
+            inherited,
+            inherited_until,
+            keep: Keep::No,
+            isolated: false,
+            dark: BTreeSet::new(),
+            next_tick_at: Timestamp::ZERO,
+            next_renew_at: Timestamp::ZERO,
+            beat_at: Timestamp::ZERO,
+            announce_burst: false,
+            last_together: None,
+        }
+    }
+
+    /// Whether heartbeats ask to be answered at once: the lease is past half, or nothing is known yet (R-MEM-1).
+    pub(crate) fn wants_answer(&self, now: Timestamp, lease: Duration) -> bool {
+        let past_half = matches!(self.keep, Keep::Until(end) if end.since(now) < lease / 2);
+        !self.confirmed || self.suspended.is_some() || past_half
+    }
+
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspended.is_some()
+    }
+
+    pub(crate) fn is_isolated(&self) -> bool {
+        self.isolated
+    }
+
+    pub(crate) fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut next = self.next_tick_at.max(self.next_renew_at.min(self.next_tick_at));
+        if let Keep::Until(end) = self.keep {
+            next = next.min(end);
+        }
+        Some(next).filter(|at| *at > now)
+    }
+}
+
+impl Node {
+    fn lifetime(&self) -> Duration {
+        let quarter_more = self.config.cluster.timing.lease() * 5 / 4;
+        Duration::from_secs(quarter_more.as_millis().div_ceil(1000) as u64).max(LIFETIME_MIN)
+    }
+
+    /// The kernel lifetime that an address is started with.
+    pub(crate) fn start_lifetime(&self) -> Option<Duration> {
+        Some(self.lifetime())
+    }
+
+    fn tick_period(&self) -> Duration {
+        self.config.cluster.timing.keepalive.min(self.config.cluster.timing.lease() / 8)
+    }
+
+    /// Addresses that run here: our own, and until everything is probed those that the daemon before us left.
+    pub(crate) fn held_addresses(&self) -> BTreeSet<ResourceId> {
+        let mut held: BTreeSet<ResourceId> = self.executor.running_addresses().into_iter().collect();
+        if !self.probes_done && !self.keeping.confirmed {
+            let left = self.keeping.inherited.iter().filter(|spec| spec.address().is_some());
+            held.extend(left.map(|spec| spec.id.clone()));
+        }
+        held
+    }
+
+    /// This node did not run for longer than a lease (R-MEM-5).
+    pub(crate) fn paused(&mut self, now: Timestamp, gap: Duration, _out: &mut [Output]) {
+        let text = format!(
+            "This node did not run for {} ms: it starts and announces nothing until it has heard how things stand.",
+            gap.as_millis()
+        );
+        self.chronicle.lead(now, Severity::Warning, "paused", self.local.clone(), text);
+        let number = self.members.next_message(now);
+        self.keeping.suspended = Some(Suspension { since: now, number });
+        self.next_keepalive_at = now;
+        self.beat_now = true;
+    }
+
+    fn resume(&mut self, now: Timestamp, why: &str) {
+        if self.keeping.suspended.take().is_some() {
+            self.chronicle.note(now, Severity::Info, "resumed", self.local.clone(), format!("Goes on: {why}."));
+            self.keeping.next_tick_at = now;
+            self.keeping.announce_burst = true;
+        }
+    }
+
+    /// A heartbeat may show that what this node knows is current (R-LEASE-5, R-MEM-5).
+    pub(crate) fn confirm(&mut self, now: Timestamp, heartbeat: &Heartbeat, relation: Relation) {
+        let Some(record) = self.ledger.record() else { return };
+        let alive = self.members.is_alive(&heartbeat.from);
+        if alive && heartbeat.epoch.as_ref() == Some(&record.epoch) {
+            self.keeping.last_together = Some(now);
+        }
+        let current = match relation {
+            Relation::Same if heartbeat.epoch.as_ref() == Some(&record.epoch) => heartbeat.decided <= record.applied,
+            // Its word that it knows no newer epoch than ours.
+            Relation::Same | Relation::Behind => self.ledger.is_sole(),
+            Relation::Ahead | Relation::Rival => false,
+        };
+        if !alive || !current || !self.ledger.is_voting() {
+            return;
+        }
+        if !self.keeping.confirmed {
+            self.keeping.confirmed = true;
+            let text = format!("{} confirms what this node has on record.", heartbeat.from);
+            self.chronicle.note(now, Severity::Info, "confirmed", self.local.clone(), text);
+            self.record_changed = true;
+        }
+        let heard = heartbeat.peers.iter().find(|report| report.node == self.local).map(|report| report.heard);
+        if self.keeping.suspended.is_some_and(|suspension| heard.is_some_and(|heard| heard > suspension.number)) {
+            self.resume(now, &format!("{} was heard in the current epoch", heartbeat.from));
+        }
+    }
+
+    /// The right to keep, and everything that hangs on it.
+    pub(crate) fn keep_on(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let timing = self.config.cluster.timing;
+        let lease = timing.lease();
+        if self.keeping.suspended.is_some_and(|suspension| now.since(suspension.since) >= timing.deadtime) {
+            self.resume(now, "nobody was heard for deadtime");
+        }
+        let held = self.held_addresses();
+        let heard = self.members.peers().any(|(_, peer)| peer.is_alive());
+        let isolated = self.standing.is_isolated(now, &held, lease) && !heard;
+        if isolated != self.keeping.isolated {
+            self.keeping.isolated = isolated;
+            if isolated {
+                let text = "No interface of this node has had carrier for a lease: it stops what it holds.".to_owned();
+                self.chronicle.lead(now, Severity::Error, "isolated", self.local.clone(), text);
+            } else {
+                let text = "This node has carrier again.".to_owned();
+                self.chronicle.lead(now, Severity::Info, "isolated-ended", self.local.clone(), text);
+            }
+        }
+        let keep = rights::keep(&self.claim(now, isolated));
+        self.keeping.keep = keep;
+        self.withdraw_dark(now, lease, &held, out);
+        if self.keeping.is_suspended() || !keep.holds(now) {
+            return;
+        }
+        let serving: Vec<ResourceId> = held.difference(&self.keeping.dark).cloned().collect();
+        if now >= self.keeping.next_tick_at {
+            self.keeping.next_tick_at = now + self.tick_period();
+            self.tick_gate(now, keep, &serving, lease, out);
+        }
+        if now >= self.keeping.next_renew_at {
+            self.keeping.next_renew_at = now + (timing.keepalive * 2).min(RENEW_MAX);
+            if !serving.is_empty() && self.keeping.confirmed {
+                let lifetime = self.lifetime();
+                let hold = keep.hold(now, lease);
+                out.push(Output::RenewLifetime { resources: serving, lifetime, not_after: now + hold });
+            }
+        }
+    }
+
+    fn tick_gate(
+        &mut self,
+        now: Timestamp,
+        keep: Keep,
+        serving: &[ResourceId],
+        lease: Duration,
+        out: &mut Vec<Output>,
+    ) {
+        let hold = keep.hold(now, lease);
+        if serving.is_empty() || hold.is_zero() {
+            return;
+        }
+        out.push(Output::GateTick { resources: serving.to_vec(), decided_at: now, hold });
+        if self.keeping.confirmed {
+            // The peer counts deadtime from a packet that left no earlier than this: a lease from here is before it.
+            let until = match keep {
+                Keep::Until(end) => end.min(now + lease),
+                _ => now + lease,
+            };
+            out.push(Output::VolatileLease { until });
+        }
+    }
+
+    /// Lets an address that was just started answer at once, without waiting for the next tick.
+    pub(crate) fn tick_now(&mut self) {
+        self.keeping.next_tick_at = Timestamp::ZERO;
+    }
+
+    /// Addresses whose interface has had no carrier for a lease are withdrawn (R-MEM-7).
+    fn withdraw_dark(&mut self, now: Timestamp, lease: Duration, held: &BTreeSet<ResourceId>, out: &mut Vec<Output>) {
+        let dark = self.standing.dark_addresses(now, lease);
+        let newly: Vec<ResourceId> =
+            dark.difference(&self.keeping.dark).filter(|id| held.contains(*id)).cloned().collect();
+        self.keeping.dark = dark;
+        if newly.is_empty() {
+            return;
+        }
+        for resource in &newly {
+            let text = format!("{resource} is withdrawn: its interface has had no carrier for a lease.");
+            self.chronicle.lead(now, Severity::Error, "address-withdrawn", resource, text);
+        }
+        out.push(Output::GateShut { resources: newly.clone() });
+        for resource in newly {
+            self.address_ended(now, &resource, out);
+        }
+    }
+
+    fn claim(&self, now: Timestamp, isolated: bool) -> Claim {
+        let timing = self.config.cluster.timing;
+        let record = self.ledger.record().filter(|_| self.keeping.confirmed);
+        let peer = self.peer();
+        Claim {
+            now,
+            voters: record.map(|record| record.voters.len()),
+            votes: self.ledger.is_voting(),
+            isolated,
+            tiebreaker: self.config.cluster.permits.tiebreaker_ping,
+            vouched_at: peer.as_ref().and_then(|peer| self.members.vouched_at(peer)),
+            favoured_until: self.standing.favoured_until(timing.lease()),
+            inherited_until: self.keeping.inherited_until.filter(|_| !self.keeping.confirmed),
+            lease: timing.lease(),
+        }
+    }
+
+    /// Announces what is held anew after a heal or a link coming up (R-TAKE-7); the executor does the rest.
+    pub(crate) fn announce(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        if !std::mem::take(&mut self.keeping.announce_burst) {
+            return;
+        }
+        if self.keeping.is_suspended() || !self.keeping.confirmed || !self.keeping.keep.holds(now) {
+            return;
+        }
+        let resources = self.executor.running_addresses();
+        if !resources.is_empty() {
+            out.push(Output::Announce { resources, burst: true });
+        }
+    }
+
+    /// Names the addresses that the gate must hold and whose kernel events matter (R-LEASE-8).
+    pub(crate) fn guard(&mut self, out: &mut Vec<Output>) {
+        if !std::mem::take(&mut self.guard_dirty) {
+            return;
+        }
+        let Some(record) = self.ledger.record().or(self.shadow.as_ref()) else { return };
+        let orphans = record.orphans.values();
+        let addresses: Vec<ResourceSpec> = record
+            .model
+            .resources()
+            .map(|(_, spec)| spec)
+            .chain(orphans)
+            .chain(&self.keeping.inherited)
+            .filter(|spec| spec.address().is_some())
+            .cloned()
+            .collect();
+        let mut unique: Vec<ResourceSpec> = Vec::new();
+        for spec in addresses {
+            if !unique.iter().any(|known| known.id == spec.id) {
+                unique.push(spec);
+            }
+        }
+        if unique != self.guarded {
+            self.guarded.clone_from(&unique);
+            out.insert(0, Output::Guard { resources: unique });
+        }
+    }
+
+    /// Keeps the note for the next daemon true.
+    pub(crate) fn write_volatile(&mut self, out: &mut Vec<Output>) {
+        if !std::mem::take(&mut self.volatile_dirty) {
+            return;
+        }
+        let mut started = self.started.started.clone();
+        if !self.probes_done {
+            let unknown = self.keeping.inherited.iter().filter(|spec| !started.iter().any(|known| known.id == spec.id));
+            let unknown: Vec<ResourceSpec> = unknown.cloned().collect();
+            started.extend(unknown);
+        }
+        let text = serde_json::to_string(&Volatile { started }).unwrap_or_default();
+        if text != self.volatile_text {
+            self.volatile_text.clone_from(&text);
+            out.push(Output::Volatile { text });
+        }
+    }
+}

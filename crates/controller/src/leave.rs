@@ -1,0 +1,64 @@
+//! Stopping in order (R-LEAVE-1): what runs here moves away, the voters shrink, then the daemon exits.
+
+use crate::node::Node;
+use crate::talk::PeerMessage;
+use crate::{Output, Severity};
+use hearth_control::Reply;
+use hearth_types::Timestamp;
+use std::time::Duration;
+
+/// Span between repeats of the wish to leave.
+const REPEAT: Duration = Duration::from_millis(250);
+
+impl Node {
+    /// Whether somebody can take over what runs here.
+    fn has_successor(&self) -> bool {
+        self.peer().is_some_and(|peer| self.members.is_alive(&peer) && !self.leaving.contains(&peer))
+            && self.ledger.record().is_some_and(|record| record.voters.len() > 1)
+            && self.ledger.is_voting()
+    }
+
+    pub(crate) fn go_on_with_shutdown(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let Some(mut shutdown) = self.shutdown.clone() else { return };
+        if shutdown.halted {
+            return;
+        }
+        let successor = self.has_successor();
+        if successor && self.ledger.dc().as_ref() != Some(&self.local) && now.since(shutdown.said_at) >= REPEAT {
+            shutdown.said_at = now;
+            if let Some(dc) = self.ledger.dc() {
+                self.say(&dc, &PeerMessage::WantsToLeave);
+            }
+        }
+        let votes = self.ledger.is_voting() && self.ledger.record().is_some_and(|record| record.voters.len() > 1);
+        if !successor {
+            // Nobody is there to take it, or it has been taken: what is left here is stopped.
+            self.stop_everything(now, out);
+        }
+        let empty = !self.executor.holds_anything();
+        if empty && !shutdown.finished && (!votes || !successor) {
+            shutdown.finished = true;
+            self.beat_now = true;
+            // The peer hears it twice before this daemon is gone.
+            shutdown.leave_at = Some(now + self.config.cluster.timing.keepalive * 2);
+        }
+        let done = shutdown.finished && shutdown.leave_at.is_some_and(|at| now >= at);
+        if done {
+            shutdown.halted = true;
+            let text = format!("{} has stopped in order ({}).", self.local, shutdown.by);
+            self.chronicle.lead(now, Severity::Info, "stopped", self.local.clone(), text.clone());
+            let took_ms = now.since(shutdown.since).as_millis() as u64;
+            for token in &shutdown.tokens {
+                let reply = Reply::Done { text: text.clone(), took_ms, notes: Vec::new() };
+                out.push(Output::Reply { token: *token, reply: Box::new(reply), more: false });
+            }
+            out.push(Output::Halt { reason: text });
+        }
+        self.shutdown = Some(shutdown);
+    }
+
+    pub(crate) fn shutdown_deadline(&self) -> Option<Timestamp> {
+        let shutdown = self.shutdown.as_ref().filter(|shutdown| !shutdown.halted)?;
+        Some(shutdown.leave_at.unwrap_or(shutdown.said_at + REPEAT)).filter(|at| *at > self.last_wake_at)
+    }
+}

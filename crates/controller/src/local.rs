@@ -1,0 +1,256 @@
+//! This node's executor: what it is told, and what becomes of its orders.
+
+use crate::keeping::Volatile;
+use crate::node::Node;
+use crate::{AddressChange, Output, Severity};
+use hearth_cib::{Entry, Report};
+use hearth_executor::{ExecutorInput, ExecutorOutput, NoteKind, OutgoingReport, Policy, Rights, StartedResource};
+use hearth_types::{OpResult, ResourceId, ResourceSpec, Timestamp};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Span after which reports that the record does not show are sent again.
+const RESEND: Duration = Duration::from_millis(500);
+
+impl Node {
+    fn tell(&mut self, now: Timestamp, input: ExecutorInput<'_>, out: &mut Vec<Output>) {
+        let mut orders = Vec::new();
+        self.executor.handle(now, input, &mut orders);
+        for order in orders {
+            self.carry_out_order(now, order, out);
+        }
+    }
+
+    pub(crate) fn executor_policy(&self) -> Policy {
+        Policy { stop_all_on_loss: true, lifetime: self.start_lifetime() }
+    }
+
+    /// What the daemon before us had started, and how to act: told once, before the first record.
+    pub(crate) fn brief_executor(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let adoptable = self.keeping.inherited.iter().map(|spec| StartedResource { spec: spec.clone() }).collect();
+        let policy = self.executor_policy();
+        self.tell(now, ExecutorInput::Policy(policy), out);
+        self.tell(now, ExecutorInput::Started { adoptable }, out);
+    }
+
+    /// Tells the executor what changed since it was last told, and runs what is due.
+    pub(crate) fn run_executor(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let rights = self.rights(now);
+        if self.told_rights != Some(rights) {
+            self.told_rights = Some(rights);
+            self.tell(now, ExecutorInput::Rights(rights), out);
+        }
+        if std::mem::take(&mut self.record_changed) {
+            self.guard_dirty = true;
+            let record = match self.ledger.record() {
+                Some(record) => Some(record.clone()),
+                None => self.shadow.clone(),
+            };
+            if let Some(record) = record {
+                self.tell(now, ExecutorInput::RecordChanged(&record), out);
+            }
+        }
+        for resource in self.needs_wire.clone() {
+            let (clear, answered_by) = match self.guarded.iter().find(|spec| spec.id == resource) {
+                Some(spec) if !spec.wire_check => (true, None),
+                _ => self.alone.wire_is_clear(now, &resource),
+            };
+            if self.told_wire.get(&resource) != Some(&(clear, answered_by.clone())) {
+                self.told_wire.insert(resource.clone(), (clear, answered_by.clone()));
+                self.tell(now, ExecutorInput::WireClear { resource, clear, answered_by }, out);
+            }
+        }
+        if self.executor.next_deadline().is_some_and(|(at, _)| at <= now) {
+            self.tell(now, ExecutorInput::Deadline, out);
+        }
+        self.shadow_probed = self.ledger.has_no_epoch() && self.everything_is_known();
+    }
+
+    fn everything_is_known(&self) -> bool {
+        let Some(shadow) = &self.shadow else { return false };
+        let unknown = |id: &ResourceId| self.executor.local_state(id) == hearth_executor::LocalState::Unknown;
+        !shadow.model.resources().any(|(_, spec)| unknown(&spec.id))
+    }
+
+    fn rights(&self, now: Timestamp) -> Rights {
+        let keeping = &self.keeping;
+        let keep = keeping.keep.holds(now);
+        let admitted = self.ledger.record().is_some_and(|record| record.is_admitted(&self.local));
+        let start = keep && keeping.confirmed && !keeping.is_suspended() && admitted && self.disk_failed.is_none();
+        let not_after = match keeping.keep {
+            crate::rights::Keep::Until(end) if start => Some(end),
+            _ => None,
+        };
+        // Before anything is confirmed, what was found running is neither ended nor extended: the gate decides.
+        let undecided = !keeping.confirmed && !self.ledger.has_no_epoch() && !keeping.is_isolated();
+        Rights { keep: keep || undecided, start, not_after }
+    }
+
+    pub(crate) fn take_op(&mut self, now: Timestamp, result: OpResult, out: &mut Vec<Output>) {
+        self.volatile_dirty = true;
+        self.tell(now, ExecutorInput::OpFinished(result), out);
+    }
+
+    pub(crate) fn take_address_change(
+        &mut self,
+        now: Timestamp,
+        resource: ResourceId,
+        change: AddressChange,
+        out: &mut Vec<Output>,
+    ) {
+        let change = match change {
+            AddressChange::Removed => hearth_executor::AddressChange::Removed,
+            AddressChange::Expired => hearth_executor::AddressChange::Expired,
+            AddressChange::LifetimeChanged => hearth_executor::AddressChange::LifetimeChanged,
+            AddressChange::InterfaceGone => hearth_executor::AddressChange::InterfaceGone,
+        };
+        self.tell(now, ExecutorInput::AddressChanged { resource, change }, out);
+    }
+
+    pub(crate) fn take_home(
+        &mut self,
+        now: Timestamp,
+        resource: ResourceId,
+        interface: Option<String>,
+        out: &mut Vec<Output>,
+    ) {
+        let present = interface.is_some();
+        if self.standing.home_changed(resource.clone(), interface) {
+            self.tell(now, ExecutorInput::AddressHome { resource, present }, out);
+        }
+    }
+
+    /// An address is not ours any more: it is taken again only by the wire check.
+    pub(crate) fn address_ended(&mut self, now: Timestamp, resource: &ResourceId, out: &mut Vec<Output>) {
+        let (resource, change) = (resource.clone(), hearth_executor::AddressChange::Expired);
+        self.tell(now, ExecutorInput::AddressChanged { resource, change }, out);
+    }
+
+    pub(crate) fn stop_everything(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        self.tell(now, ExecutorInput::StopEverything, out);
+    }
+
+    pub(crate) fn executor_needs_wire(&self) -> BTreeSet<ResourceId> {
+        self.needs_wire.clone()
+    }
+
+    /// What is not confirmed stopped here.
+    pub(crate) fn held(&self) -> Vec<ResourceId> {
+        let Some(record) = self.shadow.as_ref().or(self.ledger.record()) else { return Vec::new() };
+        let specs = record.model.resources().map(|(_, spec)| spec).chain(record.orphans.values());
+        let held = |spec: &&ResourceSpec| self.executor.local_state(&spec.id) != hearth_executor::LocalState::Stopped;
+        specs.filter(held).map(|spec| spec.id.clone()).collect()
+    }
+
+    fn carry_out_order(&mut self, now: Timestamp, order: ExecutorOutput, out: &mut Vec<Output>) {
+        match order {
+            ExecutorOutput::StartOp(request) => {
+                if request.action == hearth_types::OpAction::Start && request.resource.address().is_some() {
+                    // The gate opens with the address, not up to an eighth of a lease later.
+                    self.tick_now();
+                    self.keep_on(now, out);
+                }
+                out.push(Output::StartOp(request));
+            }
+            ExecutorOutput::CancelOp(id) => out.push(Output::CancelOp(id)),
+            ExecutorOutput::Report(report) => {
+                let entry = self.as_entry(&report);
+                self.hand_in(vec![entry]);
+            }
+            ExecutorOutput::ProbesDone => {
+                self.probes_done = true;
+                self.volatile_dirty = true;
+                let entry = Entry::Probed { node: self.local.clone(), incarnation: self.incarnation };
+                self.hand_in(vec![entry]);
+            }
+            ExecutorOutput::Shut(resources) => out.push(Output::GateShut { resources }),
+            ExecutorOutput::Announce { resource, burst } => {
+                out.push(Output::Announce { resources: vec![resource], burst });
+            }
+            ExecutorOutput::NeedWire(resources) => {
+                self.told_wire.retain(|resource, _| resources.contains(resource));
+                self.needs_wire = resources;
+            }
+            ExecutorOutput::Waiting { resource, reason } => {
+                match reason {
+                    Some(reason) => self.waiting.insert(resource, reason),
+                    None => self.waiting.remove(&resource),
+                };
+            }
+            ExecutorOutput::Note(note) => self.note_executor(now, note),
+            ExecutorOutput::Started(started) => {
+                let specs = started.into_iter().map(|it| it.spec).collect();
+                self.started = Volatile { started: specs };
+                self.volatile_dirty = true;
+            }
+        }
+    }
+
+    fn as_entry(&self, report: &OutgoingReport) -> Entry {
+        Entry::Report(Report {
+            node: self.local.clone(),
+            incarnation: self.incarnation,
+            number: report.number,
+            resource: report.resource.clone(),
+            upto: report.upto,
+            what: report.what.clone(),
+        })
+    }
+
+    fn note_executor(&mut self, now: Timestamp, note: hearth_executor::Note) {
+        let (severity, name) = match note.kind {
+            NoteKind::Starting => (Severity::Info, "resource-starting"),
+            NoteKind::Started => (Severity::Info, "resource-started"),
+            NoteKind::Stopping => (Severity::Info, "resource-stopping"),
+            NoteKind::Stopped => (Severity::Info, "resource-stopped"),
+            NoteKind::Adopted => (Severity::Info, "resource-adopted"),
+            NoteKind::FoundRunning => (Severity::Warning, "resource-found"),
+            NoteKind::ProbeFailed => (Severity::Error, "probe-failed"),
+            NoteKind::StartFailed => (Severity::Error, "start-failed"),
+            NoteKind::StopFailed => (Severity::Error, "stop-failed"),
+            NoteKind::MonitorFailed => (Severity::Error, "monitor-failed"),
+            NoteKind::StartCancelled => (Severity::Warning, "start-cancelled"),
+            NoteKind::AddressDisturbed => (Severity::Warning, "address-disturbed"),
+            NoteKind::AddressRepaired => (Severity::Info, "address-repaired"),
+            NoteKind::AddressExpired => (Severity::Warning, "address-expired"),
+            NoteKind::RightsEnded => (Severity::Error, "rights-ended"),
+        };
+        let subject = note.resource.as_ref().map_or_else(|| self.local.to_string(), ToString::to_string);
+        let mut text = match &note.resource {
+            Some(resource) => format!("{resource}: {}", note.text),
+            None => note.text,
+        };
+        if !text.ends_with('.') {
+            text.push('.');
+        }
+        let before = self.chronicle.because(None);
+        let cause = before.or_else(|| self.cause_of(note.resource.as_ref()));
+        self.chronicle.because(cause);
+        self.chronicle.note(now, severity, name, subject, text);
+        self.chronicle.because(before);
+    }
+
+    /// What a resource does follows from what was decided for its group.
+    fn cause_of(&self, resource: Option<&ResourceId>) -> Option<crate::EventId> {
+        let record = self.ledger.record()?;
+        let (group, _) = record.model.resource(resource?)?;
+        self.chronicle.latest_of(group.id.as_str())
+    }
+
+    /// Repeats reports that the record does not show.
+    pub(crate) fn report(&mut self, now: Timestamp) {
+        if now < self.resend_at || self.ledger.record().is_none() {
+            return;
+        }
+        self.resend_at = now + RESEND;
+        let mut entries: Vec<Entry> = self.executor.unconfirmed_reports().map(|report| self.as_entry(report)).collect();
+        let node = self.ledger.record().and_then(|record| record.nodes.get(&self.local));
+        let probed = node.is_some_and(|node| node.probed);
+        if self.executor.probes_reported() && !probed {
+            entries.push(Entry::Probed { node: self.local.clone(), incarnation: self.incarnation });
+        }
+        if !entries.is_empty() {
+            self.hand_in(entries);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! How a node begins: from its files, its state and what the daemon before it left.
+
+use crate::alone::Alone;
+use crate::chronicle::Chronicle;
+use crate::keeping::{Keeping, Volatile};
+use crate::node::Node;
+use crate::orders::Orders;
+use crate::standing::Standing;
+use crate::{Severity, Start, StartError};
+use hearth_config::Config;
+use hearth_executor::Executor;
+use hearth_ledger::Ledger;
+use hearth_membership::{Members, Params};
+use hearth_types::{Incarnation, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What membership is made from.
+pub(crate) fn member_params(config: &Config, incarnation: Incarnation) -> Params {
+    let cluster = &config.cluster;
+    Params {
+        local: cluster.local.clone(),
+        incarnation,
+        peers: cluster.nodes.iter().filter(|name| **name != cluster.local).cloned().collect(),
+        keepalive: cluster.timing.keepalive,
+        deadtime: cluster.timing.deadtime,
+        warntime: cluster.timing.warntime,
+        initdead: cluster.timing.initdead,
+    }
+}
+
+impl Node {
+    pub(crate) fn new(start: Start) -> Result<Node, StartError> {
+        let Start { config, fresh_identity, incarnation, seed, state, log, volatile, volatile_lease, now, version } =
+            start;
+        let digest = hearth_config::digest(&config);
+        let params = hearth_ledger::Params {
+            local: config.cluster.local.clone(),
+            fresh_identity,
+            nodes: config.cluster.nodes.clone(),
+            digest: digest.0,
+            retry: config.cluster.timing.deadtime,
+            seed,
+        };
+        let had_state = state.is_some();
+        let mut ledger = Ledger::restore(params, state.as_deref(), &log).map_err(StartError::State)?;
+        let left: Volatile = volatile.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        // R-MEM-8: a sole voter resumes by itself only if it has not heard the other machine since it went on alone.
+        let voting = ledger.is_voting();
+        let confirmed = voting && ledger.is_sole() && ledger.note("heard-other") != Some("yes");
+        if !ledger.has_no_epoch() && !voting {
+            // It left in order: what it knows is a record without a part for it.
+            ledger.give_up_epoch();
+        }
+        let local = config.cluster.local.clone();
+        let mut node = Node {
+            members: Members::new(member_params(&config, incarnation), now),
+            executor: Executor::new(local.clone(), incarnation),
+            standing: Standing::new(&config.cluster),
+            keeping: Keeping::new(left.started, volatile_lease, confirmed),
+            digest,
+            local,
+            incarnation,
+            version,
+            ledger,
+            alone: Alone::default(),
+            orders: Orders::default(),
+            chronicle: Chronicle::default(),
+            channels: BTreeMap::new(),
+            sessions: 0,
+            resend_at: now,
+            probes_done: false,
+            ahead: None,
+            shadow: None,
+            standings: BTreeMap::new(),
+            media_trouble: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            gate_trouble: None,
+            leaving: BTreeSet::new(),
+            shutdown: None,
+            guarded: Vec::new(),
+            guard_dirty: true,
+            volatile_dirty: false,
+            asked: BTreeSet::new(),
+            probed_peers: BTreeSet::new(),
+            ticket: 0,
+            next_keepalive_at: now,
+            next_ledger_at: now,
+            last_wake_at: Timestamp::ZERO,
+            beat_now: true,
+            record_changed: true,
+            volatile_text: String::new(),
+            started: Volatile::default(),
+            told_rights: None,
+            told_wire: BTreeMap::new(),
+            needs_wire: BTreeSet::new(),
+            shadow_probed: false,
+            planned: None,
+            disk_failed: None,
+            last_change_at: None,
+            waiting: BTreeMap::new(),
+            problems: BTreeMap::new(),
+            config,
+        };
+        node.shadow = node.empty_shadow();
+        let text = match (had_state, confirmed) {
+            (false, _) => "Started without earlier state.".to_owned(),
+            (true, true) => "Started; it went on alone before and goes on.".to_owned(),
+            (true, false) => "Started; what it knows has to be confirmed first.".to_owned(),
+        };
+        node.chronicle.note(now, Severity::Info, "started", node.local.clone(), text);
+        node.brief_executor(now, &mut Vec::new());
+        Ok(node)
+    }
+}

@@ -1,0 +1,240 @@
+//! The node itself: what it is made of, and the order in which one input runs through it.
+
+use crate::alone::Alone;
+use crate::chronicle::Chronicle;
+use crate::keeping::{Keeping, Volatile};
+use crate::orders::Orders;
+use crate::standing::Standing;
+use crate::talk::PeerMessage;
+use crate::{Controller, EventId, Input, Output, Severity, Start, StartError, TimerKind};
+use hearth_cib::Record;
+use hearth_config::Config;
+use hearth_control::Status;
+use hearth_executor::{Executor, Rights};
+use hearth_ledger::Ledger;
+use hearth_membership::Members;
+use hearth_scheduler::Alive;
+use hearth_types::{EpochName, Incarnation, Index, NodeName, ResourceId, ResourceSpec, Timestamp};
+use hearth_wire::Channel;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Rounds of "decide, apply, plan" that one input may cause before the rest waits for the next one. A takeover of any
+/// size needs four; the bound only keeps a planner that never rests from stopping the heartbeats.
+const ROUNDS_MAX: usize = 32;
+
+/// Everything of one node.
+pub(crate) struct Node {
+    pub config: Config,
+    pub digest: (u64, u64),
+    pub local: NodeName,
+    pub incarnation: Incarnation,
+    pub version: String,
+    pub members: Members,
+    pub ledger: Ledger,
+    pub executor: Executor,
+    pub standing: Standing,
+    pub keeping: Keeping,
+    pub alone: Alone,
+    pub orders: Orders,
+    pub chronicle: Chronicle,
+    pub channels: BTreeMap<NodeName, Channel>,
+    pub sessions: u64,
+    pub resend_at: Timestamp,
+    /// Whether this run has told the record that everything was probed.
+    pub probes_done: bool,
+    /// The record with everything that this DC has proposed and that is not decided yet.
+    pub ahead: Option<Record>,
+    /// What the executor works by while this node has no epoch: nothing is wanted.
+    pub shadow: Option<Record>,
+    pub standings: BTreeMap<NodeName, (u16, Timestamp)>,
+    pub media_trouble: BTreeMap<u8, String>,
+    pub refused: BTreeMap<String, u64>,
+    pub gate_trouble: Option<String>,
+    /// Nodes that asked to leave, and whether we do.
+    pub leaving: BTreeSet<NodeName>,
+    pub shutdown: Option<Shutdown>,
+    pub guarded: Vec<ResourceSpec>,
+    pub guard_dirty: bool,
+    pub volatile_dirty: bool,
+    pub asked: BTreeSet<ResourceId>,
+    pub probed_peers: BTreeSet<NodeName>,
+    pub ticket: u64,
+    pub next_keepalive_at: Timestamp,
+    pub next_ledger_at: Timestamp,
+    pub last_wake_at: Timestamp,
+    pub beat_now: bool,
+    pub record_changed: bool,
+    pub volatile_text: String,
+    /// What runs by the executor's word, for the next daemon.
+    pub started: Volatile,
+    pub told_rights: Option<Rights>,
+    pub told_wire: BTreeMap<ResourceId, (bool, Option<String>)>,
+    pub needs_wire: BTreeSet<ResourceId>,
+    /// Everything that the shadow record names was probed.
+    pub shadow_probed: bool,
+    /// What the plan was last made for.
+    pub planned: Option<(Index, Alive, EpochName)>,
+    pub disk_failed: Option<String>,
+    pub last_change_at: Option<Timestamp>,
+    pub waiting: BTreeMap<ResourceId, String>,
+    pub problems: BTreeMap<String, EventId>,
+}
+
+/// An orderly stop under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Shutdown {
+    pub by: String,
+    pub since: Timestamp,
+    /// Tokens that wait for its end.
+    pub tokens: Vec<u64>,
+    /// Everything is stopped and said.
+    pub finished: bool,
+    /// The peer has been told; it may be left alone once it says so, or after this moment.
+    pub leave_at: Option<Timestamp>,
+    /// When the DC was last asked.
+    pub said_at: Timestamp,
+    pub halted: bool,
+}
+
+impl Controller {
+    /// Makes a node. First outputs come from the first [`Controller::handle`].
+    ///
+    /// # Errors
+    /// The state file cannot be read, or belongs to another node; nothing was changed.
+    pub fn new(start: Start) -> Result<Controller, StartError> {
+        Ok(Controller { node: Box::new(Node::new(start)?) })
+    }
+
+    /// Takes one input and appends what is to be done, in order.
+    pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
+        self.node.handle(now, input, out);
+    }
+
+    /// When [`Input::Deadline`] is wanted next, and why.
+    pub fn next_deadline(&self) -> Option<(Timestamp, TimerKind)> {
+        self.node.next_deadline()
+    }
+
+    /// The state for people; wall times are left zero for the driver to fill in.
+    pub fn status(&self, now: Timestamp) -> Status {
+        self.node.status(now)
+    }
+}
+
+impl Node {
+    pub(crate) fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
+        self.wake(now, out);
+        self.take(now, input, out);
+        self.advance(now, out);
+        self.chronicle.because(None);
+    }
+
+    fn take(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Packet { link, message, received_at, .. } => self.take_packet(now, link, message, received_at, out),
+            Input::Refused { link, reason, source, count } => self.take_refused(now, link, reason, source, count),
+            Input::LinkChanged { link, trouble } => self.take_link(now, link, trouble),
+            Input::CarrierChanged { interface, carrier } => self.take_carrier(now, &interface, carrier, out),
+            Input::AddressHome { resource, interface } => self.take_home(now, resource, interface, out),
+            Input::PingAnswered { target, sent_at } => self.standing.ping_answered(&target, sent_at),
+            Input::OpFinished(result) => self.take_op(now, result, out),
+            Input::WireAsked { resource } => self.alone.asked(now, &resource),
+            Input::WireAnswered { resource, hardware } => self.take_wire_answer(now, resource, hardware),
+            Input::WireTrouble { resource, trouble } => self.alone.trouble(&resource, trouble),
+            Input::PeerAnswered { node } => self.alone.peer_answered(now, &node),
+            Input::AddressChanged { resource, change } => self.take_address_change(now, resource, change, out),
+            Input::GateSeen { whole, trouble } => self.take_gate(now, whole, trouble),
+            Input::Persisted { .. } => {}
+            Input::PersistFailed { error, .. } => self.take_disk_failure(now, error),
+            Input::Request { token, request, by } => self.take_request(now, token, request, by, out),
+            Input::RequestEnded { token } => self.forget_request(token),
+            Input::Reconfigured(config) => self.reconfigure(now, *config, out),
+            Input::Deadline => {}
+            Input::Shutdown { by } => self.begin_shutdown(now, by, None),
+        }
+    }
+
+    /// Everything that follows from what is known by `now`.
+    fn advance(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        self.judge_members(now);
+        self.keep_on(now, out);
+        self.go_alone(now, out);
+        if now >= self.next_ledger_at {
+            self.next_ledger_at = now + self.ledger_period();
+            self.ledger.tick();
+        }
+        for _ in 0..ROUNDS_MAX {
+            let moved = self.drain_ledger(now, out);
+            self.run_executor(now, out);
+            self.report(now);
+            self.serve_as_dc(now);
+            if !moved && !self.ledger.has_output() && !self.record_changed {
+                break;
+            }
+        }
+        self.go_on_with_shutdown(now, out);
+        self.settle_ledger(now, out);
+        self.beat(now, out);
+        self.guard(out);
+        self.ask_wire(now, out);
+        self.announce(now, out);
+        self.answer_orders(now, out);
+        self.poll_channels(now, out);
+        self.write_volatile(out);
+        for event in self.chronicle.take_fresh() {
+            out.push(Output::Event(event));
+        }
+    }
+
+    fn take_disk_failure(&mut self, now: Timestamp, error: String) {
+        let text = format!("The state cannot be written: {error}. This node takes no part in decisions until it can.");
+        if self.disk_failed.replace(error).is_none() {
+            self.chronicle.lead(now, Severity::Error, "disk-failed", self.local.clone(), text);
+        }
+    }
+
+    /// The record as agreed; none while this node has no epoch.
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.ledger.record()
+    }
+
+    /// The other machine of a pair.
+    pub(crate) fn peer(&self) -> Option<NodeName> {
+        self.config.cluster.nodes.iter().find(|name| **name != self.local).cloned()
+    }
+
+    /// Says something to a peer over its channel; dropped where there is none, what matters is repeated by its owner.
+    pub(crate) fn say(&mut self, to: &NodeName, message: &PeerMessage) {
+        if let Some(channel) = self.channels.get_mut(to) {
+            if let Ok(bytes) = minicbor_serde::to_vec(message) {
+                // A full channel is broken anew by the next incarnation or by the peer's silence.
+                if channel.send(bytes).is_err() {
+                    channel.reset();
+                }
+            }
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<(Timestamp, TimerKind)> {
+        let mut next = (self.next_keepalive_at, TimerKind::Keepalive);
+        let mut at_latest = |at: Option<Timestamp>, kind: TimerKind| {
+            if let Some(at) = at.filter(|at| *at < next.0) {
+                next = (at, kind);
+            }
+        };
+        let timing = &self.config.cluster.timing;
+        at_latest(self.members.next_deadline(), TimerKind::Silence);
+        let (grace, lease, deadping) = (timing.carrier_grace, timing.lease(), timing.deadping);
+        at_latest(self.standing.next_deadline(self.last_wake_at, grace, lease, deadping), TimerKind::Silence);
+        at_latest(self.alone.next_deadline(self.last_wake_at), TimerKind::Silence);
+        at_latest(self.keeping.next_deadline(self.last_wake_at), TimerKind::Keepalive);
+        at_latest(self.executor.next_deadline().map(|(at, _)| at), TimerKind::Operation);
+        at_latest(self.orders.next_deadline(), TimerKind::Operation);
+        at_latest(self.shutdown_deadline(), TimerKind::Operation);
+        at_latest(Some(self.next_ledger_at), TimerKind::Ledger);
+        for channel in self.channels.values() {
+            at_latest(channel.next_deadline(), TimerKind::Ledger);
+        }
+        Some(next)
+    }
+}

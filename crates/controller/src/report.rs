@@ -1,0 +1,491 @@
+//! The state for people: what `hearth status` shows and `hearth why` explains.
+
+use crate::Severity;
+use crate::node::Node;
+use crate::orders::timeline_event;
+use hearth_cib::{MemberState, Record, ResourceState};
+use hearth_config::Medium;
+use hearth_control::{
+    EpochStatus, FailureView, GroupView, LastChange, LinkView, NodeView, PingView, Reply, ResourceView, Status,
+    WaitView, Why, WhyNode,
+};
+use hearth_executor::LocalState;
+use hearth_membership::Liveness;
+use hearth_types::{GroupSpec, LinkId, NodeName, ResourceSpec, Timestamp};
+use std::time::Duration;
+
+/// Layout of [`Status`]; rises only when a field changes its meaning.
+const SCHEMA: u32 = 1;
+
+impl Node {
+    pub(crate) fn take_gate(&mut self, now: Timestamp, whole: bool, trouble: Option<String>) {
+        let trouble = if whole { None } else { Some(trouble.unwrap_or_else(|| "it is not whole".to_owned())) };
+        if trouble != self.gate_trouble {
+            match &trouble {
+                Some(trouble) => {
+                    let text =
+                        format!("The kernel gate is not whole: {trouble}. Addresses rest on their lifetime alone.");
+                    self.chronicle.note(now, Severity::Warning, "gate-broken", self.local.clone(), text);
+                }
+                None => {
+                    let text = "The kernel gate is whole.".to_owned();
+                    self.chronicle.note(now, Severity::Info, "gate-whole", self.local.clone(), text);
+                }
+            }
+            self.gate_trouble = trouble;
+        }
+    }
+
+    /// The state; wall times are zero or on the node's own clock (`at`), the driver fills them in.
+    pub(crate) fn status(&self, now: Timestamp) -> Status {
+        let record = self.ledger.record();
+        let groups = self.group_views(record);
+        let mut status = Status {
+            schema: SCHEMA,
+            protection: self.protection(),
+            local: self.local.to_string(),
+            cluster: self.config.cluster.name.clone(),
+            version: self.version.clone(),
+            dc: self.ledger.dc().map(|dc| dc.to_string()),
+            quorum: self.ledger.dc().is_some() && self.keeping.confirmed,
+            epoch: record.map(|record| EpochStatus {
+                name: record.epoch.to_string(),
+                voters: record.voters.iter().map(|voter| voter.name.to_string()).collect(),
+                permit: record.permit.map(|permit| permit.to_string()),
+            }),
+            applied: self.ledger.decided().0,
+            last_change: record.and_then(|record| record.last_change.as_ref()).map(|change| LastChange {
+                wall_ms: self.last_change_at.map_or(0, |at| at.0 / 1_000_000),
+                text: change.text.clone(),
+            }),
+            nodes: self.config.cluster.nodes.iter().map(|name| self.node_view(now, name)).collect(),
+            resources: self.resource_views(record),
+            pings: self.ping_views(now),
+            failures: failure_views(record),
+            notes: self.notes(),
+            waiting: self.wait_views(),
+            groups,
+            ..Status::default()
+        };
+        let (health, summary) = self.summary(&status);
+        status.health = health;
+        status.summary = summary;
+        status
+    }
+
+    /// What matters most, in one sentence.
+    fn summary(&self, status: &Status) -> (String, String) {
+        let health = |word: &str, text: String| (word.to_owned(), text);
+        if let Some(error) = &self.disk_failed {
+            return health("failed", format!("This node cannot write its state ({error}) and takes no part."));
+        }
+        if self.members.is_own_name_cloned() {
+            return health("failed", format!("Another machine uses the name {}.", self.local));
+        }
+        if self.ledger.has_no_epoch() {
+            let why = self.alone.verdict.clone().unwrap_or_else(|| "waiting for the other machine".to_owned());
+            return health("failed", format!("Nothing is started yet: {why}."));
+        }
+        if !self.keeping.confirmed {
+            let why = self.alone.verdict.clone().unwrap_or_else(|| "waiting for the other machine".to_owned());
+            return health("failed", format!("This node waits to hear how things stand: {why}."));
+        }
+        let down: Vec<&GroupView> = status.groups.iter().filter(|group| group.state != "started").collect();
+        let running = status.groups.len() - down.len();
+        let dead: Vec<&str> = status.nodes.iter().filter(|node| !node.online).map(|node| node.name.as_str()).collect();
+        let unclean: Vec<&str> =
+            status.nodes.iter().filter(|node| node.unclean).map(|node| node.name.as_str()).collect();
+        if let Some(group) = down.iter().find(|group| matches!(group.state.as_str(), "failed" | "blocked" | "stopped"))
+        {
+            return health("failed", format!("{} does not run: {}.", group.id, group.reason));
+        }
+        if let Some(group) = down.first() {
+            return health(
+                "degraded",
+                format!("{} is {}; {running} of {} run.", group.id, group.state, status.groups.len()),
+            );
+        }
+        let all = match running {
+            0 => "No group is configured".to_owned(),
+            1 => "The group runs".to_owned(),
+            _ => format!("All {running} groups run"),
+        };
+        if !unclean.is_empty() {
+            return health("degraded", format!("{all}, but {} is unclean.", unclean.join(", ")));
+        }
+        if !dead.is_empty() {
+            let nobody = "nobody could take over";
+            return health("degraded", format!("{all}, but {} is offline: {nobody}.", dead.join(", ")));
+        }
+        if !status.quorum {
+            return health("degraded", format!("{all}, but nothing can be changed: no DC at the moment."));
+        }
+        let dark = status.nodes.iter().flat_map(|node| &node.links).filter(|link| link.state == "dead").count();
+        if dark > 0 {
+            return health("degraded", format!("{all} and every node is online, but {dark} links are dead."));
+        }
+        if !status.failures.is_empty() {
+            let text = format!("{all} and every node is online; {} operations have failed.", status.failures.len());
+            return health("degraded", text);
+        }
+        health("ok", format!("{all} and every node is online."))
+    }
+
+    fn node_view(&self, now: Timestamp, name: &NodeName) -> NodeView {
+        let record = self.ledger.record();
+        let known = record.and_then(|record| record.nodes.get(name));
+        let admitted = known.is_some_and(|node| node.member == MemberState::Admitted);
+        let unclean = known.is_some_and(|node| node.unclean.is_some());
+        let reason = known.and_then(|node| node.unclean.as_ref()).map(|unclean| unclean.reason.clone());
+        let local = *name == self.local;
+        let unservable: Vec<String> =
+            known.map(|node| node.unservable.iter().map(ToString::to_string).collect()).unwrap_or_default();
+        if local {
+            let state = match self.status_word() {
+                hearth_wire::NodeStatus::Init => "init",
+                hearth_wire::NodeStatus::Up => "up",
+                hearth_wire::NodeStatus::Active if self.leaving.contains(name) => "leaving",
+                hearth_wire::NodeStatus::Active => "active",
+                hearth_wire::NodeStatus::Leaving => "leaving",
+            };
+            let timing = self.config.cluster.timing;
+            return NodeView {
+                name: name.to_string(),
+                state: state.to_owned(),
+                online: admitted && self.keeping.confirmed,
+                unclean,
+                local,
+                heard_ms: None,
+                links: self.media_views(),
+                pings: Some(self.standing.pings(now, timing.deadping)).filter(|pings| pings.1 > 0),
+                unservable,
+                reason: reason.or_else(|| self.alone.verdict.clone().filter(|_| !self.keeping.confirmed)),
+            };
+        }
+        let Some(peer) = self.members.peer(name) else { return stranger(name) };
+        let claimed = peer.claimed.as_ref();
+        let state = match peer.liveness {
+            Liveness::NeverSeen => "never-seen",
+            Liveness::OneWay => "one-way",
+            Liveness::Dead => "dead",
+            Liveness::Alive if self.leaving.contains(name) => "leaving",
+            Liveness::Alive => match claimed.map(|claimed| claimed.status) {
+                Some(hearth_wire::NodeStatus::Active) => "active",
+                Some(hearth_wire::NodeStatus::Leaving) => "leaving",
+                Some(hearth_wire::NodeStatus::Up) => "up",
+                _ => "init",
+            },
+        };
+        let heard = peer.last_heard_at > Timestamp::ZERO;
+        let why = peer.is_cloned().then(|| "two machines use this name".to_owned());
+        NodeView {
+            name: name.to_string(),
+            state: state.to_owned(),
+            online: peer.is_alive() && admitted,
+            unclean,
+            local,
+            heard_ms: heard.then(|| now.since(peer.last_heard_at).as_millis() as u64),
+            links: self.peer_links(name),
+            pings: claimed.map(|claimed| claimed.pings).filter(|pings| pings.1 > 0),
+            unservable,
+            reason: reason.or(why),
+        }
+    }
+
+    fn media_views(&self) -> Vec<LinkView> {
+        let view = |(position, medium): (usize, &Medium)| {
+            let trouble = self.media_trouble.get(&(position as u8)).cloned();
+            LinkView {
+                name: medium_name(medium),
+                state: if trouble.is_some() { "dead" } else { "up" }.to_owned(),
+                loss_permille: 0,
+                rtt_us: None,
+                jitter_us: None,
+                trouble,
+            }
+        };
+        self.config.cluster.media.iter().enumerate().map(view).collect()
+    }
+
+    fn peer_links(&self, name: &NodeName) -> Vec<LinkView> {
+        let Some(peer) = self.members.peer(name) else { return Vec::new() };
+        let mut views = Vec::new();
+        for position in 0..self.config.cluster.media.len() {
+            let link = LinkId(position as u8);
+            if self.canonical(link) != Some(link) {
+                continue;
+            }
+            let state = peer.links.get(&link);
+            let measured = |value: u64| (value > 0).then_some(value);
+            views.push(LinkView {
+                name: self.link_name(link),
+                state: if state.is_some_and(|state| state.up) { "up" } else { "dead" }.to_owned(),
+                loss_permille: state.map_or(0, |state| state.loss_permille()),
+                rtt_us: state.and_then(|state| measured(state.rtt_us)),
+                jitter_us: state.and_then(|state| measured(state.jitter_us)),
+                trouble: self.media_trouble.get(&link.0).cloned(),
+            });
+        }
+        views
+    }
+
+    fn group_views(&self, record: Option<&Record>) -> Vec<GroupView> {
+        let Some(record) = record else { return Vec::new() };
+        let plan = hearth_scheduler::plan(record, &self.alive());
+        let view = |group: &GroupSpec| {
+            let assignment = record.assignments.get(&group.id);
+            let placement = plan.placements.iter().find(|placement| placement.group == group.id);
+            let blocked = placement.and_then(|placement| placement.blocked.clone());
+            let planned = placement.map(|placement| placement.reason.clone());
+            let reason = assignment.map(|assignment| assignment.reason.clone()).or(planned).unwrap_or_default();
+            let state = self.group_state(record, group);
+            let waits = group.resources.iter().find_map(|it| self.waiting.get(&it.id).cloned());
+            let reason = match state {
+                "started" => reason,
+                _ => blocked.or(waits).unwrap_or(reason),
+            };
+            GroupView {
+                id: group.id.to_string(),
+                state: state.to_owned(),
+                node: assignment.map(|assignment| assignment.node.to_string()),
+                preferred: group.preferred.iter().map(ToString::to_string).collect(),
+                resources: group.resources.iter().map(|it| it.id.to_string()).collect(),
+                reason,
+            }
+        };
+        record.model.groups.iter().map(view).collect()
+    }
+
+    fn group_state(&self, record: &Record, group: &GroupSpec) -> &'static str {
+        let states: Vec<&str> = group.resources.iter().map(|it| self.resource_state(record, it).0).collect();
+        let assigned = record.assignments.contains_key(&group.id);
+        if states.contains(&"blocked") {
+            "blocked"
+        } else if assigned && states.iter().all(|state| *state == "started") {
+            "started"
+        } else if states.contains(&"failed") {
+            "failed"
+        } else if assigned {
+            "starting"
+        } else if states.iter().all(|state| *state == "stopped") {
+            "stopped"
+        } else {
+            "stopping"
+        }
+    }
+
+    /// State of a resource and the node that it concerns.
+    fn resource_state(&self, record: &Record, spec: &ResourceSpec) -> (&'static str, Option<NodeName>) {
+        let group = record.model.resource(&spec.id).map(|(group, _)| &group.id);
+        let wanted = group.and_then(|group| record.assignments.get(group)).map(|assignment| assignment.node.clone());
+        let active: Vec<&NodeName> = record.active_nodes(&spec.id).collect();
+        let node = wanted.clone().or_else(|| active.first().map(|node| (*node).clone()));
+        let Some(node) = node else { return ("stopped", None) };
+        let reported = record.states.get(&(spec.id.clone(), node.clone()));
+        if node == self.local && !self.ledger.has_no_epoch() {
+            let state = match self.executor.local_state(&spec.id) {
+                LocalState::Unknown => "unknown",
+                LocalState::Stopped if wanted.is_some() => "starting",
+                LocalState::Stopped => "stopped",
+                LocalState::Starting => "starting",
+                LocalState::Started => "started",
+                LocalState::Stopping => "stopping",
+                LocalState::Failed => "failed",
+                LocalState::Blocked => "blocked",
+            };
+            return (state, Some(node));
+        }
+        let state = match reported {
+            Some(ResourceState::Started) if wanted.is_some() => "started",
+            Some(ResourceState::Started) => "stopping",
+            Some(ResourceState::Failed) => "failed",
+            Some(ResourceState::Blocked) => "blocked",
+            Some(ResourceState::Unknown) => "unknown",
+            Some(ResourceState::Stopped) | None if wanted.is_some() => "starting",
+            Some(ResourceState::Stopped) | None => "stopped",
+        };
+        (state, Some(node))
+    }
+
+    fn resource_views(&self, record: Option<&Record>) -> Vec<ResourceView> {
+        let Some(record) = record else { return Vec::new() };
+        let held = self.held_addresses();
+        let model = record.model.resources().map(|(group, spec)| (group.id.to_string(), spec));
+        let orphans = record.orphans.values().map(|spec| ("(removed)".to_owned(), spec));
+        let view = |(group, spec): (String, &ResourceSpec)| {
+            let (state, node) = self.resource_state(record, spec);
+            let gate = spec.address().map(|_| match held.contains(&spec.id) {
+                true if !self.config.cluster.gate => "off",
+                true if self.keeping.is_suspended() => "shut",
+                true => "open",
+                false => "shut",
+            });
+            ResourceView {
+                id: spec.id.to_string(),
+                agent: format!("{}:{}", spec.class, spec.agent),
+                state: state.to_owned(),
+                node: node.map(|node| node.to_string()),
+                may_be_active: record.active_nodes(&spec.id).map(ToString::to_string).collect(),
+                group,
+                gate: gate.map(str::to_owned),
+            }
+        };
+        model.chain(orphans).map(view).collect()
+    }
+
+    fn ping_views(&self, now: Timestamp) -> Vec<PingView> {
+        let deadping = self.config.cluster.timing.deadping;
+        let view = |(name, reached, age): (String, bool, Option<Duration>)| PingView {
+            name,
+            reached,
+            heard_ms: age.map(|age| age.as_millis() as u64),
+        };
+        self.standing.targets(now, deadping).into_iter().map(view).collect()
+    }
+
+    fn wait_views(&self) -> Vec<WaitView> {
+        let waiting = self.waiting.iter();
+        waiting.map(|(id, reason)| WaitView { resource: id.to_string(), reason: reason.clone() }).collect()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(overlap) = self.alone.overlap {
+            notes.push(format!(
+                "A split was healed: there may have been two owners for up to {} ms.",
+                overlap.as_millis()
+            ));
+        }
+        if self.keeping.is_isolated() {
+            notes.push("No interface of this node has carrier: it holds nothing.".to_owned());
+        }
+        if let Some(trouble) = &self.gate_trouble {
+            notes.push(format!("The kernel gate is not whole: {trouble}."));
+        }
+        for (name, peer) in self.members.peers().filter(|(_, peer)| peer.is_alive()) {
+            let Some(claimed) = &peer.claimed else { continue };
+            if claimed.digest.0 != self.digest.0 {
+                notes.push(format!("ha.cf of {name} differs from ours in what must be equal: compare the files."));
+            }
+            if claimed.digest.1 != self.digest.1 {
+                notes.push(format!(
+                    "haresources of {name} differs from ours: what counts is the record; compare the files."
+                ));
+            }
+        }
+        if self.ledger.record().is_some_and(|record| record.digest != self.digest.1) {
+            notes.push("haresources here differs from the record: `hearth reload` takes it over.".to_owned());
+        }
+        for (reason, count) in &self.refused {
+            notes.push(format!("{count} packets were refused: {reason}."));
+        }
+        notes
+    }
+
+    /// Explains one placement.
+    pub(crate) fn why(&self, _now: Timestamp, name: &str) -> Reply {
+        let Some(record) = self.ledger.record() else {
+            let why = self.alone.verdict.clone().unwrap_or_else(|| "this node takes no part yet".to_owned());
+            return Reply::Refused { reason: format!("nothing is agreed yet: {why}"), help: None, quorum: true };
+        };
+        let hit =
+            |group: &&GroupSpec| group.id.as_str() == name || group.resources.iter().any(|it| it.id.as_str() == name);
+        let part = |group: &&GroupSpec| {
+            group.id.as_str().contains(name) || group.resources.iter().any(|it| it.id.as_str().contains(name))
+        };
+        let mut found: Vec<&GroupSpec> = record.model.groups.iter().filter(hit).collect();
+        if found.is_empty() {
+            found = record.model.groups.iter().filter(part).collect();
+        }
+        let [group] = found[..] else {
+            let known: Vec<String> = record.model.resources().map(|(_, spec)| spec.id.to_string()).collect();
+            let what = if found.is_empty() { "no group or resource is" } else { "more than one group is" };
+            let help = Some(format!("there are: {}", known.join(", ")));
+            return Reply::Refused { reason: format!("{what} named {name}"), help, quorum: false };
+        };
+        Reply::Why { why: self.explain(record, group, name) }
+    }
+
+    fn explain(&self, record: &Record, group: &GroupSpec, name: &str) -> Why {
+        let plan = hearth_scheduler::plan(record, &self.alive());
+        let placement = plan.placements.iter().find(|placement| placement.group == group.id);
+        let assignment = record.assignments.get(&group.id);
+        let state = self.group_state(record, group);
+        let reason = assignment.map(|assignment| assignment.reason.clone());
+        let blocked = placement.and_then(|placement| placement.blocked.clone());
+        let waits = group.resources.iter().find_map(|it| self.waiting.get(&it.id).cloned());
+        let answer = match (assignment, state) {
+            (Some(assignment), "started") => {
+                format!("{} runs on {}: {}.", group.id, assignment.node, reason.unwrap_or_default())
+            }
+            (Some(assignment), state) => {
+                let why = waits.or(blocked).or(reason).unwrap_or_default();
+                format!("{} is {state} on {}: {why}.", group.id, assignment.node)
+            }
+            (None, state) => {
+                let planned = placement.map(|placement| placement.reason.clone());
+                format!("{} is {state}: {}.", group.id, blocked.or(planned).unwrap_or_default())
+            }
+        };
+        let mut nodes = Vec::new();
+        if let Some(assignment) = assignment {
+            let (node, reason) = (assignment.node.to_string(), assignment.reason.clone());
+            nodes.push(WhyNode { node, chosen: true, reason });
+        }
+        for (node, reason) in placement.map(|placement| placement.alternatives.clone()).unwrap_or_default() {
+            if !nodes.iter().any(|known| known.node == node.as_str()) {
+                nodes.push(WhyNode { node: node.to_string(), chosen: false, reason });
+            }
+        }
+        let mut subjects: Vec<&str> = vec![group.id.as_str()];
+        subjects.extend(group.resources.iter().map(|it| it.id.as_str()));
+        let history = self.chronicle.chain(&subjects).iter().map(timeline_event).collect();
+        Why { subject: name.to_owned(), answer, nodes, history }
+    }
+}
+
+/// A configured node of which nothing is known.
+fn stranger(name: &NodeName) -> NodeView {
+    NodeView {
+        name: name.to_string(),
+        state: "never-seen".to_owned(),
+        online: false,
+        unclean: false,
+        local: false,
+        heard_ms: None,
+        links: Vec::new(),
+        pings: None,
+        unservable: Vec::new(),
+        reason: None,
+    }
+}
+
+fn failure_views(record: Option<&Record>) -> Vec<FailureView> {
+    let Some(record) = record else { return Vec::new() };
+    let mut failures: Vec<_> = record.failures.iter().collect();
+    failures.sort_by_key(|(_, failure)| std::cmp::Reverse(failure.index));
+    let view = |((resource, node, action), failure): (&(_, _, _), &hearth_cib::Failure)| -> FailureView {
+        let (resource, node, action): (&hearth_types::ResourceId, &NodeName, &hearth_types::OpAction) =
+            (resource, node, action);
+        FailureView {
+            resource: resource.to_string(),
+            node: node.to_string(),
+            action: action.to_string(),
+            code: failure.code,
+            message: failure.message.clone(),
+            count: failure.count,
+            wall_ms: 0,
+        }
+    };
+    failures.into_iter().map(view).collect()
+}
+
+fn medium_name(medium: &Medium) -> String {
+    match medium {
+        Medium::Ucast { interface, peer, .. } => format!("{interface} ucast {peer}"),
+        Medium::Bcast { interface, .. } => format!("{interface} bcast"),
+        Medium::Mcast { interface, group, .. } => format!("{interface} mcast {group}"),
+        Medium::Mcast6 { interface, group, .. } => format!("{interface} mcast6 {group}"),
+        Medium::Serial { device, .. } => format!("{device} serial"),
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether this node may keep what it holds, and until when (protocol section 3): the one place where the table stands.
+
+use hearth_types::Timestamp;
+use std::time::Duration;
+
+/// What the table is asked with.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub now: Timestamp,
+    /// Voters of the epoch; none: this node has no epoch.
+    pub voters: Option<usize>,
+    /// Whether this node votes.
+    pub votes: bool,
+    /// Isolated (R-MEM-7).
+    pub isolated: bool,
+    /// `tiebreaker ping` is configured.
+    pub tiebreaker: bool,
+    /// When the newest own heartbeat was made that the peer vouched for.
+    pub vouched_at: Option<Timestamp>,
+    /// Until when the ping targets favour this node.
+    pub favoured_until: Option<Timestamp>,
+    /// Until when the daemon before us held its right, from /run (R-TAKE-4).
+    pub inherited_until: Option<Timestamp>,
+    /// L.
+    pub lease: Duration,
+}
+
+/// The table's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Nothing of the table vouches: stop what is leased (R-LEASE-5).
+    No,
+    /// Until that moment.
+    Until(Timestamp),
+    /// No lease binds.
+    Unbound,
+}
+
+impl Keep {
+    /// For how long addresses may answer from `now` without another word (R-LEASE-8).
+    pub(crate) fn hold(self, now: Timestamp, lease: Duration) -> Duration {
+        let longest = lease * 7 / 8;
+        match self {
+            Keep::No => Duration::ZERO,
+            Keep::Until(end) => end.since(now).min(longest),
+            Keep::Unbound => longest,
+        }
+    }
+
+    /// Whether anything may be kept at `now`.
+    pub(crate) fn holds(self, now: Timestamp) -> bool {
+        match self {
+            Keep::No => false,
+            Keep::Until(end) => now < end,
+            Keep::Unbound => true,
+        }
+    }
+}
+
+/// Reads the table of section 3.
+pub(crate) fn keep(claim: &Claim) -> Keep {
+    let inherited = claim.inherited_until.filter(|end| claim.now < *end).map_or(Keep::No, Keep::Until);
+    if claim.isolated {
+        return Keep::No;
+    }
+    match claim.voters {
+        None => inherited,
+        Some(_) if !claim.votes => inherited,
+        Some(1) => Keep::Unbound,
+        Some(2) if !claim.tiebreaker => Keep::Unbound,
+        Some(_) => {
+            let vouched = claim.vouched_at.map(|at| at + claim.lease);
+            let end = vouched.max(claim.favoured_until).max(claim.inherited_until);
+            end.filter(|end| claim.now < *end).map_or(Keep::No, Keep::Until)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const L: Duration = Duration::from_millis(400);
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp(ms * 1_000_000)
+    }
+
+    fn claim() -> Claim {
+        Claim {
+            now: at(1000),
+            voters: Some(2),
+            votes: true,
+            isolated: false,
+            tiebreaker: false,
+            vouched_at: None,
+            favoured_until: None,
+            inherited_until: None,
+            lease: L,
+        }
+    }
+
+    #[test]
+    fn the_death_of_a_standby_takes_nothing_from_its_healthy_peer() {
+        assert_eq!(keep(&claim()), Keep::Unbound);
+        assert_eq!(keep(&Claim { voters: Some(1), ..claim() }), Keep::Unbound);
+    }
+
+    #[test]
+    fn an_isolated_owner_keeps_nothing_in_any_epoch() {
+        for voters in [None, Some(1), Some(2)] {
+            for tiebreaker in [false, true] {
+                let favoured_until = Some(at(2000));
+                assert_eq!(keep(&Claim { voters, tiebreaker, favoured_until, isolated: true, ..claim() }), Keep::No);
+            }
+        }
+    }
+
+    #[test]
+    fn with_a_tiebreaker_an_owner_that_nobody_vouches_for_stops_after_a_lease() {
+        let alone = Claim { tiebreaker: true, ..claim() };
+        assert_eq!(keep(&alone), Keep::No);
+        assert_eq!(keep(&Claim { vouched_at: Some(at(700)), ..alone.clone() }), Keep::Until(at(1100)));
+        assert_eq!(keep(&Claim { vouched_at: Some(at(600)), ..alone.clone() }), Keep::No);
+        assert_eq!(keep(&Claim { favoured_until: Some(at(1300)), ..alone }), Keep::Until(at(1300)));
+    }
+
+    #[test]
+    fn a_node_without_epoch_has_only_what_the_daemon_before_it_left() {
+        let outside = Claim { voters: None, ..claim() };
+        assert_eq!(keep(&outside), Keep::No);
+        assert_eq!(keep(&Claim { inherited_until: Some(at(1200)), ..outside.clone() }), Keep::Until(at(1200)));
+        assert_eq!(keep(&Claim { inherited_until: Some(at(900)), ..outside }), Keep::No);
+    }
+
+    #[test]
+    fn a_gate_never_stays_open_past_the_lease() {
+        assert_eq!(Keep::Until(at(1100)).hold(at(1000), L), Duration::from_millis(100));
+        assert_eq!(Keep::Until(at(9000)).hold(at(1000), L), Duration::from_millis(350));
+        assert_eq!(Keep::No.hold(at(1000), L), Duration::ZERO);
+    }
+}

@@ -1,0 +1,226 @@
+//! What this machine can do for its clients: carriers (R-MEM-7) and ping targets (R-MEM-9).
+
+use crate::Carrier;
+use hearth_config::{ClusterConfig, Medium};
+use hearth_types::{ResourceId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long a carrier must stay before it counts as back; doubled with each flap within [`FLAP_WINDOW`].
+const BACK_AFTER: Duration = Duration::from_secs(1);
+/// Longest such wait.
+const BACK_AFTER_MAX: Duration = Duration::from_secs(300);
+/// Span in which flaps add up.
+const FLAP_WINDOW: Duration = Duration::from_secs(600);
+
+#[derive(Clone, Debug)]
+struct Port {
+    carrier: Carrier,
+    since: Timestamp,
+    /// Returns after a loss, within the window, oldest first.
+    flaps: Vec<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+struct Target {
+    name: String,
+    /// Send time of the newest answered echo.
+    answered: Option<Timestamp>,
+}
+
+/// Facts of this machine's own network.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    ports: BTreeMap<String, Port>,
+    homes: BTreeMap<ResourceId, Option<String>>,
+    targets: Vec<Target>,
+    media: BTreeSet<String>,
+}
+
+impl Standing {
+    pub(crate) fn new(config: &ClusterConfig) -> Standing {
+        let mut standing =
+            Standing { ports: BTreeMap::new(), homes: BTreeMap::new(), targets: Vec::new(), media: BTreeSet::new() };
+        standing.reconfigure(config);
+        standing
+    }
+
+    pub(crate) fn reconfigure(&mut self, config: &ClusterConfig) {
+        self.media = config.media.iter().filter_map(interface_of).collect();
+        let old = std::mem::take(&mut self.targets);
+        for target in &config.ping_targets {
+            let answered = old.iter().find(|known| known.name == target.name).and_then(|known| known.answered);
+            self.targets.push(Target { name: target.name.clone(), answered });
+        }
+    }
+
+    /// True if it is news. A loss shorter than `grace` is none.
+    pub(crate) fn carrier_changed(
+        &mut self,
+        now: Timestamp,
+        interface: &str,
+        carrier: Carrier,
+        grace: Duration,
+    ) -> bool {
+        let Some(port) = self.ports.get_mut(interface) else {
+            // The first word on an interface says how it is; only its absence is something that has to settle.
+            let since = if carrier == Carrier::Down { now } else { Timestamp::ZERO };
+            self.ports.insert(interface.to_owned(), Port { carrier, since, flaps: Vec::new() });
+            return true;
+        };
+        if port.carrier == carrier {
+            return false;
+        }
+        if port.carrier == Carrier::Down && now.since(port.since) >= grace {
+            port.flaps.retain(|at| now.since(*at) < FLAP_WINDOW);
+            if port.flaps.len() < 16 {
+                port.flaps.push(now);
+            }
+        }
+        port.since = now;
+        port.carrier = carrier;
+        true
+    }
+
+    pub(crate) fn home_changed(&mut self, resource: ResourceId, interface: Option<String>) -> bool {
+        self.homes.insert(resource, interface.clone()) != Some(interface)
+    }
+
+    pub(crate) fn home(&self, resource: &ResourceId) -> Option<&str> {
+        self.homes.get(resource)?.as_deref()
+    }
+
+    pub(crate) fn ping_answered(&mut self, target: &str, sent_at: Timestamp) {
+        for known in self.targets.iter_mut().filter(|known| known.name == target) {
+            known.answered = known.answered.max(Some(sent_at));
+        }
+    }
+
+    /// Whether a port has carrier and has had it long enough to count as back.
+    fn is_back(port: &Port, now: Timestamp) -> bool {
+        let settled = port.flaps.last().is_none_or(|back_at| now.since(*back_at) >= Self::back_after(port));
+        port.carrier != Carrier::Down && settled
+    }
+
+    fn back_after(port: &Port) -> Duration {
+        let doubled = BACK_AFTER * (1 << port.flaps.len().saturating_sub(1).min(9));
+        doubled.min(BACK_AFTER_MAX)
+    }
+
+    /// Whether an interface is without carrier for `span`, without a break.
+    fn is_dark(&self, interface: &str, now: Timestamp, span: Duration) -> bool {
+        self.ports.get(interface).is_some_and(|port| port.carrier == Carrier::Down && now.since(port.since) >= span)
+    }
+
+    /// Addresses that this machine could not serve: no interface for them, without carrier for the grace, or not back
+    /// long enough (R-MEM-7).
+    pub(crate) fn unservable(&self, now: Timestamp, grace: Duration) -> BTreeSet<ResourceId> {
+        let mut unservable = BTreeSet::new();
+        for (resource, home) in &self.homes {
+            let servable = match home.as_deref().and_then(|interface| self.ports.get(interface)) {
+                Some(port) if port.carrier == Carrier::Down => now.since(port.since) < grace,
+                Some(port) => Self::is_back(port, now),
+                None => home.is_some(),
+            };
+            if !servable {
+                unservable.insert(resource.clone());
+            }
+        }
+        unservable
+    }
+
+    /// Addresses whose interface has been dark for `span`: they are withdrawn.
+    pub(crate) fn dark_addresses(&self, now: Timestamp, span: Duration) -> BTreeSet<ResourceId> {
+        let dark = |home: &Option<String>| home.as_deref().is_some_and(|home| self.is_dark(home, now, span));
+        self.homes.iter().filter(|(_, home)| dark(home)).map(|(resource, _)| resource.clone()).collect()
+    }
+
+    fn own_ports<'a>(&'a self, held: &'a BTreeSet<ResourceId>) -> impl Iterator<Item = &'a Port> {
+        let homes = held.iter().filter_map(|resource| self.home(resource));
+        let names: BTreeSet<&str> = self.media.iter().map(String::as_str).chain(homes).collect();
+        names.into_iter().filter_map(|name| self.ports.get(name))
+    }
+
+    /// Whether none of the interfaces of links and of held addresses has had carrier for `span` (R-MEM-7). An
+    /// interface that gives no evidence neither proves nor disproves it.
+    pub(crate) fn is_isolated(&self, now: Timestamp, held: &BTreeSet<ResourceId>, span: Duration) -> bool {
+        let mut dark = false;
+        for port in self.own_ports(held) {
+            match port.carrier {
+                Carrier::Up => return false,
+                Carrier::Down if now.since(port.since) >= span => dark = true,
+                Carrier::Down => return false,
+                Carrier::Unknown => {}
+            }
+        }
+        dark
+    }
+
+    /// Whether any of those interfaces has carrier.
+    pub(crate) fn has_carrier(&self, held: &BTreeSet<ResourceId>) -> bool {
+        self.own_ports(held).any(|port| port.carrier != Carrier::Down)
+    }
+
+    /// How many of those interfaces have carrier.
+    pub(crate) fn carriers(&self) -> u32 {
+        self.own_ports(&BTreeSet::new()).filter(|port| port.carrier == Carrier::Up).count() as u32
+    }
+
+    /// Targets that answered an echo sent within `span`, and how many there are.
+    pub(crate) fn pings(&self, now: Timestamp, span: Duration) -> (u16, u16) {
+        let reached = self.targets.iter().filter(|target| Self::is_reached(target, now, span)).count();
+        (reached as u16, self.targets.len() as u16)
+    }
+
+    /// Until when more than half of the targets favour this machine, judged by the send times of answered echoes.
+    pub(crate) fn favoured_until(&self, span: Duration) -> Option<Timestamp> {
+        let mut answered: Vec<Timestamp> = self.targets.iter().filter_map(|target| target.answered).collect();
+        answered.sort_unstable_by(|a, b| b.cmp(a));
+        // The (n/2 + 1)-th newest answer decides until when a majority answers.
+        answered.get(self.targets.len() / 2).map(|at| *at + span)
+    }
+
+    /// Every target: name, whether it is reached, age of its newest answered echo.
+    pub(crate) fn targets(&self, now: Timestamp, span: Duration) -> Vec<(String, bool, Option<Duration>)> {
+        let view = |target: &Target| {
+            (target.name.clone(), Self::is_reached(target, now, span), target.answered.map(|at| now.since(at)))
+        };
+        self.targets.iter().map(view).collect()
+    }
+
+    fn is_reached(target: &Target, now: Timestamp, span: Duration) -> bool {
+        target.answered.is_some_and(|at| now.since(at) < span)
+    }
+
+    /// The next moment at which one of these judgements could change by time alone.
+    pub(crate) fn next_deadline(
+        &self,
+        now: Timestamp,
+        grace: Duration,
+        lease: Duration,
+        deadping: Duration,
+    ) -> Option<Timestamp> {
+        let mut moments = Vec::new();
+        for port in self.ports.values() {
+            let back = Self::back_after(port);
+            moments.extend([port.since + grace, port.since + lease]);
+            moments.extend(port.flaps.last().map(|at| *at + back));
+        }
+        for target in &self.targets {
+            moments.extend(target.answered.map(|at| at + deadping));
+            moments.extend(target.answered.map(|at| at + lease));
+        }
+        moments.into_iter().filter(|at| *at > now).min()
+    }
+}
+
+/// The interface of a medium; none for a serial line.
+pub(crate) fn interface_of(medium: &Medium) -> Option<String> {
+    match medium {
+        Medium::Ucast { interface, .. }
+        | Medium::Bcast { interface, .. }
+        | Medium::Mcast { interface, .. }
+        | Medium::Mcast6 { interface, .. } => Some(interface.clone()),
+        Medium::Serial { .. } => None,
+    }
+}

@@ -1,0 +1,271 @@
+//! Between this node's ledger and its peers: messages over the ordered channel, and what the ledger has decided.
+
+use crate::node::Node;
+use crate::{Output, Severity};
+use hearth_cib::{Entry, Record, Rejection, ReportKind};
+use hearth_ledger::{LedgerMessage, LedgerOut};
+use hearth_types::{LinkId, NodeName, Timestamp};
+use hearth_wire::{Message, Segment};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What nodes say over the ordered channel.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum PeerMessage {
+    /// The ledger's own.
+    Ledger(LedgerMessage),
+    /// To the DC: propose this. Repeated by its origin until the record shows it.
+    Propose(Vec<Entry>),
+    /// To the DC: this node wants to stop in order (R-LEAVE-1). Repeated until it is done.
+    WantsToLeave,
+}
+
+impl Node {
+    pub(crate) fn take_segment(&mut self, now: Timestamp, segment: Segment, out: &mut Vec<Output>) {
+        let from = segment.from.clone();
+        if segment.to != self.local || segment.to_incarnation != self.incarnation {
+            return;
+        }
+        let Some(channel) = self.channels.get_mut(&from) else { return };
+        if channel.peer_incarnation() != segment.incarnation {
+            return;
+        }
+        let received = channel.receive(now, &segment);
+        if received.opened {
+            self.ledger.reconnected(&from);
+            self.resend_at = now;
+        }
+        for bytes in received.messages {
+            // A peer that holds the key and says nonsense is a bug or a version that we do not speak: dropped.
+            if let Ok(message) = minicbor_serde::from_slice::<PeerMessage>(&bytes) {
+                self.take_message(now, &from, message);
+                self.drain_ledger(now, out);
+            }
+        }
+    }
+
+    fn take_message(&mut self, now: Timestamp, from: &NodeName, message: PeerMessage) {
+        match message {
+            PeerMessage::Ledger(LedgerMessage::Join(join)) => self.take_join(now, from, join),
+            PeerMessage::Ledger(LedgerMessage::Rival { own, echo }) => self.take_rival(from, own, echo),
+            PeerMessage::Ledger(message) => self.ledger.handle(from, message),
+            PeerMessage::Propose(entries) => {
+                if self.ledger.is_dc() && self.record().is_some_and(|record| record.nodes.contains_key(from)) {
+                    for entry in entries {
+                        self.propose_once(entry);
+                    }
+                }
+            }
+            PeerMessage::WantsToLeave => {
+                if self.leaving.insert(from.clone()) {
+                    let text = format!("{from} stops in order: what it runs moves away first.");
+                    self.chronicle.lead(now, Severity::Info, "node-leaving", from, text);
+                }
+            }
+        }
+    }
+
+    /// Proposes what a peer repeats until it is decided: what is under way already is not proposed again.
+    fn propose_once(&mut self, entry: Entry) {
+        let Some(record) = self.ahead.as_ref().or(self.ledger.record()) else { return };
+        let mut next: Record = record.clone();
+        // What would be refused now, because it is applied or under way, needs no entry.
+        if next.apply(next.applied.next(), &entry).is_ok() {
+            self.propose(entry);
+        }
+    }
+
+    /// Proposes an entry as the DC; false if this node is none.
+    pub(crate) fn propose(&mut self, entry: Entry) -> bool {
+        if !self.ledger.is_dc() {
+            return false;
+        }
+        if self.ahead.is_none() {
+            self.ahead = self.ledger.record().cloned();
+        }
+        if let Some(ahead) = self.ahead.as_mut() {
+            let index = ahead.applied.next();
+            // The copy only saves a round: what it refuses is refused again, and told, when it is decided.
+            let _ = ahead.apply(index, &entry);
+        }
+        self.ledger.propose(entry)
+    }
+
+    /// Hands an entry to the DC, whoever that is; false if there is none.
+    pub(crate) fn hand_in(&mut self, entries: Vec<Entry>) -> bool {
+        match self.ledger.dc() {
+            Some(dc) if dc == self.local => {
+                for entry in entries {
+                    self.propose_once(entry);
+                }
+                true
+            }
+            Some(dc) => {
+                self.say(&dc, &PeerMessage::Propose(entries));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Turns what the ledger has to say into outputs, in its order. True if the record changed.
+    pub(crate) fn drain_ledger(&mut self, now: Timestamp, out: &mut Vec<Output>) -> bool {
+        let items = self.ledger.drain();
+        self.carry_out(now, items, out)
+    }
+
+    /// The same at the end of an input, with what nothing waits for.
+    pub(crate) fn settle_ledger(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let items = self.ledger.settle();
+        self.carry_out(now, items, out);
+    }
+
+    fn carry_out(&mut self, now: Timestamp, items: Vec<LedgerOut>, out: &mut Vec<Output>) -> bool {
+        let mut changed = false;
+        for item in items {
+            match item {
+                LedgerOut::Persist { state, lines } => {
+                    // What was said before stands before it.
+                    self.poll_channels(now, out);
+                    self.ticket += 1;
+                    out.push(Output::Persist { ticket: self.ticket, state, log: lines });
+                }
+                LedgerOut::Say { to, message } => self.say(&to, &PeerMessage::Ledger(*message)),
+                LedgerOut::Applied { entry, rejection, .. } => {
+                    changed = true;
+                    self.note_applied(now, &entry, rejection);
+                }
+                LedgerOut::EpochBegan { epoch, voters } => {
+                    changed = true;
+                    let names: Vec<&str> = voters.iter().map(NodeName::as_str).collect();
+                    let text = format!("Epoch {epoch} began; it votes: {}.", names.join(", "));
+                    self.chronicle.note(now, Severity::Info, "epoch-began", self.local.clone(), text);
+                    self.alone.epoch_began_at = now;
+                    self.alone.joins.retain(|name, _| !voters.contains(name));
+                    self.ahead = None;
+                    self.resend_at = now;
+                    self.beat_now = true;
+                    if voters.len() == 1 && voters[0] == self.local {
+                        self.keeping.confirmed = true;
+                        self.ledger.set_note("heard-other", "");
+                    }
+                }
+            }
+        }
+        if changed {
+            self.record_changed = true;
+            self.last_change_at = Some(now);
+            if self.ahead.is_some() && !self.ledger.has_undecided() {
+                self.ahead = None;
+            }
+        }
+        changed
+    }
+
+    fn note_applied(&mut self, now: Timestamp, entry: &Entry, rejection: Option<Rejection>) {
+        if let Some(rejection) = rejection {
+            // A repeated report or request is the ordinary case; the timeline keeps the rest.
+            let text = format!("Refused by the record: {rejection}.");
+            self.chronicle.note(now, Severity::Debug, "entry-refused", "record", text);
+            return;
+        }
+        let (severity, name, subject, text) = match entry {
+            Entry::Batch(entries) => {
+                for entry in entries {
+                    self.note_applied(now, entry, None);
+                }
+                return;
+            }
+            Entry::Noop | Entry::Standing { .. } | Entry::Epoch { .. } => return,
+            Entry::Configure { model, .. } => {
+                let text = format!("{} groups are to run.", model.groups.len());
+                (Severity::Info, "configured", "record".to_owned(), text)
+            }
+            Entry::Admit { node, .. } => {
+                (Severity::Info, "node-admitted", node.to_string(), format!("{node} takes part."))
+            }
+            Entry::Probed { node, .. } => {
+                let text = format!("{node} has looked at everything that could run on it.");
+                (Severity::Info, "node-probed", node.to_string(), text)
+            }
+            Entry::Forced { node, permit, .. } => {
+                let text = format!("{node} counts as lost; what it ran may be taken (permit {permit}).");
+                (Severity::Warning, "node-lost", node.to_string(), text)
+            }
+            Entry::Lost { node, .. } => (Severity::Error, "node-lost", node.to_string(), format!("{node} is lost.")),
+            Entry::Left { node } => {
+                (Severity::Info, "node-left", node.to_string(), format!("{node} has left in order."))
+            }
+            Entry::Unclean { node, reason, .. } => {
+                (Severity::Error, "node-unclean", node.to_string(), format!("{node} is unclean: {reason}."))
+            }
+            Entry::Confirmed { node } => {
+                (Severity::Info, "node-clean", node.to_string(), format!("{node} has stopped everything: clean again."))
+            }
+            Entry::Assign { group, node, reason } => {
+                (Severity::Info, "group-assigned", group.to_string(), format!("{group} is to run on {node}: {reason}."))
+            }
+            Entry::Unassign { group, reason } => {
+                (Severity::Info, "group-unassigned", group.to_string(), format!("{group} is to stop: {reason}."))
+            }
+            Entry::Report(report) => return self.note_report(now, report),
+            Entry::Move { by, groups, .. } => {
+                let names: Vec<String> = groups.iter().map(ToString::to_string).collect();
+                (Severity::Info, "move-requested", "record".to_owned(), format!("{by}: {}.", names.join(", ")))
+            }
+            Entry::Failback { by, .. } => (Severity::Info, "failback-requested", "record".to_owned(), format!("{by}.")),
+            Entry::Clear { .. } => {
+                (Severity::Info, "failures-cleared", "record".to_owned(), "Failures were forgotten.".to_owned())
+            }
+        };
+        self.chronicle.note(now, severity, name, subject, text);
+    }
+
+    fn note_report(&mut self, now: Timestamp, report: &hearth_cib::Report) {
+        let (node, resource) = (&report.node, &report.resource);
+        if *node == self.local {
+            // The executor has told it already, when it happened.
+            return;
+        }
+        let (severity, name, text) = match &report.what {
+            ReportKind::Started => (Severity::Info, "resource-started", format!("{resource} runs on {node}.")),
+            ReportKind::Stopped => (Severity::Info, "resource-stopped", format!("{resource} is stopped on {node}.")),
+            ReportKind::NotRunning => return,
+            ReportKind::Running => {
+                (Severity::Info, "resource-found", format!("{resource} was found running on {node}."))
+            }
+            ReportKind::ProbeFailed { message, .. } => {
+                (Severity::Error, "probe-failed", format!("{resource} on {node} could not be probed: {message}"))
+            }
+            ReportKind::StartFailed { message, .. } => {
+                (Severity::Error, "start-failed", format!("{resource} did not start on {node}: {message}"))
+            }
+            ReportKind::StopFailed { message, .. } => {
+                (Severity::Error, "stop-failed", format!("{resource} did not stop on {node}: {message}"))
+            }
+            ReportKind::MonitorFailed { message, .. } => {
+                (Severity::Error, "monitor-failed", format!("{resource} failed on {node}: {message}"))
+            }
+        };
+        self.chronicle.note(now, severity, name, resource, text);
+    }
+
+    /// Sends what the channels have, on every medium.
+    pub(crate) fn poll_channels(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let mut segments = Vec::new();
+        for channel in self.channels.values_mut() {
+            channel.poll(now, &mut segments);
+        }
+        for segment in segments {
+            for position in 0..self.config.cluster.media.len() {
+                let message = Message::Segment(segment.clone());
+                out.push(Output::Send { link: LinkId(position as u8), message });
+            }
+        }
+    }
+
+    /// The ledger's clock: fine enough that a lost message costs little, coarse enough to be silent when idle.
+    pub(crate) fn ledger_period(&self) -> Duration {
+        (self.config.cluster.timing.deadtime / 5).clamp(Duration::from_millis(50), Duration::from_secs(1))
+    }
+}
