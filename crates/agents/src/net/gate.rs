@@ -76,7 +76,7 @@ pub struct Gate {
 
 impl Gate {
     /// Asks the kernel whether it can (in a transaction that leaves nothing), and opens what ticks need. No table is
-    /// made before [`Gate::guard`]; one that a dead owner left keeps shutting, and ticks reach it already.
+    /// made before [`Gate::guard`]; one that a dead owner left keeps shutting, and ticks reach it already if its lease was the same.
     pub fn open(lease: Duration) -> Result<Gate, GateError> {
         Gate::open_as(lease, rules::OWNER_PERSIST)
     }
@@ -135,13 +135,15 @@ impl Gate {
     /// The length of a lease changed: what the marks stand for is built anew at once.
     pub fn set_lease(&mut self, lease: Duration) -> Result<(), GateError> {
         if self.lease != lease {
-            // While both may be in force the longer one chooses the marks, so that none stands for more than is said.
-            self.ticker.set_lease(self.lease.max(lease));
+            let longer = self.lease.max(lease);
             self.lease = lease;
             if self.built.is_some() {
                 self.build()?;
             }
-            self.ticker.set_lease(lease);
+            // Whichever mark a tick finds meanwhile, it stands for no more than the longer lease says.
+            self.ticker.store(longer);
+            self.ticker.mark(lease)?;
+            self.ticker.store(lease);
         }
         Ok(())
     }
@@ -169,10 +171,13 @@ impl Gate {
     /// error says what was found; addresses that should answer then need a tick at once. Call it before each tick and
     /// when [`AsFd::as_fd`] becomes readable.
     pub fn seen_whole(&mut self) -> Result<(), String> {
-        if !self.touched() {
+        let touched = self.touched();
+        let Some(built) = &self.built else {
+            return Err("the gate does not stand: it was not made, or the kernel refused it".into());
+        };
+        if !touched {
             return Ok(());
         }
-        let Some(built) = &self.built else { return Ok(()) };
         match self.read() {
             Ok(found) if found == *built => return Ok(()),
             Ok(_) => {}
@@ -328,21 +333,24 @@ pub struct Ticker {
 impl Ticker {
     fn new(lease: Duration) -> io::Result<Ticker> {
         let mut markers = Vec::new();
-        for step in 1..=STEPS {
-            let socket = packet::sender()?;
-            socket.set_mark(rules::MARK + step)?;
-            markers.push(socket);
+        for _ in 1..=STEPS {
+            markers.push(packet::sender()?);
         }
         let ticker = Ticker {
             markers: markers.into(),
             exits: [packet::exit(LOOPBACK, packet::IPV4), packet::exit(LOOPBACK, packet::IPV6)],
             lease_ns: Arc::default(),
         };
-        ticker.set_lease(lease);
+        ticker.mark(lease)?;
+        ticker.store(lease);
         Ok(ticker)
     }
 
-    fn set_lease(&self, lease: Duration) {
+    fn mark(&self, lease: Duration) -> io::Result<()> {
+        (1..=STEPS).zip(self.markers.iter()).try_for_each(|(step, socket)| socket.set_mark(rules::mark(lease, step)))
+    }
+
+    fn store(&self, lease: Duration) {
         self.lease_ns.store(lease.as_nanos() as u64, Ordering::SeqCst);
     }
 

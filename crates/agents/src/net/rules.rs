@@ -15,7 +15,7 @@
 //!   chain in-eth0  { type filter hook ingress device eth0 priority -1000; jump in }
 //!   chain out-eth0 { type filter hook egress device eth0 priority 1000; jump out }
 //!   chain tick { type filter hook egress device lo priority -1000;
-//!               meta mark MARK+n update @alive4 { ip daddr timeout n*L/8 } drop }
+//!               meta mark 0x48000000|L<<3|n update @alive4 { ip daddr timeout n*L/8 } drop }
 //! }
 //! ```
 //!
@@ -29,8 +29,6 @@ use std::time::Duration;
 
 pub const TABLE: &str = "hearth";
 pub const OWNER_PERSIST: u32 = 0x2 | 0x4;
-/// Marks are this plus the number of eighths of the lease; "HEA" in ASCII.
-pub const MARK: u32 = 0x4845_4100;
 /// Marks stand for 1/8 to 7/8 of the lease.
 pub const STEPS: u32 = 7;
 /// nfgenmsg of the netdev family.
@@ -264,13 +262,20 @@ impl Batch {
         for step in 1..=STEPS {
             for family in [V4, V6] {
                 self.rule("tick", "marks", |rule| {
-                    let rule = rule.mark(MARK + step).protocol(family.protocol);
+                    let rule = rule.mark(mark(lease, step)).protocol(family.protocol);
                     rule.load(NETWORK, family.destination, family.length);
                     rule.update(family.alive, hold_of(lease, step)).drop();
                 });
             }
         }
     }
+}
+
+/// The mark for that many eighths of the lease. It holds the lease itself (milliseconds, 20 bits), so that a table which
+/// a daemon with another lease left behind takes no mark for more than it means.
+pub fn mark(lease: Duration, step: u32) -> u32 {
+    const HEARTH: u32 = 0x4800_0000;
+    HEARTH | (lease.as_millis() as u32 & 0xf_ffff) << 3 | step
 }
 
 /// For how long a mark lets an address answer: eighths of the lease, whole milliseconds, never more.

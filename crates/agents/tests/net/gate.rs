@@ -152,7 +152,10 @@ fn the_gate_outlives_its_owner_and_the_next_one_takes_it_over_without_a_gap() {
     drop(first);
     assert_eq!(peer.there(|| ask(ip(V4), Duration::from_millis(60))), [], "a gate without owner shuts");
 
+    // With another lease the marks of the old table would mean something else: they are not taken.
+    assert!(Gate::open(LEASE / 2).unwrap().tick(ip(V4), LEASE).is_err());
     let mut second = Gate::open(LEASE).unwrap();
+    assert!(second.seen_whole().unwrap_err().contains("does not stand"));
     second.tick(ip(V4), LEASE).expect("ticks reach the table that was left behind");
     let answers = peer.begin(|| ask(ip(V4), Duration::from_millis(250)));
     assert!(second.guard(&[ip(V4), ip(V6)], &interfaces()).unwrap().built);
