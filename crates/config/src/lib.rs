@@ -1,11 +1,48 @@
 //! ha.cf, haresources, authkeys: text in, a typed value or every complaint out.
+//!
+//! It touches no file, clock or socket: what it must know of the machine comes through [`Environment`]. Text may be
+//! anything; a parse never panics, and each span lies in its file on character boundaries.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod authkeys;
+mod checks;
+mod digest;
+mod ha_cf;
+mod haresources;
+mod lex;
+mod report;
+mod source;
+mod span;
 mod value;
+
+pub use digest::{digest, reload_refusals};
+pub use source::*;
 pub use value::*;
 
-mod source;
-pub use source::*;
+use hearth_types::ResourceModel;
+use report::Report;
+
+/// Reads the three files and says everything that is wrong with any of them. The value is there if nothing is an error.
+pub fn parse(sources: &Sources, environment: &dyn Environment) -> Parsed {
+    let mut main = Report::new(FileKind::HaCf);
+    let mut file = ha_cf::parse(sources, environment, &mut main);
+    if sources.ha_cf.is_some() {
+        checks::check(&mut file, &mut main);
+    }
+    let mut resources = Report::new(FileKind::Haresources);
+    let mut groups = haresources::parse(sources, &file.cluster.nodes, &file.defaults, environment, &mut resources);
+    haresources::unchecked(&mut groups, &file.unchecked, &mut main);
+    let mut secret = Report::new(FileKind::Authkeys);
+    let keys = authkeys::parse(sources, &mut secret);
+    let mut complaints = main.complaints;
+    complaints.extend(resources.complaints);
+    complaints.extend(secret.complaints);
+    complaints.sort_by_key(|complaint| (complaint.file, complaint.span.as_ref().map(|span| span.start)));
+    let failed = complaints.iter().any(|complaint| complaint.level == Level::Error);
+    let resources = ResourceModel { groups, auto_failback: file.auto_failback };
+    let config = (!failed).then_some(Config { cluster: file.cluster, resources, keys });
+    Parsed { config, complaints }
+}

@@ -1,0 +1,292 @@
+//! haresources: one logical line is one group.
+
+use crate::lex::{Word, lines, place, uncommented, words};
+use crate::report::{Report, error, note};
+use crate::{Environment, Sources};
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+use core::ops::Range;
+use core::time::Duration;
+use hearth_types::{
+    AddressSpec, AgentClass, GroupId, GroupSpec, NodeName, OnStopFail, OpTimeouts, ResourceId, ResourceKind,
+    ResourceSpec,
+};
+
+/// What ha.cf says about every resource.
+pub(crate) struct Defaults {
+    pub(crate) timeouts: OpTimeouts,
+    pub(crate) monitor: Option<Duration>,
+    pub(crate) wire_check: bool,
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    nodes: &'a [NodeName],
+    defaults: &'a Defaults,
+    environment: &'a dyn Environment,
+    report: &'a mut Report,
+    owners: BTreeMap<String, Range<usize>>,
+    ids: BTreeSet<String>,
+}
+
+/// Reads the file.
+pub(crate) fn parse(
+    sources: &Sources,
+    nodes: &[NodeName],
+    defaults: &Defaults,
+    environment: &dyn Environment,
+    report: &mut Report,
+) -> Vec<GroupSpec> {
+    let Some(text) = &sources.haresources else {
+        let title = format!("{}/haresources does not exist", sources.directory);
+        report.push(
+            error("missing-file", None, title)
+                .help("write one line per group: NODE ADDRESS SCRIPT...; an empty file runs nothing"),
+        );
+        return Vec::new();
+    };
+    let (owners, ids) = (BTreeMap::new(), BTreeSet::new());
+    let mut reader = Reader { text, nodes, defaults, environment, report, owners, ids };
+    let (mut groups, mut logical) = (Vec::new(), Vec::new());
+    for (start, line) in lines(text) {
+        let line = uncommented(line).trim_end();
+        let joined = line.strip_suffix('\\');
+        logical.extend(words(joined.unwrap_or(line), start, false));
+        if joined.is_none() {
+            groups.extend(reader.group(&logical));
+            logical.clear();
+        }
+    }
+    groups.extend(reader.group(&logical));
+    groups
+}
+
+fn is_ipv4ish(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit()) && word.split('/').next().unwrap_or("").matches('.').count() == 3
+}
+
+impl Reader<'_> {
+    fn group(&mut self, line: &[Word<'_>]) -> Option<GroupSpec> {
+        let (first, rest) = line.split_first()?;
+        let preferred = self.preferred(first)?;
+        if rest.is_empty() {
+            self.report.push(
+                error("empty-value", first.span.clone(), format!("nothing stands behind `{}`", first.text))
+                    .label("no resource"),
+            );
+        }
+        let resources: Vec<ResourceSpec> = rest.iter().filter_map(|word| self.resource(word)).collect();
+        let id = GroupId::from(resources.first()?.id.as_str());
+        Some(GroupSpec { id, preferred, resources })
+    }
+
+    fn preferred(&mut self, first: &Word<'_>) -> Option<Vec<NodeName>> {
+        let mut preferred = Vec::new();
+        let mut at = first.span.start;
+        for part in first.text.split(',') {
+            let span = at..at + part.len();
+            at = span.end + 1;
+            let node = NodeName::new(part);
+            if self.nodes.contains(&node) {
+                preferred.push(node);
+                continue;
+            }
+            let glued = self.nodes.iter().find(|n| {
+                part.to_lowercase().starts_with(n.as_str()) && part.get(n.as_str().len()..).is_some_and(is_ipv4ish)
+            });
+            let known = self.nodes.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ");
+            self.report.push(match glued {
+                Some(node) => error("glued-node", span, "node and address are one word")
+                    .label("a blank is missing")
+                    .help(format!("write a blank behind `{node}`"))
+                    .fix(format!("{node} {}", part.get(node.as_str().len()..).unwrap_or(""))),
+                None if is_ipv4ish(part) || part.contains("::") || self.environment.script(part).is_some() => {
+                    error("node-missing", span, format!("the line begins with the resource `{part}`, not with a node"))
+                        .label("a node belongs in front")
+                        .help(format!("nodes of ha.cf: {known}"))
+                }
+                None => error("unknown-node", span, format!("`{part}` is not a `node` of ha.cf"))
+                    .help(format!("nodes of ha.cf: {known}"))
+                    .nearest(part, self.nodes.iter().map(|n| n.as_str())),
+            });
+            return None;
+        }
+        Some(preferred)
+    }
+
+    fn resource(&mut self, word: &Word<'_>) -> Option<ResourceSpec> {
+        let (agent, rest) = if is_ipv4ish(word.text) {
+            ("IPaddr", word.text)
+        } else {
+            word.text.split_once("::").unwrap_or((word.text, ""))
+        };
+        let address = matches!(agent, "IPaddr" | "IPaddr2" | "IPv6addr");
+        // An IPv6 address contains `::` itself.
+        let args: Vec<String> = match rest {
+            "" => Vec::new(),
+            rest if address => alloc::vec![rest.to_owned()],
+            rest => rest.split("::").map(str::to_owned).collect(),
+        };
+        let mut owns = BTreeSet::new();
+        let (class, kind) = if address {
+            let spec = match address_spec(rest) {
+                Ok(spec) => spec,
+                Err(why) => {
+                    self.report.push(
+                        error("bad-address", word.span.clone(), why)
+                            .help("forms: IP, IP/PREFIX, IP/PREFIX/INTERFACE, IP/PREFIX/INTERFACE/BROADCAST"),
+                    );
+                    return None;
+                }
+            };
+            owns.insert(format!("address:{}", spec.ip));
+            if let Some(name) = spec.interface.as_deref().filter(|name| self.environment.interface(name).is_none()) {
+                let at = word.span.start + word.text.rfind(name).unwrap_or(0);
+                self.report.push(interface_missing(at..at + name.len(), name, self.environment));
+            }
+            (AgentClass::Native, ResourceKind::Address(spec))
+        } else if agent == "Filesystem" {
+            let [device, directory, ..] = args.as_slice() else {
+                let wrong = error("bad-filesystem", word.span.clone(), "Filesystem needs a device and a directory");
+                self.report.push(wrong.help("write: Filesystem::/dev/sdb1::/srv::ext4"));
+                return None;
+            };
+            owns.extend([format!("device:{device}"), format!("mount:{directory}")]);
+            let more = |index: usize| args.get(index).cloned().unwrap_or_default();
+            let (device, directory) = (device.clone(), directory.clone());
+            (AgentClass::Native, ResourceKind::Filesystem { device, directory, fstype: more(2), options: more(3) })
+        } else {
+            let Some((class, _)) = self.environment.script(agent) else {
+                let names = self.environment.scripts();
+                let span = word.span.start..word.span.start + agent.len();
+                let wrong = error(
+                    "unknown-script",
+                    span,
+                    format!("there is no executable script `{agent}` in resource.d or init.d"),
+                );
+                self.report.push(wrong.nearest(agent, names.iter().map(String::as_str)));
+                return None;
+            };
+            // These only tell somebody; two of them do not disturb each other.
+            if !matches!(agent, "MailTo" | "AudibleAlarm" | "Delay") {
+                owns.insert(format!("script:{}", word.text));
+            }
+            (class, ResourceKind::Script)
+        };
+        self.claim(&owns, word);
+        Some(ResourceSpec {
+            id: self.unique(word.text),
+            class,
+            agent: agent.to_owned(),
+            args,
+            kind,
+            owns,
+            timeouts: self.defaults.timeouts,
+            monitor: self.defaults.monitor,
+            on_stop_fail: OnStopFail::Block,
+            wire_check: self.defaults.wire_check,
+        })
+    }
+
+    /// R-TAKE-9: what is exclusive stands once.
+    fn claim(&mut self, owns: &BTreeSet<String>, word: &Word<'_>) {
+        for key in owns {
+            match self.owners.get(key) {
+                Some(first) => {
+                    let (line, column) = place(self.text, first.start);
+                    let (this, at) = place(self.text, word.span.start);
+                    let wrong = error(
+                        "owned-twice",
+                        word.span.clone(),
+                        format!("`{key}` is owned at {line}:{column} and again at {this}:{at}"),
+                    );
+                    self.report.push(
+                        wrong
+                            .label(format!("the first stands at {line}:{column}"))
+                            .help("it may run only once: remove one of the two"),
+                    );
+                    return;
+                }
+                None => {
+                    self.owners.insert(key.clone(), word.span.clone());
+                }
+            }
+        }
+    }
+
+    fn unique(&mut self, text: &str) -> ResourceId {
+        let mut id = text.to_owned();
+        let mut count = 1;
+        while !self.ids.insert(id.clone()) {
+            count += 1;
+            id = format!("{text}#{count}");
+        }
+        ResourceId::from(id)
+    }
+}
+
+/// The complaint about an interface that this machine does not have.
+pub(crate) fn interface_missing(span: Range<usize>, name: &str, environment: &dyn Environment) -> crate::Complaint {
+    let names = environment.interfaces();
+    error("unknown-interface", span, format!("this machine has no interface `{name}`"))
+        .help(format!("it has: {}", names.join(", ")))
+        .nearest(name, names.iter().map(String::as_str))
+}
+
+fn address_spec(text: &str) -> Result<AddressSpec, String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let ip: IpAddr = parts[0].parse().map_err(|_| format!("`{}` is not an address", parts[0]))?;
+    let prefix = match parts.get(1) {
+        None | Some(&"") => None,
+        Some(mask) => Some(prefix(mask, ip).ok_or_else(|| format!("`{mask}` is not a prefix length or mask"))?),
+    };
+    let mut spec = AddressSpec { ip, prefix, interface: None, label: None, broadcast: None };
+    let mut broadcast = parts.get(3).copied();
+    match parts.get(2) {
+        None | Some(&"") => {}
+        Some(part) if part.starts_with(|c: char| c.is_ascii_digit()) => broadcast = Some(part),
+        Some(part) => {
+            let (name, label) = part.split_once(':').map_or((*part, None), |(name, label)| (name, Some(label)));
+            (spec.interface, spec.label) = (Some(name.to_owned()), label.map(str::to_owned));
+        }
+    }
+    if parts.len() > 4 {
+        return Err("too many `/` parts".to_string());
+    }
+    if let Some(part) = broadcast.filter(|part| !part.is_empty()) {
+        spec.broadcast = Some(part.parse().map_err(|_| format!("`{part}` is not a broadcast address"))?);
+    }
+    Ok(spec)
+}
+
+fn prefix(mask: &str, ip: IpAddr) -> Option<u8> {
+    if let Ok(dotted) = mask.parse::<Ipv4Addr>() {
+        let bits = u32::from(dotted);
+        return (ip.is_ipv4() && bits.count_ones() == bits.leading_ones()).then(|| bits.count_ones() as u8);
+    }
+    mask.parse().ok().filter(|length| *length <= if ip.is_ipv4() { 32 } else { 128 })
+}
+
+/// `wire_check no RESOURCE` of ha.cf, applied to what haresources says.
+pub(crate) fn unchecked(groups: &mut [GroupSpec], names: &[(String, bool, Range<usize>)], report: &mut Report) {
+    for (name, check, span) in names {
+        let mut found = false;
+        for resource in groups.iter_mut().flat_map(|group| &mut group.resources) {
+            if resource.id.as_str() == name {
+                resource.wire_check = *check;
+                found = true;
+            }
+        }
+        if !found {
+            let ids: Vec<&str> = groups.iter().flat_map(|group| &group.resources).map(|r| r.id.as_str()).collect();
+            report.push(
+                note("unknown-resource", span.clone(), format!("haresources has no resource `{name}`"))
+                    .nearest(name, ids.into_iter()),
+            );
+        }
+    }
+}
