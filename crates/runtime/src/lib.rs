@@ -1,1 +1,17 @@
-//! stub
+//! The real machine: sockets, clock, processes, state, control socket, log.
+//!
+//! It is the driver of [`hearth_controller::Controller`]: it reports what happened as inputs and does what outputs say.
+//! It decides nothing about who owns what, reads no field of a message, and knows no protocol state.
+//!
+//! In: the checked configuration and three folders. Out: an exit reason.
+//!
+//! Invariants: whatever stands behind a persist waits until it is durable, except heartbeats and the gate (R-LEDGER-3);
+//! the heartbeat thread never waits for a disk, a process, a client or another medium (R-WIRE-7).
+
+#![deny(unsafe_code)]
+
+pub mod clock;
+mod media;
+pub mod storage;
+mod sys;
+pub mod volatile;

@@ -1,0 +1,46 @@
+//! The three files on disk, the machine as the parser asks about it, and complaints as text for people.
+
+mod environment;
+mod render;
+
+pub use environment::System;
+pub use render::render;
+
+use hearth_config::Sources;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Reads ha.cf, haresources, authkeys and nodeinfo of `directory`. A file that does not exist is none.
+///
+/// # Errors
+/// Any other failure to read, and text that is not UTF-8, with the file's path in the message.
+pub fn read(directory: &Path) -> io::Result<Sources> {
+    let keys = directory.join("authkeys");
+    let mode = match std::fs::metadata(&keys) {
+        Ok(facts) => Some(facts.permissions().mode() & 0o7777),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(named(&keys, &error)),
+    };
+    let nodeinfo = text(&directory.join("nodeinfo"))?;
+    Ok(Sources {
+        directory: directory.display().to_string(),
+        ha_cf: text(&directory.join("ha.cf"))?,
+        haresources: text(&directory.join("haresources"))?,
+        authkeys: text(&keys)?,
+        authkeys_mode: mode,
+        nodeinfo: nodeinfo.and_then(|text| text.lines().next().map(str::to_owned)).filter(|line| !line.trim().is_empty()),
+    })
+}
+
+fn text(path: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(named(path, &error)),
+    }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
