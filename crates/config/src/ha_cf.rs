@@ -516,7 +516,8 @@ impl Reader<'_> {
                     Medium::Mcast6 { interface, group, port, hops, loopback }
                 }
                 _ => {
-                    return self.bad(group, "a multicast group is 224.0.0.0 to 239.255.255.255, or ff00::/8 for mcast6");
+                    return self
+                        .bad(group, "a multicast group is 224.0.0.0 to 239.255.255.255, or ff00::/8 for mcast6");
                 }
             },
         );
