@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod files;
 mod media;
 pub mod storage;
 mod sys;
