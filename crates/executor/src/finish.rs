@@ -114,6 +114,9 @@ impl Executor {
             }
             Some(failure) => failure,
         };
+        if !repair {
+            it.running = Some(op.spec.clone());
+        }
         let too_late = op.not_after.is_some_and(|limit| now > limit);
         if op.cancelled || result.outcome == OpOutcome::Cancelled || too_late {
             // Its effect is unknown: a stop follows.
@@ -127,7 +130,6 @@ impl Executor {
                 self.outbox.push(id, op.upto, ReportKind::MonitorFailed { code, message });
             }
         } else {
-            it.running = Some(op.spec.clone());
             note(out, NoteKind::StartFailed, Some(id), &format!("start failed after {took} ms: {message}"));
             it.state = State::Dirty(Why::StartFailed { code, message });
         }

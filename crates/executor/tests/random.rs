@@ -92,7 +92,12 @@ fn take(world: &mut World, step: &Step) {
                 1 => OpOutcome::TimedOut { message: String::new() },
                 _ => OpOutcome::NotRunning,
             };
-            world.finish_at(at % world.ops.len(), Some(outcome));
+            let at = at % world.ops.len();
+            let op = &world.ops[at];
+            let looks = matches!(op.action, OpAction::Probe | OpAction::Monitor);
+            // An agent may not know, but it does not call dead what runs.
+            let lies = looks && *how == 2 && world.runs.contains_key(&op.resource.id);
+            world.finish_at(at, (!lies).then_some(outcome));
         }
         Step::Rights(which) => world.rights(match which {
             0 => NOTHING,
