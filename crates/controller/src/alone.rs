@@ -187,6 +187,7 @@ impl Node {
             isolated: self.keeping.is_isolated(),
             resigned,
             pings: self.standing.pings(now, lease),
+            pings_for: self.standing.favoured_for(now, lease),
             peer_asked: asked || self.peer_addresses(peer).is_empty(),
             peer_answered_at: self.alone.peer_answered.get(peer).copied(),
             lease,

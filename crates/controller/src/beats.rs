@@ -98,7 +98,7 @@ impl Node {
             digest: self.digest,
             stall_us: stall.as_micros().min(u128::from(u32::MAX)) as u32,
             gated: if self.gate_trouble.is_none() { held.iter().cloned().collect() } else { Vec::new() },
-            unservable: self.standing.unservable(now, timing.carrier_grace).into_iter().collect(),
+            unservable: self.standing.unservable(now, timing.carrier_grace, &held).into_iter().collect(),
             pings: self.standing.pings(now, timing.deadping),
             answer_now: self.keeping.wants_answer(now, timing.lease()),
             has_carrier: self.standing.has_carrier(&held),
@@ -139,7 +139,7 @@ impl Node {
             }
             return;
         }
-        if known != Some(heartbeat.incarnation) {
+        if known != Some(heartbeat.incarnation) || !self.channels.contains_key(&heartbeat.from) {
             self.open_channel(&heartbeat.from, heartbeat.incarnation);
             self.beat_now = true;
         }
@@ -285,8 +285,13 @@ impl Node {
 
     pub(crate) fn take_carrier(&mut self, now: Timestamp, interface: &str, carrier: Carrier, _out: &mut [Output]) {
         let grace = self.config.cluster.timing.carrier_grace;
+        let heard = self.standing.links_have_carrier();
         if !self.standing.carrier_changed(now, interface, carrier, grace) {
             return;
+        }
+        if !heard && self.standing.links_have_carrier() {
+            // What was silent while no link had carrier accuses nobody: this node listens anew.
+            self.members.listen_anew(now);
         }
         self.beat_now = true;
         let (severity, name, text) = match carrier {

@@ -123,7 +123,7 @@ impl Node {
     fn propose_standings(&mut self, now: Timestamp) {
         let timing = self.config.cluster.timing;
         let lease = timing.lease();
-        let own_unservable = self.standing.unservable(now, timing.carrier_grace);
+        let own_unservable = self.standing.unservable(now, timing.carrier_grace, &self.held_addresses());
         let mut known = vec![(self.local.clone(), own_unservable, self.standing.pings(now, timing.deadping))];
         for (name, peer) in self.members.peers().filter(|(_, peer)| peer.is_alive()) {
             if let Some(claimed) = &peer.claimed {

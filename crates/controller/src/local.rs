@@ -239,6 +239,11 @@ impl Node {
 
     /// Repeats reports that the record does not show.
     pub(crate) fn report(&mut self, now: Timestamp) {
+        let dc = self.ledger.dc();
+        if dc != self.last_dc {
+            self.resend_at = now;
+            self.last_dc = dc;
+        }
         if now < self.resend_at || self.ledger.record().is_none() {
             return;
         }

@@ -68,6 +68,7 @@ impl Node {
             channels: BTreeMap::new(),
             sessions: 0,
             resend_at: now,
+            last_dc: None,
             probes_done: false,
             ahead: None,
             shadow: None,

@@ -40,6 +40,8 @@ pub(crate) struct Node {
     pub channels: BTreeMap<NodeName, Channel>,
     pub sessions: u64,
     pub resend_at: Timestamp,
+    /// The DC that reports were last sent to.
+    pub last_dc: Option<NodeName>,
     /// Whether this run has told the record that everything was probed.
     pub probes_done: bool,
     /// The record with everything that this DC has proposed and that is not decided yet.
@@ -136,7 +138,10 @@ impl Node {
             Input::LinkChanged { link, trouble } => self.take_link(now, link, trouble),
             Input::CarrierChanged { interface, carrier } => self.take_carrier(now, &interface, carrier, out),
             Input::AddressHome { resource, interface } => self.take_home(now, resource, interface, out),
-            Input::PingAnswered { target, sent_at } => self.standing.ping_answered(&target, sent_at),
+            Input::PingAnswered { target, sent_at } => {
+                let lease = self.config.cluster.timing.lease();
+                self.standing.ping_answered(now, &target, sent_at, lease);
+            }
             Input::OpFinished(result) => self.take_op(now, result, out),
             Input::WireAsked { resource } => self.alone.asked(now, &resource),
             Input::WireAnswered { resource, hardware } => self.take_wire_answer(now, resource, hardware),

@@ -34,13 +34,20 @@ pub(crate) struct Standing {
     ports: BTreeMap<String, Port>,
     homes: BTreeMap<ResourceId, Option<String>>,
     targets: Vec<Target>,
+    /// Since when more than half of the targets have answered without a break of a lease.
+    majority_since: Option<Timestamp>,
     media: BTreeSet<String>,
 }
 
 impl Standing {
     pub(crate) fn new(config: &ClusterConfig) -> Standing {
-        let mut standing =
-            Standing { ports: BTreeMap::new(), homes: BTreeMap::new(), targets: Vec::new(), media: BTreeSet::new() };
+        let mut standing = Standing {
+            ports: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            targets: Vec::new(),
+            majority_since: None,
+            media: BTreeSet::new(),
+        };
         standing.reconfigure(config);
         standing
     }
@@ -90,10 +97,27 @@ impl Standing {
         self.homes.get(resource)?.as_deref()
     }
 
-    pub(crate) fn ping_answered(&mut self, target: &str, sent_at: Timestamp) {
+    pub(crate) fn ping_answered(&mut self, now: Timestamp, target: &str, sent_at: Timestamp, lease: Duration) {
+        let before = self.favoured_until(lease).is_some_and(|end| now < end);
         for known in self.targets.iter_mut().filter(|known| known.name == target) {
             known.answered = known.answered.max(Some(sent_at));
         }
+        let after = self.favoured_until(lease).is_some_and(|end| now < end);
+        if after && !before {
+            self.majority_since = Some(now);
+        }
+    }
+
+    /// For how long more than half of the targets have answered without a break of `lease`.
+    pub(crate) fn favoured_for(&self, now: Timestamp, lease: Duration) -> Duration {
+        let favoured = self.favoured_until(lease).is_some_and(|end| now < end);
+        self.majority_since.filter(|_| favoured).map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    /// Whether any interface of the links has carrier, or gives no evidence.
+    pub(crate) fn links_have_carrier(&self) -> bool {
+        let mut ports = self.media.iter().map(|name| self.ports.get(name));
+        self.media.is_empty() || ports.any(|port| port.is_none_or(|port| port.carrier != Carrier::Down))
     }
 
     /// Whether a port has carrier and has had it long enough to count as back.
@@ -114,12 +138,18 @@ impl Standing {
 
     /// Addresses that this machine could not serve: no interface for them, without carrier for the grace, or not back
     /// long enough (R-MEM-7).
-    pub(crate) fn unservable(&self, now: Timestamp, grace: Duration) -> BTreeSet<ResourceId> {
+    pub(crate) fn unservable(
+        &self,
+        now: Timestamp,
+        grace: Duration,
+        held: &BTreeSet<ResourceId>,
+    ) -> BTreeSet<ResourceId> {
         let mut unservable = BTreeSet::new();
         for (resource, home) in &self.homes {
             let servable = match home.as_deref().and_then(|interface| self.ports.get(interface)) {
                 Some(port) if port.carrier == Carrier::Down => now.since(port.since) < grace,
-                Some(port) => Self::is_back(port, now),
+                // Nothing moves towards a carrier that has just come back; what is there already stays.
+                Some(port) => held.contains(resource) || Self::is_back(port, now),
                 None => home.is_some(),
             };
             if !servable {

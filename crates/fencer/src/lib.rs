@@ -45,6 +45,8 @@ pub struct Facts {
     pub resigned: bool,
     /// Ping targets that answered an echo sent within a lease, of how many.
     pub pings: (u16, u16),
+    /// For how long more than half of them have done so without a break.
+    pub pings_for: Duration,
     /// Whether the peer's own addresses were asked long enough to count silence as an answer.
     pub peer_asked: bool,
     /// Last answer of one of them.
@@ -118,6 +120,11 @@ fn judge_ping(facts: &Facts) -> Verdict {
         let reason = format!("{peer} is lost, and only {reached} of {total} ping targets answer this node");
         return Verdict::Waiting { reason, until: None };
     }
+    if facts.pings_for < facts.lease {
+        // A machine whose network has just come back hears the target before it can have heard the peer.
+        let reason = format!("{peer} is lost, and the ping targets have answered again only for a moment");
+        return Verdict::Waiting { reason, until: Some(facts.now + (facts.lease - facts.pings_for)) };
+    }
     if let Some(at) = facts.peer_answered_at.filter(|at| facts.now.since(*at) < facts.lease) {
         let reason = format!("the heartbeat of {peer} is lost, but an address of it still answers");
         return Verdict::Waiting { reason, until: Some(at + facts.lease) };
@@ -162,6 +169,7 @@ mod tests {
             isolated: false,
             resigned: false,
             pings: (1, 1),
+            pings_for: Duration::from_nanos(5_000),
             peer_asked: true,
             peer_answered_at: None,
             lease: Duration::from_nanos(1_000),
@@ -192,6 +200,7 @@ mod tests {
         assert_eq!(permit(PING, &Facts { pings: (1, 2), ..facts() }), None);
         assert_eq!(permit(PING, &Facts { peer_answered_at: Some(Timestamp(9_500)), ..facts() }), None);
         assert_eq!(permit(PING, &Facts { peer_asked: false, ..facts() }), None);
+        assert_eq!(permit(PING, &Facts { pings_for: Duration::ZERO, ..facts() }), None);
     }
 
     #[test]

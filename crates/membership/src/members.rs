@@ -83,6 +83,11 @@ impl Members {
         }
     }
 
+    /// Every link of this node was dead and one is back: nobody is accused before deadtime of listening.
+    pub fn listen_anew(&mut self, now: Timestamp) {
+        self.listening_since = now;
+    }
+
     /// Longest stall since it was last asked for; asking clears it.
     pub fn take_stall(&mut self) -> Duration {
         core::mem::take(&mut self.stall)

@@ -1,0 +1,305 @@
+//! One test per fault; each is named for the harm that it would do.
+
+use crate::world::*;
+use hearth_control::{Reply, Request, Which};
+use hearth_controller::Carrier;
+use hearth_types::{OpAction, ResourceId};
+
+const IP: &str = "10.0.0.50";
+
+fn pair() -> World {
+    let mut world = World::new(vec![group("a", vec![address(IP)])], false);
+    form(&mut world);
+    world
+}
+
+fn form(world: &mut World) {
+    world.start(A);
+    world.start(B);
+    world.watch(IP);
+    world.run_to(ms(1500), "a serves the address", |world| world.owner() == Some(A));
+    world.run(ms(1000));
+    world.watch(IP);
+}
+
+fn fine(world: &World, longest: u64) {
+    assert_eq!(world.overlap.as_millis(), 0, "two owners\n{}", world.story());
+    assert!(world.longest_gap <= ms(longest), "a gap of {:?}\n{}", world.longest_gap, world.story());
+}
+
+#[test]
+fn two_machines_start_together_and_serve_without_waiting_for_initdead() {
+    let world = pair();
+    fine(&world, 0);
+}
+
+#[test]
+fn a_planned_move_costs_milliseconds_and_never_has_two_owners() {
+    let mut world = pair();
+    let token = world.request(A, Request::Standby { which: Which::All, wait: true });
+    world.run_to(ms(500), "an answer", |world| world.answered(token).is_some());
+    assert!(matches!(world.answered(token), Some(Reply::Done { .. })), "{:?}", world.answered(token));
+    assert_eq!(world.owner(), Some(B));
+    world.run(ms(3000));
+    assert_eq!(world.owner(), Some(B));
+    let token = world.request(A, Request::Takeover { which: Which::All, wait: true });
+    world.run_to(ms(500), "an answer", |world| world.answered(token).is_some());
+    assert_eq!(world.owner(), Some(A));
+    let token = world.request(A, Request::Standby { which: Which::All, wait: true });
+    world.run_to(ms(500), "an answer", |world| world.answered(token).is_some());
+    let token = world.request(B, Request::Failback { wait: true });
+    world.run_to(ms(500), "an answer", |world| world.answered(token).is_some());
+    assert_eq!(world.owner(), Some(A), "{}", world.story());
+    fine(&world, 10);
+}
+
+#[test]
+fn the_owner_loses_power_and_comes_back() {
+    let mut world = pair();
+    world.power_off(A);
+    world.run_to(ms(600), "b serves", |world| world.owner() == Some(B));
+    fine(&world, 530);
+    world.run(ms(2000));
+    world.watch(IP);
+    world.start(A);
+    world.run(ms(3000));
+    assert_eq!(world.owner(), Some(B));
+    fine(&world, 0);
+    // Both vote again: the other one may fail now.
+    world.watch(IP);
+    world.power_off(B);
+    world.run_to(ms(700), "a serves again", |world| world.owner() == Some(A));
+    fine(&world, 530);
+}
+
+#[test]
+fn the_death_of_a_standby_is_invisible_to_the_service() {
+    for fault in ["power", "freeze", "cut", "kill"] {
+        let mut world = pair();
+        match fault {
+            "power" => world.power_off(B),
+            "freeze" => world.freeze(B),
+            "kill" => world.kill(B),
+            _ => {
+                world.cut(0);
+                world.cut(1);
+                for interface in ["eth0", "eth1"] {
+                    world.carrier(B, interface, Carrier::Down);
+                }
+            }
+        }
+        world.run(ms(3000));
+        match fault {
+            "power" | "kill" => world.start(B),
+            "freeze" => world.thaw(B),
+            _ => {
+                world.heal();
+                for interface in ["eth0", "eth1"] {
+                    world.carrier(B, interface, Carrier::Up);
+                }
+            }
+        }
+        world.run(ms(3000));
+        assert_eq!(world.owner(), Some(A), "{fault}\n{}", world.story());
+        fine(&world, 0);
+        let stops = world.machines[A].done.iter().filter(|(_, action, _)| *action == OpAction::Stop).count();
+        assert_eq!(stops, 0, "{fault}: the owner was touched\n{}", world.story());
+    }
+}
+
+#[test]
+fn all_cables_of_the_owner_are_pulled_and_put_back() {
+    let mut world = pair();
+    world.cut(0);
+    world.cut(1);
+    world.carrier(A, "eth0", Carrier::Down);
+    world.carrier(A, "eth1", Carrier::Down);
+    world.run_to(ms(600), "b serves", |world| world.owner() == Some(B));
+    world.run(ms(2000));
+    fine(&world, 530);
+    world.watch(IP);
+    world.heal();
+    world.carrier(A, "eth0", Carrier::Up);
+    world.carrier(A, "eth1", Carrier::Up);
+    world.run(ms(3000));
+    assert_eq!(world.owner(), Some(B));
+    fine(&world, 0);
+}
+
+#[test]
+fn the_service_cable_of_the_owner_is_pulled_while_the_heartbeat_runs() {
+    let mut world = pair();
+    world.cut(0);
+    world.carrier(A, "eth0", Carrier::Down);
+    world.run_to(ms(150), "b serves", |world| world.owner() == Some(B));
+    fine(&world, 100);
+}
+
+#[test]
+fn a_silent_split_without_tiebreaker_is_healed_without_touching_the_winner_and_told_in_full() {
+    let mut world = pair();
+    world.cut(0);
+    world.cut(1);
+    world.run(ms(3000));
+    let overlap = world.overlap;
+    assert!(overlap > ms(1000), "the split must have two owners, or this test shows nothing\n{}", world.story());
+    world.heal();
+    world.run(ms(3000));
+    assert_eq!(world.owner(), Some(A), "{}", world.story());
+    let stops = world.machines[A].done.iter().filter(|(_, action, _)| *action == OpAction::Stop).count();
+    assert_eq!(stops, 0, "the winner was touched\n{}", world.story());
+    let told = world.machines[B].events.iter().find(|event| event.name == "two-owners-possible");
+    let text = &told.unwrap_or_else(|| panic!("nothing told\n{}", world.story())).text;
+    let span: u128 = text.split_whitespace().filter_map(|word| word.parse().ok()).next_back().unwrap_or(0);
+    assert!(span >= world.overlap.as_millis(), "told {span} ms of {:?}", world.overlap);
+    assert!(span <= world.overlap.as_millis() + 1000, "told {span} ms of {:?}", world.overlap);
+    let healed = world.overlap;
+    world.run(ms(5000));
+    assert_eq!(world.overlap, healed);
+}
+
+#[test]
+fn with_a_ping_tiebreaker_an_owner_that_reaches_nobody_has_stopped_before_the_other_starts() {
+    let mut world = World::new(vec![group("a", vec![address(IP)])], true);
+    form(&mut world);
+    world.cut(0);
+    world.cut(1);
+    world.pingable[A] = false;
+    world.run_to(ms(650), "b serves", |world| world.owner() == Some(B));
+    world.run(ms(2000));
+    fine(&world, 560);
+    world.heal();
+    world.pingable[A] = true;
+    world.watch(IP);
+    world.run(ms(3000));
+    assert_eq!(world.owner(), Some(B));
+    fine(&world, 0);
+}
+
+#[test]
+fn a_killed_daemon_that_is_restarted_costs_the_service_nothing() {
+    let mut world = pair();
+    world.kill(A);
+    world.run(ms(150));
+    world.start(A);
+    world.run(ms(3000));
+    assert_eq!(world.owner(), Some(A), "{}", world.story());
+    fine(&world, 0);
+    let touched: Vec<_> = world.machines[A].done.iter().filter(|(at, _, _)| at.since(world.now) > ms(0)).collect();
+    assert!(touched.is_empty());
+    assert_eq!(world.machines[A].done.len(), 1, "started once\n{}", world.story());
+}
+
+#[test]
+fn a_killed_daemon_that_never_comes_back_leaves_no_second_owner() {
+    let mut world = pair();
+    world.kill(A);
+    world.run_to(ms(600), "b serves", |world| world.owner() == Some(B));
+    world.run(ms(2000));
+    fine(&world, 530);
+}
+
+#[test]
+fn two_owners_after_thaw() {
+    let mut world = pair();
+    world.freeze(A);
+    world.run(ms(2500));
+    assert_eq!(world.owner(), Some(B), "{}", world.story());
+    fine(&world, 530);
+    world.watch(IP);
+    world.thaw(A);
+    world.run(ms(3000));
+    assert_eq!(world.owner(), Some(B), "{}", world.story());
+    fine(&world, 0);
+}
+
+#[test]
+fn a_lone_machine_starts_after_initdead_and_the_second_joins_it() {
+    let mut world = World::new(vec![group("a", vec![address(IP)])], false);
+    world.start(B);
+    world.watch(IP);
+    world.run_to(ms(2300), "b serves alone", |world| world.owner() == Some(B));
+    world.watch(IP);
+    world.start(A);
+    world.run(ms(3000));
+    assert_eq!(world.owner(), Some(B));
+    fine(&world, 0);
+    world.power_off(B);
+    world.run_to(ms(700), "a serves", |world| world.owner() == Some(A));
+    fine(&world, 530);
+}
+
+#[test]
+fn both_machines_come_back_after_a_power_cut() {
+    let mut world = pair();
+    world.power_off(A);
+    world.power_off(B);
+    world.run(ms(1000));
+    world.start(A);
+    world.run(ms(30));
+    world.start(B);
+    world.run_to(ms(1500), "somebody serves", |world| world.owner().is_some());
+    world.watch(IP);
+    world.run(ms(5000));
+    fine(&world, 0);
+}
+
+#[test]
+fn an_orderly_stop_hands_over_and_the_machine_can_come_back() {
+    let mut world = pair();
+    world.request(A, Request::Stop);
+    world.run_to(ms(1500), "a has stopped", |world| world.machines[A].halted);
+    world.run(ms(2000));
+    assert_eq!(world.owner(), Some(B), "{}", world.story());
+    fine(&world, 10);
+    world.watch(IP);
+    world.start(A);
+    world.run(ms(3000));
+    fine(&world, 0);
+    let token = world.request(B, Request::Standby { which: Which::All, wait: true });
+    world.run_to(ms(500), "an answer", |world| world.answered(token).is_some());
+    assert_eq!(world.owner(), Some(A), "{:?}\n{}", world.answered(token), world.story());
+}
+
+#[test]
+fn a_failed_start_goes_to_the_next_node_and_a_failed_stop_blocks() {
+    let resources = vec![address(IP), script("web")];
+    let mut world = World::new(vec![group("a", resources)], false);
+    world.machines[A].fail.insert((OpAction::Start, ResourceId::from("web")));
+    world.start(A);
+    world.start(B);
+    world.watch(IP);
+    world.run_to(ms(3000), "b has the group", |world| {
+        world.owner() == Some(B) && world.machines[B].running.contains_key(&ResourceId::from("web"))
+    });
+    world.run(ms(1000));
+    fine(&world, 5000);
+    assert!(!world.machines[A].running.contains_key(&ResourceId::from(IP)));
+    world.machines[B].fail.insert((OpAction::Stop, ResourceId::from("web")));
+    world.machines[A].fail.clear();
+    world.request(A, Request::Clear { resource: None });
+    world.run(ms(500));
+    let token = world.request(B, Request::Standby { which: Which::All, wait: true });
+    world.run(ms(3000));
+    assert!(
+        matches!(world.answered(token), Some(Reply::Failed { .. })),
+        "{:?}\n{}",
+        world.answered(token),
+        world.story()
+    );
+    assert_ne!(world.owner(), Some(A), "{}", world.story());
+}
+
+#[test]
+fn a_machine_that_lost_its_state_does_not_vote_for_what_it_was() {
+    let mut world = pair();
+    world.power_off(B);
+    world.run(ms(100));
+    world.machines[B].forget();
+    world.start(B);
+    world.run(ms(4000));
+    assert_eq!(world.owner(), Some(A), "{}", world.story());
+    fine(&world, 0);
+    world.power_off(A);
+    world.run_to(ms(700), "b serves", |world| world.owner() == Some(B));
+}
