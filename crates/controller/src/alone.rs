@@ -18,6 +18,8 @@ use std::time::Duration;
 const ASKS_MIN: u32 = 3;
 /// For how long it must have been silent.
 const SILENT_FOR: Duration = Duration::from_millis(60);
+/// Addresses that are remembered of a peer: one a medium, and some that it changed.
+const PEER_ADDRESSES_MAX: usize = 16;
 /// Span between repeats of a request to join, an invitation or an offer.
 const REPEAT: Duration = Duration::from_millis(250);
 
@@ -54,6 +56,8 @@ pub(crate) struct Alone {
     asks: BTreeMap<ResourceId, Ask>,
     peer_asked_since: Option<Timestamp>,
     peer_answered: BTreeMap<NodeName, Timestamp>,
+    /// Addresses that packets of peers came from.
+    peer_addresses: BTreeMap<NodeName, BTreeSet<IpAddr>>,
     pub resigned: Option<EpochName>,
     /// What a permit waits for, for status.
     pub verdict: Option<String>,
@@ -96,6 +100,13 @@ impl Alone {
 
     pub(crate) fn peer_answered(&mut self, now: Timestamp, node: &NodeName) {
         self.peer_answered.insert(node.clone(), now);
+    }
+
+    pub(crate) fn peer_address(&mut self, node: NodeName, address: IpAddr) {
+        let known = self.peer_addresses.entry(node).or_default();
+        if known.len() < PEER_ADDRESSES_MAX {
+            known.insert(address);
+        }
     }
 
     pub(crate) fn peer_restarted(&mut self, node: &NodeName) {
@@ -237,15 +248,16 @@ impl Node {
         }
     }
 
-    /// Addresses that ha.cf names for a peer.
-    fn peer_addresses(&self, _peer: &NodeName) -> Vec<IpAddr> {
+    /// Addresses at which a peer can be asked: those of ha.cf and those that its packets came from.
+    fn peer_addresses(&self, peer: &NodeName) -> Vec<IpAddr> {
         // Of two machines, every ucast line that does not lead to ourselves leads to the peer; the driver leaves out
         // our own addresses.
-        let addresses = self.config.cluster.media.iter().filter_map(|medium| match medium {
+        let written = self.config.cluster.media.iter().filter_map(|medium| match medium {
             Medium::Ucast { peer, .. } => Some(*peer),
             _ => None,
         });
-        addresses.collect()
+        let seen = self.alone.peer_addresses.get(peer).into_iter().flatten().copied();
+        written.chain(seen).collect::<BTreeSet<IpAddr>>().into_iter().collect()
     }
 
     /// Keeps the driver asking the wire for what may have to be taken without its old owner's word.

@@ -123,6 +123,13 @@ pub enum Input {
         /// Who: user name or uid.
         by: String,
     },
+    /// A packet of that peer came from this address: where it can be asked whether it is still there.
+    PeerAddress {
+        /// The peer.
+        node: NodeName,
+        /// One of its own addresses.
+        address: std::net::IpAddr,
+    },
     /// Whoever waited for answers to a request is gone.
     RequestEnded {
         /// Token of the request.

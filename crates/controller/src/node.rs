@@ -152,6 +152,7 @@ impl Node {
             Input::Persisted { .. } => {}
             Input::PersistFailed { error, .. } => self.take_disk_failure(now, error),
             Input::Request { token, request, by } => self.take_request(now, token, request, by, out),
+            Input::PeerAddress { node, address } => self.alone.peer_address(node, address),
             Input::RequestEnded { token } => self.forget_request(token),
             Input::Reconfigured(config) => self.reconfigure(now, *config, out),
             Input::Deadline => {}
