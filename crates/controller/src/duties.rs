@@ -56,7 +56,7 @@ impl Node {
     fn propose_admissions(&mut self, now: Timestamp) {
         let own = (self.local.clone(), self.ledger.identity(), self.incarnation, Vec::new());
         let mut wanted = vec![own];
-        let Some(record) = self.coming().cloned() else { return };
+        let Some(record) = self.coming() else { return };
         for voter in &record.voters {
             let Some(peer) = self.members.peer(&voter.name).filter(|peer| peer.is_alive() && !peer.is_cloned()) else {
                 continue;
@@ -75,23 +75,27 @@ impl Node {
                 wanted.push((name.clone(), join.identity, join.incarnation, join.may_run.clone()));
             }
         }
+        // Most of the time nobody is new, and this is asked at every packet.
+        wanted.retain(|(name, _, incarnation, _)| {
+            let known = record.nodes.get(name);
+            known.is_some_and(|known| known.member != MemberState::Admitted || known.incarnation != *incarnation)
+        });
         for (name, identity, incarnation, may_run) in wanted {
-            self.propose_admission(now, &record, name, identity, incarnation, may_run);
+            self.propose_admission(now, name, identity, incarnation, may_run);
         }
     }
 
     fn propose_admission(
         &mut self,
         now: Timestamp,
-        record: &Record,
         name: NodeName,
         identity: NodeIdentity,
         incarnation: Incarnation,
         may_run: Vec<ResourceId>,
     ) {
+        let Some(record) = self.coming() else { return };
         let Some(known) = record.nodes.get(&name) else { return };
-        let taking_part = known.member == MemberState::Admitted && known.incarnation == incarnation;
-        if taking_part || self.leaving.contains(&name) {
+        if self.leaving.contains(&name) {
             return;
         }
         let mut next = record.clone();
