@@ -78,6 +78,7 @@ impl Node {
         let number = self.members.next_message(now);
         let stall = self.members.take_stall();
         let held = self.held_addresses();
+        let gated = self.config.cluster.gate && self.gate_trouble.is_none();
         let record = self.ledger.record();
         let vouch = |_: &NodeName| !own_clone && record.is_some();
         let peers = self.members.reports(now, vouch);
@@ -97,7 +98,7 @@ impl Node {
             versions: (hearth_wire::OLDEST_VERSION, hearth_wire::NEWEST_VERSION),
             digest: self.digest,
             stall_us: stall.as_micros().min(u128::from(u32::MAX)) as u32,
-            gated: if self.gate_trouble.is_none() { held.iter().cloned().collect() } else { Vec::new() },
+            gated: if gated { held.iter().cloned().collect() } else { Vec::new() },
             unservable: self.standing.unservable(now, timing.carrier_grace, &held).into_iter().collect(),
             pings: self.standing.pings(now, timing.deadping),
             answer_now: self.keeping.wants_answer(now, timing.lease()),
