@@ -91,13 +91,15 @@ impl Environment for System {
         if name.is_empty() || name.contains('/') {
             return None;
         }
-        self.folders().into_iter().map(|(class, folder)| (class, folder.join(name))).find_map(|(class, path)| {
-            is_executable(&path).then(|| (class, path.display().to_string()))
-        })
+        self.folders()
+            .into_iter()
+            .map(|(class, folder)| (class, folder.join(name)))
+            .find_map(|(class, path)| is_executable(&path).then(|| (class, path.display().to_string())))
     }
 
     fn scripts(&self) -> Vec<String> {
-        let entries = self.folders().into_iter().flat_map(|(_, folder)| std::fs::read_dir(folder).into_iter().flatten());
+        let entries =
+            self.folders().into_iter().flat_map(|(_, folder)| std::fs::read_dir(folder).into_iter().flatten());
         let mut names: Vec<String> = entries
             .flatten()
             .filter(|entry| is_executable(&entry.path()))

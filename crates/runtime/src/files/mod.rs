@@ -29,7 +29,9 @@ pub fn read(directory: &Path) -> io::Result<Sources> {
         haresources: text(&directory.join("haresources"))?,
         authkeys: text(&keys)?,
         authkeys_mode: mode,
-        nodeinfo: nodeinfo.and_then(|text| text.lines().next().map(str::to_owned)).filter(|line| !line.trim().is_empty()),
+        nodeinfo: nodeinfo
+            .and_then(|text| text.lines().next().map(str::to_owned))
+            .filter(|line| !line.trim().is_empty()),
     })
 }
 
