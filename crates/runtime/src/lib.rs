@@ -11,8 +11,22 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+mod control;
+mod core_thread;
+mod daemon;
 pub mod files;
+mod gatekeeper;
+mod held;
+mod log;
 mod media;
+mod network;
+mod ops;
+mod order;
+mod pings;
+mod refused;
 pub mod storage;
+pub mod supervise;
 mod sys;
 pub mod volatile;
+
+pub use daemon::{DaemonError, Folders, configuration, run};

@@ -31,3 +31,26 @@ pub(crate) fn exclusive(terminal: &std::fs::File) -> io::Result<()> {
     let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCEXCL) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// The next of these blocked signals; none if there is none within `span`.
+pub(crate) fn signal_within(
+    signals: &nix::sys::signal::SigSet,
+    span: std::time::Duration,
+) -> io::Result<Option<nix::sys::signal::Signal>> {
+    let limit = libc::timespec { tv_sec: span.as_secs() as libc::time_t, tv_nsec: i64::from(span.subsec_nanos()) };
+    // SAFETY: both structures live through the call, and no information about the signal is asked for.
+    let number = unsafe { libc::sigtimedwait(signals.as_ref(), std::ptr::null_mut(), &limit) };
+    if number > 0 {
+        return Ok(nix::sys::signal::Signal::try_from(number).ok());
+    }
+    match io::Error::last_os_error() {
+        error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Ok(None),
+        error => Err(error),
+    }
+}
+
+/// Lets tokio wait until a socket can be read.
+pub(crate) fn readable(socket: std::os::fd::OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    // SAFETY: the descriptor is owned, always the same one, and lives as long as its registration.
+    unsafe { Ok(tokio::io::unix::AsyncFd::register_with_interest(socket, tokio::io::Interest::READABLE)?) }
+}

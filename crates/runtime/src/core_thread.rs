@@ -1,0 +1,284 @@
+//! The heartbeat thread: one loop that owns the controller, the media and the gate.
+//!
+//! Each turn feeds what is due by the clock first, then a bounded number of packets, then the rest, so that no flood
+//! holds up a timer. It never waits for a disk, a process or a client (R-WIRE-7, R-LEDGER-3).
+
+use crate::clock;
+use crate::gatekeeper::Gatekeeper;
+use crate::held::HeldBack;
+use crate::media::{Change, Media};
+use crate::order::{Mailbox, News, Order, Persist};
+use crate::refused::RefusedCount;
+use crate::sys;
+use crate::volatile::Volatile;
+use hearth_controller::{Controller, Input, Output};
+use hearth_types::Timestamp;
+use hearth_wire::{KeyRing, Message};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Packets looked at between two looks at the clock: 64 forged ones cost about 20 us.
+const PACKETS: usize = 64;
+/// Other news between two looks at the clock.
+const NEWS: usize = 64;
+
+/// Everything the thread owns.
+pub(crate) struct Core {
+    pub(crate) controller: Controller,
+    pub(crate) media: Media,
+    pub(crate) ring: KeyRing,
+    pub(crate) gate: Gatekeeper,
+    pub(crate) volatile: Volatile,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) orders: tokio::sync::mpsc::UnboundedSender<Order>,
+    pub(crate) persists: mpsc::Sender<Persist>,
+    /// Priority of SCHED_RR; none: not wanted.
+    pub(crate) realtime: Option<u8>,
+}
+
+struct Loop {
+    core: Core,
+    held: HeldBack,
+    refused: RefusedCount,
+    inputs: VecDeque<Input>,
+    out: Vec<Output>,
+    packet: Vec<u8>,
+    changes: Vec<Change>,
+    timer: TimerFd,
+    armed: Option<Timestamp>,
+    halted: bool,
+}
+
+impl Core {
+    /// Runs until the controller halts or the mailbox says so.
+    ///
+    /// # Errors
+    /// The kernel refuses a timer or a wait.
+    pub(crate) fn run(self) -> std::io::Result<()> {
+        self.harden();
+        let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        let mut this = Loop {
+            core: self,
+            held: HeldBack::default(),
+            refused: RefusedCount::default(),
+            inputs: VecDeque::new(),
+            out: Vec::new(),
+            packet: Vec::with_capacity(hearth_wire::MAX_PACKET),
+            changes: Vec::new(),
+            timer,
+            armed: None,
+            halted: false,
+        };
+        let opened = this.core.media.mend(clock::now(), false);
+        this.changes.extend(opened);
+        // The first input makes the controller say what it wants (heartbeats, probes, its first persist).
+        this.feed(Input::Deadline);
+        let mut more = true;
+        while !this.halted {
+            this.wait(more)?;
+            more = this.turn();
+        }
+        Ok(())
+    }
+
+    fn harden(&self) {
+        let Some(priority) = self.realtime else { return };
+        if let Err(error) = sys::realtime(priority) {
+            tracing::warn!(
+                "the heartbeat thread has no real-time priority ({error}): a busy machine may delay heartbeats"
+            );
+        }
+        if let Err(error) = sys::lock_memory() {
+            tracing::warn!("memory is not locked ({error}): a machine that swaps may delay heartbeats");
+        }
+    }
+}
+
+impl Loop {
+    /// One turn; whether more waits already.
+    fn turn(&mut self) -> bool {
+        let mut more = false;
+        self.on_time();
+        more |= self.packets();
+        self.on_time();
+        more |= self.news();
+        let now = clock::now();
+        self.core.media.pump(now, &mut self.changes);
+        if self.core.media.next_deadline().is_some_and(|due| now >= due) {
+            let opened = self.core.media.mend(now, false);
+            self.changes.extend(opened);
+        }
+        for input in self.core.gate.look() {
+            self.feed(input);
+        }
+        for (link, trouble) in std::mem::take(&mut self.changes) {
+            self.feed(Input::LinkChanged { link, trouble });
+        }
+        for input in self.refused.due(now) {
+            self.feed(input);
+        }
+        more
+    }
+
+    fn on_time(&mut self) {
+        if self.core.controller.next_deadline().is_some_and(|(due, _)| clock::now() >= due) {
+            self.feed(Input::Deadline);
+        }
+    }
+
+    fn packets(&mut self) -> bool {
+        let (ring, refused, inputs) = (&self.core.ring, &mut self.refused, &mut self.inputs);
+        let more = self.core.media.receive(clock::now(), PACKETS, &mut self.changes, &mut |arrival| match ring
+            .open(arrival.bytes)
+        {
+            Ok((link, message)) => inputs.push_back(Input::Packet {
+                link,
+                message,
+                size: arrival.bytes.len() as u32,
+                received_at: arrival.received_at,
+            }),
+            Err(refusal) => refused.count(arrival.link, refusal, arrival.source),
+        });
+        while let Some(input) = self.inputs.pop_front() {
+            self.feed(input);
+        }
+        more
+    }
+
+    fn news(&mut self) -> bool {
+        for _ in 0..NEWS {
+            let Some(news) = self.core.mailbox.take() else { return false };
+            match news {
+                News::Input(input) => self.feed(input),
+                News::Interfaces => {
+                    let changed = self.core.media.mend(clock::now(), true);
+                    self.changes.extend(changed);
+                    self.core.gate.interfaces_changed();
+                }
+                News::Reconfigured(config, ring) => {
+                    self.core.ring = *ring;
+                    self.core.gate.set_lease(config.cluster.timing.lease());
+                    self.feed(Input::Reconfigured(config));
+                }
+                News::Persisted(ticket, result) => {
+                    let lost = result.is_err();
+                    self.feed(match result {
+                        Ok(()) => Input::Persisted { ticket },
+                        Err(error) => Input::PersistFailed { ticket, error },
+                    });
+                    for output in self.held.release(ticket, lost) {
+                        self.execute(output);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn feed(&mut self, input: Input) {
+        let mut out = std::mem::take(&mut self.out);
+        self.core.controller.handle(clock::now(), input, &mut out);
+        for output in out.drain(..) {
+            if let Output::Persist { ticket, state, log } = output {
+                self.held.barrier(ticket);
+                // Fails only when the storage thread is gone, which ends the daemon anyway.
+                let _ = self.core.persists.send(Persist { ticket, state, log });
+            } else if let Some(output) = self.held.offer(output) {
+                self.execute(output);
+            }
+        }
+        self.out = out;
+    }
+
+    fn execute(&mut self, output: Output) {
+        match output {
+            Output::Send { link, message } => self.send(link, &message),
+            Output::GateTick { resources, decided_at, hold } => {
+                let news = self.core.gate.tick(&resources, decided_at + hold);
+                self.inputs.extend(news);
+            }
+            Output::GateShut { resources } => self.core.gate.shut(&resources),
+            Output::RenewLifetime { resources, lifetime, not_after } => {
+                self.core.gate.renew(&resources, lifetime, not_after);
+            }
+            Output::VolatileLease { until } => {
+                if let Err(error) = self.core.volatile.lease(until) {
+                    tracing::warn!("the lease cannot be noted for the next daemon: {error}");
+                }
+            }
+            Output::Volatile { text } => {
+                if let Err(error) = self.core.volatile.note(&text) {
+                    tracing::warn!("the note for the next daemon cannot be written: {error}");
+                }
+            }
+            Output::Guard { resources } => {
+                let news = self.core.gate.guard(&resources);
+                self.inputs.extend(news);
+                self.order(Output::Guard { resources });
+            }
+            Output::Halt { reason } => {
+                self.order(Output::Halt { reason });
+                self.halted = true;
+            }
+            other => self.order(other),
+        }
+    }
+
+    fn order(&mut self, output: Output) {
+        // Fails only when the main thread ended, which ends the daemon.
+        let _ = self.core.orders.send(Order::Output(Box::new(output)));
+    }
+
+    fn send(&mut self, link: hearth_types::LinkId, message: &Message) {
+        let urgent = matches!(message, Message::Heartbeat(_));
+        match self.core.ring.seal(link, message, &mut self.packet) {
+            Ok(()) => self.core.media.send(clock::now(), link, &self.packet, urgent, &mut self.changes),
+            Err(error) => tracing::error!("a message was not sent: {error}"),
+        }
+    }
+
+    fn wait(&mut self, more: bool) -> std::io::Result<()> {
+        while let Some(input) = self.inputs.pop_front() {
+            self.feed(input);
+        }
+        let due = [
+            self.core.controller.next_deadline().map(|(due, _)| due),
+            self.core.media.next_deadline(),
+            self.refused.next_deadline(),
+        ];
+        self.arm(due.into_iter().flatten().min())?;
+        let timeout = if more || !self.changes.is_empty() { PollTimeout::ZERO } else { PollTimeout::NONE };
+        let wanted: Vec<BorrowedFd<'_>> = [self.timer.as_fd(), self.core.mailbox.as_fd()]
+            .into_iter()
+            .chain(self.core.media.sockets())
+            .chain(self.core.gate.as_fd())
+            .collect();
+        let mut sources: Vec<PollFd<'_>> = wanted.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        match poll(&mut sources, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn arm(&mut self, due: Option<Timestamp>) -> std::io::Result<()> {
+        // A timer that fired stays readable until it is set again.
+        let fired = self.armed.is_some_and(|at| clock::now() >= at);
+        if due == self.armed && !fired {
+            return Ok(());
+        }
+        self.armed = due;
+        match due {
+            None => self.timer.unset()?,
+            Some(due) => {
+                let at = TimeSpec::from(Duration::from_nanos(due.0.max(1)));
+                self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+            }
+        }
+        Ok(())
+    }
+}

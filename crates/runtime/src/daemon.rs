@@ -1,0 +1,376 @@
+//! One run of the daemon: opens everything, connects the threads, ends in order.
+
+use crate::control::{self, Askers, ReloadAsked};
+use crate::core_thread::Core;
+use crate::files;
+use crate::gatekeeper::Gatekeeper;
+use crate::log::EventLog;
+use crate::media::Media;
+use crate::network::Network;
+use crate::ops::Ops;
+use crate::order::{News, Order, Persist, Post, mailbox};
+use crate::storage::{Storage, StorageError};
+use crate::volatile::Volatile;
+use crate::{clock, pings, sys};
+use hearth_agents::net::AddressAgent;
+use hearth_agents::process::{Reaper, become_subreaper};
+use hearth_agents::runner::Agents;
+use hearth_agents::script::Scripts;
+use hearth_config::{Config, KeyMethod, Level};
+use hearth_control::Reply;
+use hearth_controller::{Controller, Input, Output, Start, StartError};
+use hearth_types::{Incarnation, NodeIdentity};
+use hearth_wire::{KeyRing, Method};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+/// What the heartbeat and storage threads need; the system's default would be 8 MiB each.
+const STACK: usize = 512 << 10;
+
+/// Where everything lies.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// ha.cf, haresources, authkeys: `/etc/ha.d`.
+    pub config: PathBuf,
+    /// What outlives the machine's power: `/var/lib/hearth`.
+    pub state: PathBuf,
+    /// What outlives the daemon: `/run/hearth`.
+    pub run: PathBuf,
+}
+
+/// Why a run did not begin, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The files are wrong; all complaints, rendered for people.
+    #[error("{0}")]
+    Configuration(String),
+    /// The state cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The state was written by something else, or is damaged inside.
+    #[error("the state in {folder} cannot be used: {error}; it is left as it is")]
+    State {
+        /// Folder.
+        folder: String,
+        /// Why.
+        error: String,
+    },
+    /// The machine refuses something that nothing goes without.
+    #[error("{what}: {error}")]
+    Machine {
+        /// What.
+        what: String,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Reads and checks the files of a folder; warnings and notes come with the value, rendered. `node` replaces the host's
+/// name, as a file nodeinfo does.
+///
+/// # Errors
+/// [`DaemonError::Configuration`] with every complaint of all three files.
+pub fn configuration(folders: &Folders, node: Option<&str>) -> Result<(Config, String), DaemonError> {
+    let mut sources =
+        files::read(&folders.config).map_err(|error| DaemonError::Configuration(format!("error: {error}\n")))?;
+    if let Some(node) = node {
+        sources.nodeinfo = Some(node.to_owned());
+    }
+    let parsed = hearth_config::parse(&sources, &files::System::new(&folders.config));
+    let text = files::render(&sources, &parsed.complaints, false);
+    match parsed.config {
+        Some(config) if parsed.complaints.iter().all(|complaint| complaint.level < Level::Error) => Ok((config, text)),
+        _ => Err(DaemonError::Configuration(text)),
+    }
+}
+
+/// Runs until an orderly end, and returns its reason.
+///
+/// # Errors
+/// See [`DaemonError`]; nothing was started for any but [`DaemonError::Machine`].
+pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str) -> Result<String, DaemonError> {
+    let machine = |what: &str| {
+        let what = what.to_owned();
+        move |error: io::Error| DaemonError::Machine { what, error }
+    };
+    sys::one_heap();
+    for note in crate::log::start(&config.cluster.logging) {
+        tracing::warn!("{note}");
+    }
+    let ring = ring(&config).map_err(DaemonError::Configuration)?;
+    let (storage, found) = Storage::open(&folders.state)?;
+    if found.torn {
+        tracing::warn!("the last line of the log was cut short, by a power cut; it was never acted on");
+    }
+    let opened = Volatile::open(&folders.run);
+    let (volatile, note, lease) =
+        opened.map_err(machine(&format!("the run folder {} cannot be used", folders.run.display())))?;
+    let numbers = random().map_err(machine("/dev/urandom cannot be read"))?;
+    let controller = Controller::new(Start {
+        config: config.clone(),
+        fresh_identity: NodeIdentity(numbers[0]),
+        incarnation: Incarnation(numbers[1]),
+        seed: numbers[2],
+        state: found.state,
+        log: found.log,
+        volatile: note,
+        volatile_lease: lease,
+        now: clock::now(),
+        version: version.to_owned(),
+    })
+    .map_err(|error| match error {
+        StartError::State(error) => DaemonError::State { folder: folders.state.display().to_string(), error },
+    })?;
+    become_subreaper().map_err(machine("orphans of scripts cannot be watched"))?;
+    let agent = Arc::new(AddressAgent::new().map_err(machine("addresses cannot be managed (netlink)"))?);
+    let (post, mailbox) = mailbox().map_err(machine("threads cannot be connected"))?;
+    let (orders, ordered) = tokio::sync::mpsc::unbounded_channel();
+    let persists = store(storage, post.clone()).map_err(machine("no thread can be started"))?;
+    let core = Core {
+        controller,
+        media: Media::new(&config.cluster.media),
+        ring,
+        gate: Gatekeeper::open(config.cluster.gate, config.cluster.timing.lease(), agent.clone()),
+        volatile,
+        mailbox,
+        orders,
+        persists,
+        realtime: config.cluster.realtime.then_some(config.cluster.rtprio),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .thread_stack_size(STACK)
+        .build()
+        .map_err(machine("the runtime cannot be made"))?;
+    let ended = runtime.block_on(async {
+        let main = Main::start(config, folders, node, post, agent).map_err(machine("the network cannot be watched"))?;
+        let (done, finished) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name("heartbeat".into())
+            .stack_size(STACK)
+            // The receiver is gone only if the main thread ended first.
+            .spawn(move || drop(done.send(core.run())))
+            .map_err(machine("no thread can be started"))?;
+        main.serve(ordered, finished).await.map_err(machine("the heartbeat thread failed"))
+    });
+    // Scripts that still run keep running; they are no child of this runtime's shutdown.
+    runtime.shutdown_background();
+    ended
+}
+
+fn ring(config: &Config) -> Result<KeyRing, String> {
+    let method = |method| match method {
+        KeyMethod::Crc => Method::Crc,
+        KeyMethod::Md5 => Method::Md5,
+        KeyMethod::Sha1 => Method::Sha1,
+        KeyMethod::Sha256 => Method::Sha256,
+    };
+    let keys = config.keys.keys.iter().map(|(index, key)| (*index, method(key.method), key.text.clone()));
+    KeyRing::new(&config.cluster.name, config.keys.signing, keys).map_err(|error| error.to_string())
+}
+
+fn random() -> io::Result<[u64; 3]> {
+    let mut bytes = [0; 24];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let mut numbers = [0; 3];
+    for (number, chunk) in numbers.iter_mut().zip(bytes.chunks_exact(8)) {
+        *number = chunk.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+    }
+    Ok(numbers)
+}
+
+fn store(mut storage: Storage, post: Post) -> io::Result<mpsc::Sender<Persist>> {
+    let (sender, receiver) = mpsc::channel::<Persist>();
+    std::thread::Builder::new().name("storage".into()).stack_size(STACK).spawn(move || {
+        for persist in receiver {
+            let result = storage.persist(persist.state.as_deref(), &persist.log);
+            post.send(News::Persisted(persist.ticket, result));
+        }
+    })?;
+    Ok(sender)
+}
+
+/// The main thread's share.
+struct Main {
+    config: Config,
+    folders: Folders,
+    node: Option<String>,
+    post: Post,
+    network: Network,
+    ops: Ops,
+    askers: Askers,
+    events: EventLog,
+    reloads: tokio::sync::mpsc::Receiver<ReloadAsked>,
+    pings: JoinHandle<()>,
+}
+
+impl Main {
+    fn start(
+        config: Config,
+        folders: Folders,
+        node: Option<String>,
+        post: Post,
+        agent: Arc<AddressAgent>,
+    ) -> io::Result<Main> {
+        let network = Network::start(post.clone(), agent.clone())?;
+        let shipped = std::env::var_os("HEARTH_RESOURCE_DIR").unwrap_or_else(|| "/usr/lib/hearth/resource.d".into());
+        let scripts = Scripts::usual(&folders.config, shipped.as_ref(), config.cluster.local.clone())
+            .with_env(&config.cluster.env)
+            .with_logging(
+                config.cluster.logging.debug,
+                config.cluster.logging.logfile.as_deref(),
+                config.cluster.logging.debugfile.as_deref(),
+                config.cluster.logging.facility.as_deref(),
+            );
+        let ops = Ops::new(Agents::new(scripts, agent), post.clone());
+        let askers = Askers::default();
+        let listener = control::listen(&folders.run.join("control"))?;
+        let (reload, reloads) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(control::serve(listener, askers.clone(), post.clone(), reload));
+        tokio::spawn(async {
+            if let Err(error) = Reaper::new().run().await {
+                tracing::warn!("orphans of scripts are not reaped: {error}");
+            }
+        });
+        let pings = ping(&config, &post);
+        Ok(Main { config, folders, node, post, network, ops, askers, events: EventLog::new(), reloads, pings })
+    }
+
+    async fn serve(
+        mut self,
+        mut ordered: tokio::sync::mpsc::UnboundedReceiver<Order>,
+        mut finished: tokio::sync::oneshot::Receiver<io::Result<()>>,
+    ) -> io::Result<String> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tell_systemd(&[sd_notify::NotifyState::Ready]);
+        let mut alive =
+            tokio::time::interval(sd_notify::watchdog_enabled().map_or(Duration::from_secs(3600), |span| span / 3));
+        let mut reason = None;
+        loop {
+            tokio::select! {
+                biased;
+                order = ordered.recv() => match order {
+                    Some(Order::Output(output)) => reason = self.obey(*output).or(reason),
+                    None => {
+                        // The heartbeat thread is gone, and everything that it ordered is done.
+                        let ended = (&mut finished).await.map_err(|_| io::Error::other("it panicked"))?;
+                        self.pings.abort();
+                        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+                        return ended.map(|()| reason.unwrap_or_else(|| "stopped".into()));
+                    }
+                },
+                Some(asked) = self.reloads.recv() => {
+                    let reply = self.reload(&asked.by);
+                    // A client that hung up meanwhile does not hear it.
+                    let _ = asked.answer.send(reply);
+                }
+                _ = hangup.recv() => match self.reload("SIGHUP") {
+                    Reply::Refused { reason, .. } => tracing::error!("the files were not taken over:\n{reason}"),
+                    Reply::Done { text, .. } => tracing::info!("{text}"),
+                    _ => {}
+                },
+                _ = terminate.recv() => self.post.input(Input::Shutdown { by: "SIGTERM".into() }),
+                _ = interrupt.recv() => self.post.input(Input::Shutdown { by: "SIGINT".into() }),
+                _ = alive.tick() => tell_systemd(&[sd_notify::NotifyState::Watchdog]),
+                () = self.network.next() => {}
+            }
+        }
+    }
+
+    /// Does what the heartbeat thread leaves to this one; the reason if it is the last.
+    fn obey(&mut self, output: Output) -> Option<String> {
+        match output {
+            Output::StartOp(request) => self.ops.start(request),
+            Output::CancelOp(id) => self.ops.cancel(id),
+            Output::Guard { resources } => self.network.guard(&resources),
+            Output::AskWire { resources } => self.network.ask(resources),
+            Output::ProbePeer { nodes } => self.network.probe(nodes),
+            Output::Announce { resources, burst } => self.network.announce(&resources, burst),
+            Output::Reply { token, reply, more } => self.askers.answer(token, reply, more),
+            Output::Event(event) => self.events.write(&event),
+            Output::Halt { reason } => return Some(reason),
+            Output::Send { .. }
+            | Output::GateTick { .. }
+            | Output::GateShut { .. }
+            | Output::RenewLifetime { .. }
+            | Output::Persist { .. }
+            | Output::Volatile { .. }
+            | Output::VolatileLease { .. } => debug_assert!(false, "done on the heartbeat thread"),
+        }
+        None
+    }
+
+    /// Reads all three files again; a bad one is refused whole.
+    fn reload(&mut self, by: &str) -> Reply {
+        let began = Instant::now();
+        let refused = |reason: String| Reply::Refused {
+            reason,
+            help: Some("nothing was changed; mend the files and reload again".into()),
+            quorum: false,
+        };
+        let (config, notes) = match configuration(&self.folders, self.node.as_deref()) {
+            Ok(good) => good,
+            Err(error) => return refused(error.to_string()),
+        };
+        let refusals = hearth_config::reload_refusals(&self.config, &config);
+        if !refusals.is_empty() {
+            return refused(refusals.join("\n"));
+        }
+        let ring = match ring(&config) {
+            Ok(ring) => ring,
+            Err(error) => return refused(error),
+        };
+        let text = format!("reloaded by {by}: {}", changes(&self.config, &config));
+        self.pings.abort();
+        self.pings = ping(&config, &self.post);
+        self.config = config.clone();
+        self.post.send(News::Reconfigured(Box::new(config), Box::new(ring)));
+        let notes = notes.split("\n\n").filter(|note| !note.trim().is_empty()).map(str::to_owned).collect();
+        Reply::Done { text, took_ms: began.elapsed().as_millis() as u64, notes }
+    }
+}
+
+fn ping(config: &Config, post: &Post) -> JoinHandle<()> {
+    let (targets, every) = (config.cluster.ping_targets.clone(), config.cluster.timing.keepalive);
+    let post = post.clone();
+    tokio::spawn(async move {
+        if let Err(error) = pings::run(targets, every, post).await {
+            tracing::error!("ping nodes cannot be asked: {error}");
+        }
+    })
+}
+
+fn changes(old: &Config, new: &Config) -> String {
+    let mut changed = Vec::new();
+    if old.cluster != new.cluster {
+        changed.push("ha.cf".to_owned());
+    }
+    if old.keys != new.keys {
+        changed.push("authkeys".to_owned());
+    }
+    let groups = |config: &Config| config.resources.groups.clone();
+    let (before, after) = (groups(old), groups(new));
+    for group in &after {
+        match before.iter().find(|known| known.id == group.id) {
+            None => changed.push(format!("group {} is new", group.id)),
+            Some(known) if known != group => changed.push(format!("group {} differs", group.id)),
+            Some(_) => {}
+        }
+    }
+    let gone = before.iter().filter(|known| after.iter().all(|group| group.id != known.id));
+    changed.extend(gone.map(|group| format!("group {} is gone", group.id)));
+    if changed.is_empty() { "nothing differs".into() } else { changed.join(", ") }
+}
+
+fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(state);
+}

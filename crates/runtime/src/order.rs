@@ -1,0 +1,86 @@
+//! What the threads say to each other.
+
+use hearth_config::Config;
+use hearth_controller::{Input, Output};
+use hearth_wire::KeyRing;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, mpsc};
+
+/// To the main thread.
+pub(crate) enum Order {
+    /// Something that the heartbeat thread does not do itself.
+    Output(Box<Output>),
+}
+
+/// To the storage thread.
+pub(crate) struct Persist {
+    pub(crate) ticket: u64,
+    pub(crate) state: Option<String>,
+    pub(crate) log: Vec<String>,
+}
+
+/// To the heartbeat thread.
+pub(crate) enum News {
+    Input(Input),
+    /// Interfaces came, went, or changed their names.
+    Interfaces,
+    Reconfigured(Box<Config>, Box<KeyRing>),
+    Persisted(u64, Result<(), String>),
+}
+
+/// The heartbeat thread's end.
+pub(crate) struct Mailbox {
+    news: mpsc::Receiver<News>,
+    woken: UnixStream,
+}
+
+/// Everybody else's end.
+#[derive(Clone)]
+pub(crate) struct Post {
+    news: mpsc::Sender<News>,
+    wake: Arc<UnixStream>,
+}
+
+/// A mailbox and its post.
+pub(crate) fn mailbox() -> io::Result<(Post, Mailbox)> {
+    let (wake, woken) = UnixStream::pair()?;
+    wake.set_nonblocking(true)?;
+    woken.set_nonblocking(true)?;
+    let (sender, news) = mpsc::channel();
+    Ok((Post { news: sender, wake: Arc::new(wake) }, Mailbox { news, woken }))
+}
+
+impl Post {
+    /// Hands over and wakes the thread.
+    pub(crate) fn send(&self, news: News) {
+        // Fails only when the heartbeat thread has ended; a full pipe wakes it already.
+        let _ = self.news.send(news);
+        let _ = (&*self.wake).write(&[0]);
+    }
+
+    /// Hands over an input.
+    pub(crate) fn input(&self, input: Input) {
+        self.send(News::Input(input));
+    }
+}
+
+impl Mailbox {
+    /// The next news, if there is one.
+    pub(crate) fn take(&mut self) -> Option<News> {
+        if let Ok(news) = self.news.try_recv() {
+            return Some(news);
+        }
+        // Emptied before the second look, so that a wake behind it is kept.
+        let mut buffer = [0; 256];
+        while matches!((&self.woken).read(&mut buffer), Ok(count) if count == buffer.len()) {}
+        self.news.try_recv().ok()
+    }
+}
+
+impl AsFd for Mailbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.woken.as_fd()
+    }
+}

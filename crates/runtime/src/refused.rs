@@ -1,0 +1,73 @@
+//! Packets that were refused, counted and told once a second (R-WIRE-1).
+
+use crate::clock;
+use hearth_controller::Input;
+use hearth_types::{LinkId, Timestamp};
+use hearth_wire::Refusal;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Sources told apart in one second; the rest of a flood with forged sources counts as one.
+const SOURCES: usize = 32;
+
+/// The counters of this second.
+#[derive(Default)]
+pub(crate) struct RefusedCount {
+    counts: BTreeMap<(LinkId, Refusal, String), u64>,
+    due_at: Option<Timestamp>,
+}
+
+impl RefusedCount {
+    /// One more. The port is no part of a source: whoever forges packets may use a new one each time.
+    pub(crate) fn count(&mut self, link: LinkId, reason: Refusal, source: String) {
+        let source = source.rsplit_once(':').map_or(source.as_str(), |(host, _)| host).to_owned();
+        let mut key = (link, reason, source);
+        if self.counts.len() >= SOURCES && !self.counts.contains_key(&key) {
+            key.2 = "many sources".into();
+        }
+        *self.counts.entry(key).or_default() += 1;
+        self.due_at.get_or_insert_with(|| clock::now() + EVERY);
+    }
+
+    /// When there is something to tell.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.due_at
+    }
+
+    /// What is to be told now; starts a new second.
+    pub(crate) fn due(&mut self, now: Timestamp) -> Vec<Input> {
+        if self.due_at.is_none_or(|due| now < due) {
+            return Vec::new();
+        }
+        self.due_at = None;
+        let told = |((link, reason, source), count): ((LinkId, Refusal, String), u64)| Input::Refused {
+            link,
+            reason: reason.to_string(),
+            source,
+            count,
+        };
+        std::mem::take(&mut self.counts).into_iter().map(told).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r_wire_1_a_flood_of_forged_sources_takes_bounded_memory_and_loses_no_count() {
+        let mut refused = RefusedCount::default();
+        for number in 0..50_000_u32 {
+            let source = format!("10.0.{}.{}:{}", number >> 8 & 255, number & 255, number);
+            refused.count(LinkId(0), Refusal::BadTag(1), source);
+        }
+        let due = refused.next_deadline().unwrap();
+        assert!(refused.due(due.before(EVERY)).is_empty());
+        let told = refused.due(due);
+        assert!(told.len() <= SOURCES + 1);
+        let count = |input: &Input| if let Input::Refused { count, .. } = input { *count } else { 0 };
+        assert_eq!(told.iter().map(count).sum::<u64>(), 50_000);
+        assert_eq!(refused.next_deadline(), None);
+    }
+}
