@@ -124,7 +124,7 @@ impl Record {
         self.placements.insert(group.clone(), placement);
     }
 
-    /// To the best node that can be used, or, where none of the preferred can, merely without a request.
+    /// To the best preferred node that can be used; where that has it already, or none can, merely without a request.
     pub(crate) fn request_failback(
         &mut self,
         request: &RequestId,
@@ -137,7 +137,8 @@ impl Record {
                 .model
                 .group(id)
                 .and_then(|group| group.preferred.iter().find(|node| self.check_node(node).is_ok()).cloned());
-            match home {
+            let at_home = |home: &NodeName| self.assignments.get(id).is_some_and(|it| &it.node == home);
+            match home.filter(|home| !at_home(home)) {
                 Some(home) => self.place(id, Some(home), None, request, by),
                 None => drop(self.placements.remove(id)),
             }

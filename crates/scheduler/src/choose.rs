@@ -3,8 +3,8 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use hearth_cib::{Entry, Record, RequestedPlacement};
-use hearth_types::{AutoFailback, GroupSpec, NodeName, OpAction};
+use hearth_cib::{Entry, MemberState, Record, RequestedPlacement};
+use hearth_types::{AutoFailback, GroupSpec, NodeName, OpAction, ResourceId};
 
 use crate::verdict::{Obstacle, obstacle};
 use crate::{Alive, Cause, Placement, Plan, Planned};
@@ -103,11 +103,31 @@ impl<'a> Planner<'a> {
         let Some(choice) = self.best(group, candidates, None) else {
             return (nobody(candidates), Some(nobody(candidates)));
         };
+        if let Some(node) = self.unheard(group) {
+            let why = format!("{node} has not reported yet what runs there");
+            return (format!("waits: {why}"), Some(why));
+        }
         let reason = choice.reason.clone();
         match self.assign(group, choice) {
             Ok(()) => (reason, None),
             Err(why) => (format!("waits: {why}"), Some(why)),
         }
+    }
+
+    /// R-TAKE-4: before a group is placed for the first time everybody who is there says what runs. Later the flags know.
+    fn unheard(&self, group: &GroupSpec) -> Option<NodeName> {
+        let members = |id: &ResourceId| group.resources.iter().any(|member| &member.id == id);
+        let mut known = self.record.states.keys().chain(self.record.may_be_active.keys()).map(|(id, _)| id);
+        if known.any(members) {
+            return None;
+        }
+        let silent_or_leaving = |name: &NodeName| !self.view.alive.contains(name) || self.view.leaving.contains(name);
+        let unheard = self
+            .record
+            .nodes
+            .iter()
+            .find(|(name, node)| node.member == MemberState::Admitted && !node.probed && !silent_or_leaving(name));
+        unheard.map(|(name, _)| name.clone())
     }
 
     fn assign(&mut self, group: &GroupSpec, choice: Choice) -> Result<(), String> {
@@ -145,7 +165,8 @@ impl<'a> Planner<'a> {
             None => {
                 let trouble = obstacle.map(|obstacle| format!("{current} {}, and {}", obstacle.text, nobody_else()));
                 let missing = self.cover_members(group, current);
-                (self.reason_of(group), trouble.or(missing))
+                let refused = self.unmet_request(group, current);
+                (self.reason_of(group), trouble.or(missing).or(refused))
             }
         }
     }
@@ -184,8 +205,21 @@ impl<'a> Planner<'a> {
                 && self.record.failure_count(&member.id, node, OpAction::Start) == 0
         })?;
         let reason = format!("{} is to run there too", missing.id);
-        let entry = Entry::Assign { group: group.id.clone(), node: node.clone(), reason: reason.clone() };
+        // Why the group is there has not changed.
+        let entry = Entry::Assign { group: group.id.clone(), node: node.clone(), reason: self.reason_of(group) };
         self.act(entry, Cause::Member, &reason).err()
+    }
+
+    /// Somebody asked for another node than the one that it stays on.
+    fn unmet_request(&self, group: &GroupSpec, current: &NodeName) -> Option<String> {
+        let placement = self.record.placements.get(&group.id)?;
+        match &placement.to {
+            Some(to) if to != current => Some(format!("{}: {to} cannot run it now", placement.by)),
+            None if placement.away_from.as_ref() == Some(current) => {
+                Some(format!("{}: no other node can run it now", placement.by))
+            }
+            _ => None,
+        }
     }
 
     fn reason_of(&self, group: &GroupSpec) -> String {
