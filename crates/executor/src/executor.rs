@@ -199,8 +199,18 @@ impl Executor {
         it
     }
 
-    fn disturbed(&mut self, now: Timestamp, id: &ResourceId, change: AddressChange, out: &mut Vec<ExecutorOutput>) {
+    pub(crate) fn disturbed(
+        &mut self,
+        now: Timestamp,
+        id: &ResourceId,
+        change: AddressChange,
+        out: &mut Vec<ExecutorOutput>,
+    ) {
         let Some(it) = self.resources.get_mut(id) else { return };
+        if it.doing(OpAction::Start) {
+            it.disturbed = Some(change);
+            return;
+        }
         if !matches!(it.state, State::Running | State::Gone) || it.doing(OpAction::Stop) {
             return;
         }

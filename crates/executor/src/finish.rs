@@ -110,10 +110,15 @@ impl Executor {
                     true => (NoteKind::AddressRepaired, format!("put back in {took} ms, {} times so far", it.repairs)),
                     false => (NoteKind::Started, format!("started in {took} ms")),
                 };
-                return note(out, kind, Some(id), &text);
+                note(out, kind, Some(id), &text);
+                if let Some(change) = it.disturbed.take() {
+                    self.disturbed(now, id, change, out);
+                }
+                return;
             }
             Some(failure) => failure,
         };
+        it.disturbed = None;
         if !repair {
             it.running = Some(op.spec.clone());
         }

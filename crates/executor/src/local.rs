@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 use hearth_types::{AssignmentId, GroupId, OpAction, OpId, ResourceId, ResourceSpec, Timestamp};
 
-use crate::LocalState;
+use crate::{AddressChange, LocalState};
 
 /// What is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub(crate) struct Local {
     pub taken: bool,
     /// An address that we lost without being asked: the wire comes first (R-TAKE-6).
     pub wire_owed: bool,
+    /// What was done to the address while it was being put there; acted on when that has ended.
+    pub disturbed: Option<AddressChange>,
     /// Whether there is an interface for it.
     pub home: bool,
     /// The present trouble was reported as a failed stop, or a failed repair.
@@ -103,6 +105,7 @@ impl Local {
             restarting: false,
             taken: false,
             wire_owed: false,
+            disturbed: None,
             home: true,
             trouble_reported: false,
             retry_at: Timestamp::ZERO,

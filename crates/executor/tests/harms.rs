@@ -310,6 +310,17 @@ fn removed_address_stays_away() {
 }
 
 #[test]
+fn address_removed_while_it_is_put_back_is_missed() {
+    let mut world = World::running(&["10.0.0.1"]);
+    world.disturb("10.0.0.1", AddressChange::Removed);
+    world.disturb("10.0.0.1", AddressChange::Removed);
+    world.finish("start 10.0.0.1", None);
+    world.runs.clear();
+    world.pass(Duration::from_millis(1100));
+    assert_eq!(world.under_way(), ["start 10.0.0.1"]);
+}
+
+#[test]
 fn changed_lifetime_lets_the_address_run_out() {
     let mut world = World::running(&["10.0.0.1"]);
     world.disturb("10.0.0.1", AddressChange::LifetimeChanged);
