@@ -1,17 +1,16 @@
 //! authkeys: which key signs, and all keys.
 
-use crate::lex::{lines, place, words};
+use crate::lex::{Word, lines, place, words};
 use crate::report::{Report, error, warning};
-use crate::{Key, KeyMethod, Keys, Sources};
+use crate::{Complaint, Key, KeyMethod, Keys, Sources};
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use core::ops::Range;
 
 /// Reads the file; the value counts only where nothing was refused.
 pub(crate) fn parse(sources: &Sources, report: &mut Report) -> Keys {
     let mut keys = Keys { signing: 0, keys: BTreeMap::new() };
-    let path =
-        if sources.directory.is_empty() { String::from("authkeys") } else { format!("{}/authkeys", sources.directory) };
+    let path = sources.path("authkeys");
     let Some(text) = &sources.authkeys else {
         report.push(error("missing-file", None, format!("{path} does not exist")).help(format!(
             "make one: (umask 077; printf 'auth 1\\n1 sha256 %s\\n' \"$(head -c 32 /dev/urandom | sha256sum | cut -c1-64)\" > {path}), and copy it to the other node"
@@ -26,7 +25,7 @@ pub(crate) fn parse(sources: &Sources, report: &mut Report) -> Keys {
                 .help(format!("run: chmod 600 {path}")),
         );
     }
-    let mut signing = None;
+    let (mut signing, mut seen) = (None, BTreeMap::new());
     for (start, line) in lines(text) {
         let words = words(line, start, false);
         let Some(first) = words.first() else { continue };
@@ -36,37 +35,43 @@ pub(crate) fn parse(sources: &Sources, report: &mut Report) -> Keys {
         if first.text == "auth" {
             match words.get(1).map(|word| (word, word.text.parse::<u8>())) {
                 Some((word, Ok(number))) if number <= 15 => signing = Some((number, word.span.clone())),
-                Some((word, _)) => {
-                    report.push(error("bad-key-number", word.span.clone(), "the number of a key is 0 to 15"))
-                }
+                Some((word, _)) => report.push(
+                    error("bad-key-number", word.span.clone(), "the number of a key is 0 to 15").help("write: auth 1"),
+                ),
                 None => report.push(
-                    error("empty-value", first.span.clone(), "`auth` names no key")
+                    error("no-key-number", first.span.clone(), "`auth` names no key")
                         .help("write the number of a key: auth 1"),
                 ),
             }
         } else {
-            entry(text, &words, &mut keys, report);
+            entry(text, &words, &mut seen, &mut keys, report);
         }
     }
-    match signing {
-        None => {
-            report.push(error("auth-missing", None, format!("{path} has no `auth` line")).help("write first: auth 1"))
-        }
-        Some((number, span)) => {
-            if !keys.keys.contains_key(&number) && report.complaints.iter().all(|c| c.code != "glued-key") {
-                report.push(
-                    error("key-missing", span, format!("there is no key {number}"))
-                        .help(format!("add a line: {number} sha256 KEY")),
-                );
-            }
-            keys.signing = number;
-        }
-    }
+    sign(signing, &path, &mut keys, report);
     keys
 }
 
-fn entry(text: &str, words: &[crate::lex::Word<'_>], keys: &mut Keys, report: &mut Report) {
+/// Settles which key signs.
+fn sign(signing: Option<(u8, Range<usize>)>, path: &str, keys: &mut Keys, report: &mut Report) {
+    let Some((number, span)) = signing else {
+        // A line that was refused is not missing.
+        if report.complaints.iter().all(|complaint| !matches!(complaint.code, "bad-key-number" | "no-key-number")) {
+            let wrong = error("auth-missing", None, format!("{path} has no `auth` line"));
+            report.push(wrong.help("write as the first line: auth 1"));
+        }
+        return;
+    };
+    let refused = ["glued-key", "unknown-method", "no-method", "crc-with-key"];
+    if !keys.keys.contains_key(&number) && report.complaints.iter().all(|one| !refused.contains(&one.code)) {
+        let wrong = error("key-missing", span, format!("there is no key {number}"));
+        report.push(wrong.label("signs with it").help(format!("add a line: {number} sha256 KEY")));
+    }
+    keys.signing = number;
+}
+
+fn entry(text: &str, words: &[Word<'_>], seen: &mut BTreeMap<u8, usize>, keys: &mut Keys, report: &mut Report) {
     let first = &words[0];
+    let span = &first.span;
     let Some(number) = first.text.parse::<u8>().ok().filter(|number| *number <= 15) else {
         let wrong =
             error("bad-key-number", first.span.clone(), "a line begins with `auth` or with a number from 0 to 15");
@@ -75,7 +80,8 @@ fn entry(text: &str, words: &[crate::lex::Word<'_>], keys: &mut Keys, report: &m
     };
     let Some(method) = words.get(1) else {
         report.push(
-            error("empty-value", first.span.clone(), format!("key {number} has no method")).help("write: 1 sha256 KEY"),
+            error("empty-value", first.span.clone(), format!("key {number} has no method"))
+                .help(format!("write: {number} sha256 KEY")),
         );
         return;
     };
@@ -85,26 +91,15 @@ fn entry(text: &str, words: &[crate::lex::Word<'_>], keys: &mut Keys, report: &m
         "sha1" => KeyMethod::Sha1,
         "sha256" => KeyMethod::Sha256,
         other => {
-            let glued = ["sha256", "sha1", "md5"].into_iter().find(|name| other.starts_with(name));
-            report.push(match glued {
-                Some(name) if words.len() == 2 => {
-                    error("glued-key", method.span.clone(), "method and key are one word")
-                        .label("a blank is missing")
-                        .help(format!("write a blank after `{name}`"))
-                        .fix(format!("{name} {}", &other[name.len()..]))
-                }
-                _ => error("unknown-method", method.span.clone(), format!("there is no method `{other}`"))
-                    .help("methods are sha256, sha1, md5, crc")
-                    .nearest(other, ["sha256", "sha1", "md5", "crc"].into_iter()),
-            });
+            report.push(not_a_method(method, other, words.len()));
             return;
         }
     };
     let key = words.get(2).map_or("", |word| word.text);
     match (kind, key.is_empty()) {
-        (KeyMethod::Crc, false) => {
-            report.push(error("crc-with-key", method.span.clone(), "crc takes no key").help("write: 1 sha256 KEY"))
-        }
+        (KeyMethod::Crc, false) => report.push(
+            error("crc-with-key", method.span.clone(), "crc takes no key").help(format!("write: {number} sha256 KEY")),
+        ),
         (KeyMethod::Crc, true) => report.push(
             warning(
                 "crc",
@@ -114,7 +109,10 @@ fn entry(text: &str, words: &[crate::lex::Word<'_>], keys: &mut Keys, report: &m
             .help("use sha256 with a secret key"),
         ),
         (_, true) => {
-            report.push(error("empty-value", method.span.clone(), format!("`{}` needs a key behind it", method.text)));
+            report.push(
+                error("empty-value", method.span.clone(), format!("`{}` needs a key behind it", method.text))
+                    .help(format!("write: {number} {} KEY", method.text)),
+            );
             return;
         }
         (KeyMethod::Sha1 | KeyMethod::Md5, false) => report.push(
@@ -129,12 +127,30 @@ fn entry(text: &str, words: &[crate::lex::Word<'_>], keys: &mut Keys, report: &m
                 .label("ignored, as Heartbeat did"),
         );
     }
-    if keys.keys.insert(number, Key { method: kind, text: key.into() }).is_some() {
-        let (line, _) = place(text, first.span.start);
-        report.push(error(
-            "duplicate-key",
-            first.span.clone(),
-            format!("key {number} stands twice, again in line {line}"),
-        ));
+    if let Some(first) = seen.insert(number, span.start) {
+        let title = format!("key {number} stands twice");
+        let wrong =
+            error("duplicate-key", span.clone(), title).label(format!("the first is in line {}", place(text, first).0));
+        report.push(wrong.help("give the new key another number"));
+    }
+    keys.keys.insert(number, Key { method: kind, text: key.into() });
+}
+
+/// No complaint quotes what may be a key.
+fn not_a_method(method: &Word<'_>, other: &str, words: usize) -> Complaint {
+    let glued = ["sha256", "sha1", "md5"].into_iter().find(|name| other.starts_with(name));
+    match glued {
+        Some(name) if words == 2 => {
+            let begin = method.span.start + name.len();
+            error("glued-key", begin..method.span.end, "method and key are one word")
+                .label("the key begins here: a blank is missing before it")
+                .help(format!("write a blank behind `{name}`"))
+        }
+        _ if words == 2 => error("no-method", method.span.clone(), "this word is not a method")
+            .label("the method stands before the key")
+            .help("write: 1 sha256 KEY; methods are sha256, sha1, md5, crc"),
+        _ => error("unknown-method", method.span.clone(), format!("there is no method `{other}`"))
+            .help("methods are sha256, sha1, md5, crc")
+            .nearest(other, ["sha256", "sha1", "md5", "crc"].into_iter()),
     }
 }

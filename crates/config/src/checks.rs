@@ -1,21 +1,24 @@
 //! Checks across the lines of ha.cf: nodes, media, times.
 
-use crate::Medium;
 use crate::ha_cf::File;
 use crate::report::{Report, error, note, warning};
+use crate::{ALLOWANCE, Medium, SERIAL_HEARTBEAT, budget, serial_heartbeat};
 use alloc::format;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
 
-/// What a loaded machine may add between two steps of the heartbeat thread, three round trips included (R-LEASE-10).
-const ALLOWANCE: Duration = Duration::from_millis(100);
-/// Bytes of one heartbeat of two nodes on a serial line, framing included.
-const SERIAL_HEARTBEAT: u64 = 400;
+/// Unless the file says otherwise, or a serial line is too slow for it.
+const KEEPALIVE: Duration = Duration::from_millis(200);
+const DEADTIME: Duration = Duration::from_secs(2);
+const INITDEAD: Duration = Duration::from_secs(10);
+/// Least deadtime in keepalives (R-LEASE-10).
+const RATIO: u32 = 8;
 
 /// Completes the times and complains about what does not fit together.
 pub(crate) fn check(file: &mut File, report: &mut Report) {
     nodes(file, report);
+    media(file, report);
     times(file, report);
     serial(file, report);
 }
@@ -23,118 +26,156 @@ pub(crate) fn check(file: &mut File, report: &mut Report) {
 fn nodes(file: &File, report: &mut Report) {
     let cluster = &file.cluster;
     let names: Vec<&str> = cluster.nodes.iter().map(|node| node.as_str()).collect();
-    if names.is_empty() {
+    let Some(last) = file.nodes.last().cloned() else {
+        let wrong = error("no-nodes", None, "there is no `node` line");
+        report.push(wrong.help(format!("write: node {} OTHER", cluster.local)));
+        return;
+    };
+    if !cluster.nodes.contains(&cluster.local) {
+        let title = format!("this machine is `{}`, and no `node` line names it", cluster.local);
+        let wrong = error("local-node-missing", last, title).label("the nodes end here");
+        let help = format!("name `{}`, as `uname -n` prints it, or write another name into nodeinfo", cluster.local);
+        report.push(wrong.help(help));
+    }
+    let mut different: Vec<&str> = Vec::new();
+    for (name, span) in names.iter().zip(&file.nodes) {
+        if different.contains(name) {
+            let wrong = error("duplicate-node", span.clone(), format!("the node `{name}` stands twice"));
+            report.push(wrong.label("again").help("remove one of the two"));
+            continue;
+        }
+        different.push(name);
+        if different.len() == 3 {
+            let title = "more than two nodes: clusters of three and more come in a later release";
+            let wrong = error("too-many-nodes", span.clone(), title).label("the third node");
+            report.push(wrong.help(format!("keep two: node {}", different[..2].join(" "))));
+        }
+    }
+}
+
+fn media(file: &File, report: &mut Report) {
+    let cluster = &file.cluster;
+    if cluster.media.is_empty() && report.complaints.iter().all(|complaint| !is_about_a_medium(complaint.code)) {
+        let wrong = error("no-media", file.nodes.last().cloned(), "there is no heartbeat medium")
+            .label("a medium belongs in a line below");
         report.push(
-            error("no-nodes", None, "there is no `node` line").help(format!("write: node {} OTHER", cluster.local)),
-        );
-    } else if !cluster.nodes.contains(&cluster.local) {
-        let wrong = error(
-            "local-node-missing",
-            None,
-            format!("this machine is `{}`, and no `node` line says so", cluster.local),
-        );
-        report.push(wrong.help(format!("ha.cf has: {}; write the name that `uname -n` prints", names.join(", "))));
-    }
-    if names.len() > 2 {
-        report.push(error(
-            "later-release",
-            None,
-            format!("{} nodes: more than two comes in a later release", names.len()),
-        ));
-    }
-    if names.len() == 2 && names[0] == names[1] {
-        report.push(error("duplicate-node", None, format!("the node `{}` stands twice", names[0])));
-    }
-    if cluster.media.is_empty() {
-        report.push(
-            error("no-media", None, "there is no heartbeat medium").help("write one of: ucast, bcast, mcast, serial"),
+            wrong.help("write one of: bcast eth0, ucast eth0 PEER, mcast eth0 239.0.0.1 694 1 0, serial /dev/ttyS0"),
         );
     }
-    if cluster.permits.tiebreaker_ping && cluster.ping_targets.is_empty() {
-        report.push(
-            error("no-ping", None, "`tiebreaker ping` needs a `ping` line").help("write: ping ADDRESS-OF-THE-ROUTER"),
-        );
+    if let Some(span) = file.tiebreaker.clone().filter(|_| cluster.ping_targets.is_empty()) {
+        let wrong = error("no-ping", span, "`tiebreaker ping` needs a `ping` line");
+        report.push(wrong.help("write: ping ADDRESS-OF-THE-ROUTER"));
     }
+}
+
+/// Such a line is there and only has to be mended, or is a directive that may have been meant as one.
+fn is_about_a_medium(code: &str) -> bool {
+    matches!(code, "bad-mcast" | "unresolvable" | "unknown-directive" | "bad-value" | "extra-word")
 }
 
 fn times(file: &mut File, report: &mut Report) {
     let given = |name: &str| file.times.get(name).map(|(value, _)| *value);
     let at = |name: &str| file.times.get(name).map(|(_, span)| span.clone());
-    let keepalive = given("keepalive");
-    let mut k = keepalive.unwrap_or(Duration::from_millis(200));
-    let d = given("deadtime").unwrap_or_else(|| Duration::from_secs(2).max(k * 8));
+    let (keepalive, deadtime) = (given("keepalive"), given("deadtime"));
+    let mut k = keepalive.unwrap_or_else(|| unwritten(file, deadtime, report));
+    let d = deadtime.unwrap_or_else(|| DEADTIME.max(k * RATIO));
     let place: Option<Range<usize>> = at("deadtime").or(at("keepalive"));
-    if keepalive.is_some() && d <= k * 2 {
-        let wrong = error(
-            "deadtime-too-short",
-            place.clone(),
-            format!("deadtime {d:?} is not more than twice the keepalive {k:?}"),
+    let short = keepalive.is_some() && d <= k * 2;
+    if short {
+        let title = format!("deadtime {d:?} is not more than twice the keepalive {k:?}");
+        let wrong = error("deadtime-too-short", place.clone(), title);
+        report.push(
+            wrong.help(format!("write a deadtime of {:?} ({RATIO} keepalives), or a shorter keepalive", k * RATIO)),
         );
-        report.push(wrong.help(format!("write a deadtime of at least {:?}", k * 8)));
-    } else {
-        if d < k * 8 {
-            k = d / 8;
-            report.push(note(
-                "keepalive-lowered",
-                at("keepalive").or(at("deadtime")),
-                format!("keepalive is lowered to {k:?}: an eighth of the deadtime {d:?}"),
-            ));
+    } else if d < k * RATIO {
+        k = d / RATIO;
+        if keepalive.is_some() {
+            let title = format!("keepalive is lowered to {k:?}, an eighth of the deadtime {d:?}");
+            let told = note("keepalive-lowered", at("keepalive"), title);
+            report.push(told.help("a node must miss several heartbeats before it is given up; nothing has to be done"));
         }
-        // R-LEASE-10: a lease outlives two keepalives and every delay allowed for.
-        if d * 4 / 5 <= k * 2 + ALLOWANCE {
-            let title = format!(
-                "deadtime {d:?} leaves no room: lease {:?} must exceed 2 x keepalive {k:?} + {ALLOWANCE:?}",
-                d * 4 / 5
-            );
-            report.push(error("lease-too-short", place, title).help("write a deadtime of 200ms or more"));
-        }
-    }
-    let warntime = given("warntime").unwrap_or(d / 2);
-    if warntime >= d {
-        report.push(warning(
-            "warntime-too-long",
-            at("warntime"),
-            format!("warntime {warntime:?} is not below deadtime {d:?}: nothing will be warned of"),
-        ));
-    }
-    let initdead = given("initdead").unwrap_or(Duration::from_secs(10).max(d));
-    if initdead < d {
-        report.push(error(
-            "initdead-too-short",
-            at("initdead"),
-            format!("initdead {initdead:?} is below deadtime {d:?}"),
-        ));
-    }
-    let deadping = given("deadping").unwrap_or(d);
-    if deadping <= k * 2 {
-        report.push(error(
-            "deadping-too-short",
-            at("deadping"),
-            format!("deadping {deadping:?} is not more than twice the keepalive {k:?}"),
-        ));
     }
     let timing = &mut file.cluster.timing;
-    (timing.keepalive, timing.deadtime, timing.warntime) = (k, d, warntime);
-    (timing.initdead, timing.deadping) = (initdead, deadping);
+    (timing.keepalive, timing.deadtime) = (k, d);
+    // R-LEASE-10: a lease outlives two keepalives and every delay allowed for.
+    if !short && budget(timing).spare().is_none() {
+        let lease = timing.lease();
+        let title = format!(
+            "deadtime {d:?} leaves no room: its lease, {lease:?}, must exceed 2 x keepalive {k:?} + {ALLOWANCE:?}"
+        );
+        report.push(error("lease-too-short", place, title).help("write a deadtime of 200ms or more"));
+    }
+    timing.warntime = given("warntime").unwrap_or(d / 2);
+    timing.initdead = given("initdead").unwrap_or(INITDEAD.max(d));
+    timing.deadping = given("deadping").unwrap_or(d);
+    let (warntime, initdead, deadping) = (timing.warntime, timing.initdead, timing.deadping);
+    if warntime >= d {
+        let title = format!("warntime {warntime:?} is not below deadtime {d:?}: nothing will be warned of");
+        report.push(warning("warntime-too-long", at("warntime"), title).help(format!("write {:?}", d / 2)));
+    }
+    if initdead < d {
+        let title = format!("initdead {initdead:?} is below deadtime {d:?}");
+        report.push(error("initdead-too-short", at("initdead"), title).help(format!("write at least {d:?}")));
+    }
+    if deadping <= k * 2 {
+        let title = format!("deadping {deadping:?} is not more than twice the keepalive {k:?}");
+        report.push(error("deadping-too-short", at("deadping"), title).help(format!("write at least {:?}", k * 4)));
+    }
 }
 
-/// R-WIRE-8: a heartbeat takes at most half a keepalive, so that the rest of the line is left for messages.
-fn serial(file: &File, report: &mut Report) {
-    let lines = file.cluster.media.iter().filter_map(|medium| match medium {
+/// The slowest serial line with its place.
+fn slowest(file: &File) -> Option<(u32, Range<usize>)> {
+    let speeds = file.cluster.media.iter().filter_map(|medium| match medium {
         Medium::Serial { baud, .. } => Some(*baud),
         _ => None,
     });
-    for (baud, span) in lines.zip(&file.serial) {
-        let (bits, room) = (SERIAL_HEARTBEAT * 10, file.cluster.timing.keepalive / 2);
-        let takes = Duration::from_millis((bits * 1000).div_ceil(u64::from(baud)));
-        if takes > room {
-            let title = format!(
-                "the line is too slow: {SERIAL_HEARTBEAT} bytes x 10 bits / {baud} baud = {takes:?}, more than half a keepalive ({room:?})"
-            );
-            report.push(
-                error("serial-too-slow", span.clone(), title)
-                    .help(format!("raise `baud` above the line, or write keepalive {}ms", takes.as_millis() * 2)),
-            );
-        }
+    speeds.zip(file.serial.iter().cloned()).min_by_key(|(baud, _)| *baud)
+}
+
+/// The keepalive of a file that names none: raised where a serial line needs it, as far as a written deadtime allows.
+fn unwritten(file: &File, deadtime: Option<Duration>, report: &mut Report) -> Duration {
+    let Some((baud, span)) = slowest(file) else { return KEEPALIVE };
+    let needed = serial_heartbeat(baud) * 2;
+    let tens = Duration::from_millis(10 * u64::try_from(needed.as_millis().div_ceil(10)).unwrap_or(u64::MAX / 10));
+    let raised = deadtime.map_or(tens, |deadtime| tens.min(deadtime / RATIO));
+    if raised <= KEEPALIVE {
+        return KEEPALIVE;
+    }
+    let title = format!("keepalive is raised from {KEEPALIVE:?} to {raised:?} for the serial line");
+    let told = note("keepalive-raised", span, title).label(arithmetic(baud));
+    report.push(told.help("a higher `baud` above this line keeps the faster keepalive"));
+    raised
+}
+
+fn arithmetic(baud: u32) -> alloc::string::String {
+    format!("a heartbeat: {SERIAL_HEARTBEAT} bytes x 10 bits / {baud} baud = {:?}", serial_heartbeat(baud))
+}
+
+/// R-WIRE-8: a line that cannot carry one heartbeat per keepalive is refused; beyond half of it, little is left for
+/// messages.
+fn serial(file: &File, report: &mut Report) {
+    let speeds = file.cluster.media.iter().filter_map(|medium| match medium {
+        Medium::Serial { baud, .. } => Some(*baud),
+        _ => None,
+    });
+    let keepalive = file.cluster.timing.keepalive;
+    for (baud, span) in speeds.zip(&file.serial) {
+        let takes = serial_heartbeat(baud);
+        let help = format!(
+            "write a higher `baud` above the line, or keepalive {}ms and deadtime {}ms or more",
+            takes.as_millis() * 2,
+            takes.as_millis() * 2 * u128::from(RATIO)
+        );
+        let complaint = if takes > keepalive {
+            let title =
+                format!("the serial line is too slow: one heartbeat takes {takes:?}, the keepalive is {keepalive:?}");
+            error("serial-too-slow", span.clone(), title)
+        } else if takes > keepalive / 2 {
+            let title = format!("the serial line is busy with heartbeats: {takes:?} of each {keepalive:?}");
+            warning("serial-busy", span.clone(), title)
+        } else {
+            continue;
+        };
+        report.push(complaint.label(arithmetic(baud)).help(help));
     }
 }

@@ -2,49 +2,120 @@
 
 use crate::{Config, Medium};
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt::Write;
+use core::time::Duration;
+use hearth_types::{AutoFailback, GroupSpec, OnStopFail, ResourceKind, ResourceModel, ResourceSpec};
 
+/// FNV-1a over fields that each say their own length, so that it means the same in every version.
 struct Fnv(u64);
 
-impl Write for Fnv {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        Ok(())
+impl Fnv {
+    fn new() -> Fnv {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn byte(&mut self, byte: u8) {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+
+    fn number(&mut self, number: u64) {
+        number.to_be_bytes().into_iter().for_each(|byte| self.byte(byte));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        text.bytes().for_each(|byte| self.byte(byte));
+    }
+
+    fn texts<'a>(&mut self, texts: impl ExactSizeIterator<Item = &'a str>) {
+        self.number(texts.len() as u64);
+        texts.for_each(|text| self.text(text));
+    }
+
+    fn span(&mut self, span: Duration) {
+        self.number(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
     }
 }
 
-fn hash(text: &str) -> u64 {
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    // Writing to a hash cannot fail.
-    let _ = hash.write_str(text);
+/// Hashes of the cluster part, which must be equal on all nodes, and of the resources (R-JOIN-4). Left out of the first:
+/// the local name, interfaces and peers of media, addresses that names resolve to (they differ by machine), times (they
+/// may be changed on one node after the other while running), realtime, logging, `env`, keys.
+pub fn digest(config: &Config) -> (u64, u64) {
+    let cluster = &config.cluster;
+    let mut hash = Fnv::new();
+    hash.text(&cluster.name);
+    hash.texts(cluster.nodes.iter().map(|node| node.as_str()));
+    hash.number(cluster.media.len() as u64);
+    cluster.media.iter().for_each(|one| medium(&mut hash, one));
+    hash.texts(cluster.ping_targets.iter().map(|target| target.name.as_str()));
+    for flag in [cluster.permits.tiebreaker_ping, cluster.permits.unfenced, cluster.gate] {
+        hash.byte(u8::from(flag));
+    }
+    (hash.0, resources(&config.resources))
+}
+
+fn medium(hash: &mut Fnv, medium: &Medium) {
+    let (kind, number) = match medium {
+        Medium::Ucast { port, .. } => ("ucast", u32::from(*port)),
+        Medium::Bcast { port, .. } => ("bcast", u32::from(*port)),
+        Medium::Mcast { port, .. } => ("mcast", u32::from(*port)),
+        Medium::Mcast6 { port, .. } => ("mcast6", u32::from(*port)),
+        Medium::Serial { baud, .. } => ("serial", *baud),
+    };
+    hash.text(kind);
+    hash.number(u64::from(number));
+    match medium {
+        Medium::Mcast { group, .. } => hash.text(&group.to_string()),
+        Medium::Mcast6 { group, .. } => hash.text(&group.to_string()),
+        _ => {}
+    }
+}
+
+fn resources(model: &ResourceModel) -> u64 {
+    let mut hash = Fnv::new();
+    hash.byte(match model.auto_failback {
+        AutoFailback::Off => 0,
+        AutoFailback::On => 1,
+    });
+    hash.number(model.groups.len() as u64);
+    for GroupSpec { id, preferred, resources } in &model.groups {
+        hash.text(id.as_str());
+        hash.texts(preferred.iter().map(|node| node.as_str()));
+        hash.number(resources.len() as u64);
+        resources.iter().for_each(|one| resource(&mut hash, one));
+    }
     hash.0
 }
 
-/// FNV-1a of the cluster part, which must be equal on all nodes, and of the resources (R-JOIN-4). Left out: the local
-/// name, interfaces and peers of media (they differ by machine), logging, keys.
-pub fn digest(config: &Config) -> (u64, u64) {
-    let cluster = &config.cluster;
-    let media: Vec<String> = cluster.media.iter().map(medium).collect();
-    let targets = &cluster.ping_targets;
-    let text = format!(
-        "{:?}\n{:?}\n{media:?}\n{targets:?}\n{:?}\n{:?}\n{}",
-        cluster.name, cluster.nodes, cluster.timing, cluster.permits, cluster.gate
-    );
-    (hash(&text), hash(&format!("{:?}", config.resources)))
-}
-
-fn medium(medium: &Medium) -> String {
-    match medium {
-        Medium::Ucast { port, .. } => format!("ucast {port}"),
-        Medium::Bcast { port, .. } => format!("bcast {port}"),
-        Medium::Mcast { group, port, .. } => format!("mcast {group} {port}"),
-        Medium::Mcast6 { group, port, .. } => format!("mcast6 {group} {port}"),
-        Medium::Serial { baud, .. } => format!("serial {baud}"),
+/// Every field is named, so that a new one cannot be forgotten here.
+fn resource(hash: &mut Fnv, resource: &ResourceSpec) {
+    let ResourceSpec { id, class, agent, args, kind, owns, timeouts, monitor, on_stop_fail, wire_check } = resource;
+    hash.text(id.as_str());
+    hash.text(&class.to_string());
+    hash.text(agent);
+    hash.texts(args.iter().map(String::as_str));
+    // What an address or a mount is follows from the arguments.
+    hash.byte(match kind {
+        ResourceKind::Address(_) => 0,
+        ResourceKind::Filesystem { .. } => 1,
+        ResourceKind::Script => 2,
+    });
+    hash.number(owns.len() as u64);
+    owns.iter().for_each(|key| hash.text(key));
+    [timeouts.start, timeouts.stop, timeouts.monitor].into_iter().for_each(|span| hash.span(span));
+    match monitor {
+        None => hash.byte(0),
+        Some(period) => {
+            hash.byte(1);
+            hash.span(*period);
+        }
     }
+    hash.byte(match on_stop_fail {
+        OnStopFail::Block => 0,
+        OnStopFail::Ignore => 1,
+    });
+    hash.byte(u8::from(*wire_check));
 }
 
 /// What a reload may not change, one line each with its reason; empty: the new value may be used at once.

@@ -1,7 +1,8 @@
 //! haresources: one logical line is one group.
 
+use crate::address::reachable;
 use crate::lex::{Word, lines, place, uncommented, words};
-use crate::report::{Report, error, note};
+use crate::report::{Report, error, warning};
 use crate::{Environment, Sources};
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,9 @@ pub(crate) struct Defaults {
     pub(crate) wire_check: bool,
 }
 
+/// Agents of the daemon itself.
+const NATIVE: &[&str] = &["IPaddr", "IPaddr2", "IPv6addr", "Filesystem"];
+
 struct Reader<'a> {
     text: &'a str,
     nodes: &'a [NodeName],
@@ -42,7 +46,7 @@ pub(crate) fn parse(
     report: &mut Report,
 ) -> Vec<GroupSpec> {
     let Some(text) = &sources.haresources else {
-        let title = format!("{}/haresources does not exist", sources.directory);
+        let title = format!("{} does not exist", sources.path("haresources"));
         report.push(
             error("missing-file", None, title)
                 .help("write one line per group: NODE ADDRESS SCRIPT...; an empty file runs nothing"),
@@ -76,7 +80,8 @@ impl Reader<'_> {
         if rest.is_empty() {
             self.report.push(
                 error("empty-value", first.span.clone(), format!("nothing stands behind `{}`", first.text))
-                    .label("no resource"),
+                    .label("no resource")
+                    .help("write what runs there: an address, a script; or remove the line"),
             );
         }
         let resources: Vec<ResourceSpec> = rest.iter().filter_map(|word| self.resource(word)).collect();
@@ -90,6 +95,12 @@ impl Reader<'_> {
         for part in first.text.split(',') {
             let span = at..at + part.len();
             at = span.end + 1;
+            if part.is_empty() {
+                let wrong = error("empty-name", first.span.clone(), format!("`{}` has an empty name", first.text));
+                let names: Vec<&str> = first.text.split(',').filter(|name| !name.is_empty()).collect();
+                self.report.push(wrong.help("write one comma between two nodes, and no blank").fix(names.join(",")));
+                return None;
+            }
             let node = NodeName::new(part);
             if self.nodes.contains(&node) {
                 preferred.push(node);
@@ -133,49 +144,11 @@ impl Reader<'_> {
         };
         let mut owns = BTreeSet::new();
         let (class, kind) = if address {
-            let spec = match address_spec(rest) {
-                Ok(spec) => spec,
-                Err(why) => {
-                    self.report.push(
-                        error("bad-address", word.span.clone(), why)
-                            .help("forms: IP, IP/PREFIX, IP/PREFIX/INTERFACE, IP/PREFIX/INTERFACE/BROADCAST"),
-                    );
-                    return None;
-                }
-            };
-            owns.insert(format!("address:{}", spec.ip));
-            if let Some(name) = spec.interface.as_deref().filter(|name| self.environment.interface(name).is_none()) {
-                let at = word.span.start + word.text.rfind(name).unwrap_or(0);
-                self.report.push(interface_missing(at..at + name.len(), name, self.environment));
-            }
-            (AgentClass::Native, ResourceKind::Address(spec))
+            (AgentClass::Native, self.address(word, rest, &mut owns)?)
         } else if agent == "Filesystem" {
-            let [device, directory, ..] = args.as_slice() else {
-                let wrong = error("bad-filesystem", word.span.clone(), "Filesystem needs a device and a directory");
-                self.report.push(wrong.help("write: Filesystem::/dev/sdb1::/srv::ext4"));
-                return None;
-            };
-            owns.extend([format!("device:{device}"), format!("mount:{directory}")]);
-            let more = |index: usize| args.get(index).cloned().unwrap_or_default();
-            let (device, directory) = (device.clone(), directory.clone());
-            (AgentClass::Native, ResourceKind::Filesystem { device, directory, fstype: more(2), options: more(3) })
+            (AgentClass::Native, self.filesystem(word, &args, &mut owns)?)
         } else {
-            let Some((class, _)) = self.environment.script(agent) else {
-                let names = self.environment.scripts();
-                let span = word.span.start..word.span.start + agent.len();
-                let wrong = error(
-                    "unknown-script",
-                    span,
-                    format!("there is no executable script `{agent}` in resource.d or init.d"),
-                );
-                self.report.push(wrong.nearest(agent, names.iter().map(String::as_str)));
-                return None;
-            };
-            // These only tell somebody; two of them do not disturb each other.
-            if !matches!(agent, "MailTo" | "AudibleAlarm" | "Delay") {
-                owns.insert(format!("script:{}", word.text));
-            }
-            (class, ResourceKind::Script)
+            (self.script(word, agent, &mut owns)?, ResourceKind::Script)
         };
         self.claim(&owns, word);
         Some(ResourceSpec {
@@ -190,6 +163,65 @@ impl Reader<'_> {
             on_stop_fail: OnStopFail::Block,
             wire_check: self.defaults.wire_check,
         })
+    }
+
+    fn address(&mut self, word: &Word<'_>, text: &str, owns: &mut BTreeSet<String>) -> Option<ResourceKind> {
+        let spec = match address_spec(text) {
+            Ok(spec) => spec,
+            Err(why) => {
+                let wrong = error("bad-address", word.span.clone(), why);
+                let forms = "forms: IP, IP/PREFIX, IP/PREFIX/INTERFACE, IP/PREFIX/INTERFACE/BROADCAST";
+                self.report.push(wrong.help(forms));
+                return None;
+            }
+        };
+        owns.insert(format!("address:{}", spec.ip));
+        match spec.interface.as_deref() {
+            Some(name) if self.environment.interface(name).is_none() => {
+                let at = word.span.start + word.text.rfind(name).unwrap_or(0);
+                self.report.push(interface_missing(at..at + name.len(), name, self.environment));
+            }
+            None if !reachable(spec.ip, self.environment) => {
+                let title = format!("no interface of this machine has a network with {}", spec.ip);
+                let wrong = warning("address-elsewhere", word.span.clone(), title).label("could not start here now");
+                self.report.push(wrong.help(format!("name the interface: {}/PREFIX/INTERFACE", spec.ip)));
+            }
+            _ => {}
+        }
+        Some(ResourceKind::Address(spec))
+    }
+
+    fn filesystem(&mut self, word: &Word<'_>, args: &[String], owns: &mut BTreeSet<String>) -> Option<ResourceKind> {
+        let [device, directory, ..] = args else {
+            let wrong = error("bad-filesystem", word.span.clone(), "Filesystem needs a device and a directory");
+            self.report.push(wrong.help("write: Filesystem::/dev/sdb1::/srv::ext4"));
+            return None;
+        };
+        // A share of a server, or tmpfs, may be mounted in two places; a disk may not.
+        if device.contains('=') || (device.starts_with('/') && !device.starts_with("//")) {
+            owns.insert(format!("device:{device}"));
+        }
+        owns.insert(format!("mount:{directory}"));
+        let more = |index: usize| args.get(index).cloned().unwrap_or_default();
+        let (device, directory) = (device.clone(), directory.clone());
+        Some(ResourceKind::Filesystem { device, directory, fstype: more(2), options: more(3) })
+    }
+
+    fn script(&mut self, word: &Word<'_>, agent: &str, owns: &mut BTreeSet<String>) -> Option<AgentClass> {
+        let Some((class, _)) = self.environment.script(agent) else {
+            let names = self.environment.scripts();
+            let span = word.span.start..word.span.start + agent.len();
+            let title = format!("there is no executable script `{agent}` in resource.d or init.d");
+            let help = format!("put it into resource.d; if it is there: chmod +x resource.d/{agent}");
+            let known = NATIVE.iter().copied().chain(names.iter().map(String::as_str));
+            self.report.push(error("unknown-script", span, title).help(help).nearest(agent, known));
+            return None;
+        };
+        // These only tell somebody; two of them do not disturb each other.
+        if !matches!(agent, "MailTo" | "AudibleAlarm" | "Delay") {
+            owns.insert(format!("script:{}", word.text));
+        }
+        Some(class)
     }
 
     /// R-TAKE-9: what is exclusive stands once.
@@ -239,6 +271,9 @@ pub(crate) fn interface_missing(span: Range<usize>, name: &str, environment: &dy
 
 fn address_spec(text: &str) -> Result<AddressSpec, String> {
     let parts: Vec<&str> = text.split('/').collect();
+    if text.is_empty() {
+        return Err("there is no address".to_string());
+    }
     let ip: IpAddr = parts[0].parse().map_err(|_| format!("`{}` is not an address", parts[0]))?;
     let prefix = match parts.get(1) {
         None | Some(&"") => None,
@@ -272,7 +307,13 @@ fn prefix(mask: &str, ip: IpAddr) -> Option<u8> {
 }
 
 /// `wire_check no RESOURCE` of ha.cf, applied to what haresources says.
-pub(crate) fn unchecked(groups: &mut [GroupSpec], names: &[(String, bool, Range<usize>)], report: &mut Report) {
+/// `text` is that file: a resource that stands in it and was refused needs no second complaint.
+pub(crate) fn unchecked(
+    groups: &mut [GroupSpec],
+    names: &[(String, bool, Range<usize>)],
+    text: &str,
+    report: &mut Report,
+) {
     for (name, check, span) in names {
         let mut found = false;
         for resource in groups.iter_mut().flat_map(|group| &mut group.resources) {
@@ -281,10 +322,11 @@ pub(crate) fn unchecked(groups: &mut [GroupSpec], names: &[(String, bool, Range<
                 found = true;
             }
         }
-        if !found {
+        if !found && !text.split_whitespace().any(|word| word == name) {
             let ids: Vec<&str> = groups.iter().flat_map(|group| &group.resources).map(|r| r.id.as_str()).collect();
             report.push(
-                note("unknown-resource", span.clone(), format!("haresources has no resource `{name}`"))
+                error("unknown-resource", span.clone(), format!("haresources has no resource `{name}`"))
+                    .help(format!("write it as there; it has: {}", ids.join(", ")))
                     .nearest(name, ids.into_iter()),
             );
         }

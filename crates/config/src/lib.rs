@@ -7,7 +7,9 @@
 
 extern crate alloc;
 
+mod address;
 mod authkeys;
+mod budget;
 mod checks;
 mod digest;
 mod ha_cf;
@@ -18,6 +20,7 @@ mod source;
 mod span;
 mod value;
 
+pub use budget::{ALLOWANCE, Budget, SERIAL_HEARTBEAT, budget, serial_heartbeat};
 pub use digest::{digest, reload_refusals};
 pub use source::*;
 pub use value::*;
@@ -34,7 +37,7 @@ pub fn parse(sources: &Sources, environment: &dyn Environment) -> Parsed {
     }
     let mut resources = Report::new(FileKind::Haresources);
     let mut groups = haresources::parse(sources, &file.cluster.nodes, &file.defaults, environment, &mut resources);
-    haresources::unchecked(&mut groups, &file.unchecked, &mut main);
+    haresources::unchecked(&mut groups, &file.unchecked, sources.haresources.as_deref().unwrap_or(""), &mut main);
     let mut secret = Report::new(FileKind::Authkeys);
     let keys = authkeys::parse(sources, &mut secret);
     let mut complaints = main.complaints;

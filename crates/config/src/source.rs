@@ -24,6 +24,13 @@ pub struct Sources {
     pub nodeinfo: Option<String>,
 }
 
+impl Sources {
+    /// Path of one of the files, for messages.
+    pub fn path(&self, name: &str) -> String {
+        if self.directory.is_empty() { name.into() } else { alloc::format!("{}/{name}", self.directory) }
+    }
+}
+
 /// What the parser needs to know of the machine; the parser itself touches nothing.
 pub trait Environment {
     /// `uname -n`.

@@ -1,7 +1,9 @@
 //! The samples parse; faults have their codes; arbitrary text neither panics the parser nor yields a span outside.
 
 use core::net::IpAddr;
-use hearth_config::{Environment, FileKind, InterfaceFacts, Parsed, Sources, parse};
+use hearth_config::{
+    Config, Environment, FileKind, InterfaceFacts, Medium, Parsed, Sources, digest, parse, reload_refusals,
+};
 use hearth_types::AgentClass;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -92,8 +94,16 @@ fn each_fault_has_its_code() {
         ("ucast eth0 gamma", "", KEYS, "peer-is-loopback"),
         ("ucast eth0 alpha", "", KEYS, "own-name-loopback"),
         ("ucast eth0 198.51.100.7", "", KEYS, "peer-elsewhere"),
-        ("serial /dev/ttyS0", "", KEYS, "serial-too-slow"),
-        ("node gamma", "", KEYS, "later-release"),
+        ("serial /dev/ttyS0", "", KEYS, "keepalive-raised"),
+        ("serial /dev/ttyS0\nkeepalive 200ms", "", KEYS, "serial-busy"),
+        ("serial /dev/ttyS0\nkeepalive 100ms", "", KEYS, "serial-too-slow"),
+        ("node gamma", "", KEYS, "too-many-nodes"),
+        ("node alpha", "", KEYS, "duplicate-node"),
+        ("wire_check no nothing", "", KEYS, "unknown-resource"),
+        ("ping 2001:db8::1", "", KEYS, "wrong-family"),
+        ("ping6 192.0.2.1", "", KEYS, "wrong-family"),
+        ("udpport 695", "", KEYS, "late-setting"),
+        ("gate yes no", "", KEYS, "extra-word"),
         ("crm yes", "", KEYS, "later-release"),
         ("respawn hacluster /usr/lib/heartbeat/ipfail", "", KEYS, "replaced"),
         ("respawn hacluster /usr/bin/other", "", KEYS, "no-children"),
@@ -102,7 +112,13 @@ fn each_fault_has_its_code() {
         ("", "alpa apache2", KEYS, "unknown-node"),
         ("", "alpha apache", KEYS, "unknown-script"),
         ("", "alpha 192.0.2.9\nbeta IPaddr2::192.0.2.9/24", KEYS, "owned-twice"),
+        ("", "alpha,,beta apache2", KEYS, "empty-name"),
+        ("", "alpha ipaddr::192.0.2.9", KEYS, "unknown-script"),
+        ("", "alpha 198.51.100.9", KEYS, "address-elsewhere"),
         ("", "", "auth 1\n1 sha1secret\n", "glued-key"),
+        ("", "", "auth 1\n1 secret\n", "no-method"),
+        ("", "", "auth 1\n1 sha256 a\n1 sha256 b\n", "duplicate-key"),
+        ("", "", "auth\n1 sha256 a\n", "no-key-number"),
         ("", "", "auth 1\n1 crc\n", "crc"),
     ];
     for (line, haresources, authkeys, code) in faults {
@@ -112,6 +128,84 @@ fn each_fault_has_its_code() {
             "{line:?} {haresources:?}: {:#?}",
             parsed.complaints
         );
+    }
+}
+
+/// No complaint may carry a key into a log.
+#[test]
+fn no_complaint_quotes_a_key() {
+    for authkeys in ["auth 1\n1 sha1secret\n", "auth 1\n1 secret\n", "auth 1\n1 md5 secret x\n", "auth 1\nsecret\n"] {
+        let said = format!("{:?}", read(BASE, "", authkeys).complaints);
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+/// Mended as Heartbeat read it: -1 is the system's own limit.
+#[test]
+fn mcast6_takes_minus_one() {
+    let config = read("node alpha beta\nmcast6 eth0 ff05::694 694 -1 0\n", "", KEYS).config.unwrap();
+    assert!(matches!(config.cluster.media[0], Medium::Mcast6 { hops: 1, .. }), "{:?}", config.cluster.media);
+}
+
+const WHOLE: &str =
+    "cluster c\nnode alpha beta\nbcast eth0\nmcast eth0 239.0.0.1 694 1 0\nserial /dev/ttyS0\nping 192.0.2.1\n";
+const GROUPS: &str = "alpha,beta 192.0.2.9/24/eth0 Filesystem::/dev/sdb1::/srv::ext4 apache2::x\n";
+
+fn config(ha_cf: &str, haresources: &str) -> Config {
+    let parsed = read(ha_cf, haresources, KEYS);
+    parsed.config.unwrap_or_else(|| panic!("{:#?}", parsed.complaints))
+}
+
+/// R-JOIN-4: nodes of different versions compare these numbers, so they never change.
+#[test]
+fn the_digest_is_pinned() {
+    assert_eq!(digest(&config(WHOLE, GROUPS)), (7_595_042_511_279_433_780, 9_838_721_453_099_124_558));
+}
+
+#[test]
+fn the_digest_leaves_out_what_may_differ() {
+    let whole = digest(&config(WHOLE, GROUPS));
+    for line in
+        ["keepalive 300ms\ndeadtime 5", "initdead 60", "deadping 9", "debug 1", "logfacility local1", "realtime no"]
+    {
+        assert_eq!(digest(&config(&format!("{WHOLE}{line}\n"), GROUPS)), whole, "{line}");
+    }
+    let mut elsewhere = config(WHOLE, GROUPS);
+    elsewhere.cluster.local = hearth_types::NodeName::new("beta");
+    elsewhere.cluster.ping_targets[0].addresses.clear();
+    assert_eq!(digest(&elsewhere), whole);
+}
+
+#[test]
+fn the_digest_tells_what_matters() {
+    let whole = digest(&config(WHOLE, GROUPS));
+    for line in ["tiebreaker ping", "unfenced_takeover no", "gate no", "ping 192.0.2.3", "ucast eth0 192.0.2.2"] {
+        let other = digest(&config(&format!("{WHOLE}{line}\n"), GROUPS));
+        assert!(other.0 != whole.0 && other.1 == whole.1, "{line}");
+    }
+    for line in ["auto_failback on", "monitor 20", "monitor off", "timeout stop 9", "wire_check no"] {
+        let other = digest(&config(&format!("{WHOLE}{line}\n"), GROUPS));
+        assert!(other.0 == whole.0 && other.1 != whole.1, "{line}");
+    }
+    for groups in ["", "beta 192.0.2.9/24/eth0\n", "alpha 192.0.2.9/24/eth0\n", "alpha 192.0.2.9/24\n"] {
+        let other = digest(&config(WHOLE, groups));
+        assert!(other.0 == whole.0 && other.1 != whole.1, "{groups}");
+    }
+}
+
+#[test]
+fn a_reload_refuses_only_what_is_part_of_who_the_cluster_is() {
+    let old = config(WHOLE, GROUPS);
+    assert!(reload_refusals(&old, &old).is_empty());
+    let times = config(&format!("{WHOLE}keepalive 300ms\ndeadtime 5\n"), "");
+    assert!(reload_refusals(&old, &times).is_empty());
+    let renamed = config(&WHOLE.replace("cluster c", "cluster d"), GROUPS);
+    let alone = config(&WHOLE.replace("alpha beta", "alpha"), "");
+    let mut moved = old.clone();
+    moved.cluster.local = hearth_types::NodeName::new("beta");
+    for (new, words) in [(renamed, "cluster's name"), (alone, "list of nodes"), (moved, "this machine's name")] {
+        let refusals = reload_refusals(&old, &new);
+        assert!(refusals.len() == 1 && refusals[0].contains(words), "{refusals:?}");
     }
 }
 

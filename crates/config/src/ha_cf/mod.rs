@@ -1,0 +1,282 @@
+//! ha.cf: one directive per line.
+
+mod media;
+mod names;
+mod old;
+
+use crate::haresources::Defaults;
+use crate::lex::{Word, lines, place, uncommented, whole, words};
+use crate::report::{Report, error, note, warning};
+use crate::{ClusterConfig, Environment, Logging, Medium, Permits, Sources, Timing, span};
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
+use hearth_types::{AutoFailback, NodeName, OpTimeouts};
+use names::{DIRECTIVES, FACILITIES, REPEATED, SINGLE};
+
+/// What the file says before the checks across lines.
+pub(crate) struct File {
+    pub(crate) cluster: ClusterConfig,
+    pub(crate) defaults: Defaults,
+    pub(crate) auto_failback: AutoFailback,
+    pub(crate) unchecked: Vec<(String, bool, Range<usize>)>,
+    pub(crate) times: BTreeMap<&'static str, (Duration, Range<usize>)>,
+    /// Where each of the cluster's nodes stands, in the same order.
+    pub(crate) nodes: Vec<Range<usize>>,
+    /// Where `tiebreaker` stands.
+    pub(crate) tiebreaker: Option<Range<usize>>,
+    /// Where each serial line stands, in their order.
+    pub(crate) serial: Vec<Range<usize>>,
+    port: u16,
+    baud: u32,
+}
+
+struct Reader<'a> {
+    file: File,
+    environment: &'a dyn Environment,
+    report: &'a mut Report,
+}
+
+/// Reads the file.
+pub(crate) fn parse(sources: &Sources, environment: &dyn Environment, report: &mut Report) -> File {
+    let host = sources.nodeinfo.clone().unwrap_or_else(|| environment.host_name());
+    let file = blank(NodeName::new(host.trim()));
+    let Some(text) = &sources.ha_cf else {
+        let title = format!("{} does not exist", sources.path("ha.cf"));
+        report.push(
+            error("missing-file", None, title)
+                .help("least that is needed: node NAME NAME, and a medium such as bcast eth0"),
+        );
+        return file;
+    };
+    let mut reader = Reader { file, environment, report };
+    let mut seen: BTreeMap<&str, Range<usize>> = BTreeMap::new();
+    for (start, line) in lines(text) {
+        let split = words(uncommented(line), start, false);
+        let Some(name) = split.first() else { continue };
+        if let Some(first) = seen.get(name.text).filter(|_| !REPEATED.contains(&name.text)) {
+            let (line, _) = place(text, first.start);
+            let wrong = error("duplicate-directive", name.span.clone(), format!("`{}` stands twice", name.text));
+            reader.report.push(wrong.label(format!("the first is in line {line}")).help("remove one of the two"));
+            continue;
+        }
+        seen.insert(name.text, name.span.clone());
+        let commas = words(uncommented(line), start, true);
+        if commas.first().is_some_and(|word| word.text == name.text) {
+            reader.directive(name, &commas[1..], &split[1..]);
+        } else {
+            reader.directive(name, &split[1..], &split[1..]);
+        }
+    }
+    reader.file
+}
+
+fn blank(local: NodeName) -> File {
+    let second = Duration::from_secs(1);
+    let timing = Timing {
+        keepalive: second / 5,
+        deadtime: second * 2,
+        warntime: second,
+        initdead: second * 10,
+        deadping: second * 2,
+        carrier_grace: second / 20,
+    };
+    let cluster = ClusterConfig {
+        name: "linux-ha".to_owned(),
+        local,
+        nodes: Vec::new(),
+        media: Vec::new(),
+        ping_targets: Vec::new(),
+        timing,
+        permits: Permits { tiebreaker_ping: false, unfenced: true },
+        gate: true,
+        realtime: true,
+        rtprio: 1,
+        logging: Logging::default(),
+        env: BTreeMap::new(),
+    };
+    let defaults = Defaults { timeouts: OpTimeouts::default(), monitor: Some(second * 10), wire_check: true };
+    File {
+        cluster,
+        defaults,
+        auto_failback: AutoFailback::Off,
+        unchecked: Vec::new(),
+        times: BTreeMap::new(),
+        nodes: Vec::new(),
+        tiebreaker: None,
+        serial: Vec::new(),
+        port: 694,
+        baud: 19200,
+    }
+}
+
+impl Reader<'_> {
+    fn directive(&mut self, name: &Word<'_>, list: &[Word<'_>], rest: &[Word<'_>]) {
+        let span = name.span.clone();
+        if !DIRECTIVES.contains(&name.text) {
+            let wrong = error("unknown-directive", span, format!("there is no directive `{}`", name.text));
+            self.report.push(wrong.label("no such directive").nearest(name.text, DIRECTIVES.iter().copied()));
+            return;
+        }
+        let Some(value) = list.first() else {
+            let wrong = error("empty-value", span, format!("`{}` has no value", name.text));
+            self.report.push(wrong.help("write the value behind it or remove the line"));
+            return;
+        };
+        if SINGLE.contains(&name.text)
+            && let Some(extra) = if name.text.contains("file") { rest.get(1) } else { list.get(1) }
+        {
+            let wrong = error("extra-word", extra.span.clone(), format!("`{}` takes one value", name.text));
+            self.report.push(wrong.label("one too many").help("remove it, or put a # before it"));
+            return;
+        }
+        match name.text {
+            "node" => {
+                self.file.cluster.nodes.extend(list.iter().map(|word| NodeName::new(word.text)));
+                self.file.nodes.extend(list.iter().map(|word| word.span.clone()));
+            }
+            "keepalive" | "deadtime" | "warntime" | "initdead" | "deadping" | "carrier_grace" | "timeout"
+            | "monitor" => {
+                self.time(name, rest);
+            }
+            "bcast" | "udp" | "mcast" | "mcast6" | "ucast" | "ucast6" | "serial" | "ping" | "ping6" | "ping_group" => {
+                self.medium(name, list);
+            }
+            "udpport" | "baud" => self.speed(name, value),
+            "auto_failback" if value.text.eq_ignore_ascii_case("legacy") => {
+                self.file.auto_failback = AutoFailback::On;
+                self.report.push(note("legacy", value.span.clone(), "`auto_failback legacy` is read as `on`"));
+            }
+            "auto_failback" | "gate" | "unfenced_takeover" | "realtime" | "wire_check" => {
+                self.switch(name, value, list)
+            }
+            "tiebreaker" if value.text == "ping" => {
+                self.file.cluster.permits.tiebreaker_ping = true;
+                self.file.tiebreaker = Some(value.span.clone());
+            }
+            "tiebreaker" => self.bad(value, "the only tiebreaker is `ping`"),
+            "rtprio" | "debug" => match (name.text, value.text.parse::<u8>()) {
+                ("rtprio", Ok(number)) if (1..=99).contains(&number) => self.file.cluster.rtprio = number,
+                ("debug", Ok(number)) => self.file.cluster.logging.debug = number,
+                _ => self.bad(value, "rtprio is 1 to 99, debug 0 to 255"),
+            },
+            "cluster" => self.file.cluster.name = value.text.to_owned(),
+            "logfile" => self.file.cluster.logging.logfile = Some(value.text.to_owned()),
+            "debugfile" => self.file.cluster.logging.debugfile = Some(value.text.to_owned()),
+            "logfacility" => self.facility(value),
+            "env" => self.env(rest),
+            _ => self.old(name, value, rest),
+        }
+    }
+
+    fn facility(&mut self, value: &Word<'_>) {
+        if FACILITIES.contains(&value.text) {
+            self.file.cluster.logging.facility = (value.text != "none").then(|| value.text.to_owned());
+            return;
+        }
+        let wrong = error("bad-facility", value.span.clone(), format!("syslog has no facility `{}`", value.text));
+        let wrong = wrong.help("facilities: daemon, user, local0 to local7, none");
+        self.report.push(wrong.nearest(value.text, FACILITIES.iter().copied()));
+    }
+
+    /// Each word of its own, as Heartbeat read it; the value may hold anything but blanks and `#`.
+    fn env(&mut self, words: &[Word<'_>]) {
+        for word in words {
+            match word.text.split_once('=') {
+                Some((key, text)) if !key.is_empty() => {
+                    self.file.cluster.env.insert(key.to_owned(), text.to_owned());
+                }
+                _ => self.bad(word, "write: env NAME=VALUE, without blanks in VALUE"),
+            }
+        }
+    }
+
+    /// `udpport` and `baud`, which count for the media below them.
+    fn speed(&mut self, name: &Word<'_>, value: &Word<'_>) {
+        let (number, media) = (value.text.parse::<u32>().unwrap_or(0), &self.file.cluster.media);
+        let above = if name.text == "baud" {
+            if ![9600, 19200, 38400, 57600, 115_200, 230_400, 460_800].contains(&number) {
+                return self.bad(value, "speeds are 9600 19200 38400 57600 115200 230400 460800");
+            }
+            self.file.baud = number;
+            media.iter().any(|medium| matches!(medium, Medium::Serial { .. }))
+        } else {
+            let Some(port) = u16::try_from(number).ok().filter(|port| *port > 0) else {
+                return self.bad(value, "a port is 1 to 65535");
+            };
+            self.file.port = port;
+            media.iter().any(|medium| matches!(medium, Medium::Ucast { .. } | Medium::Bcast { .. }))
+        };
+        if above {
+            let title = format!("`{}` stands below media, which do not see it", name.text);
+            let wrong = warning("late-setting", name.span.clone(), title).label("counts only for lines below it");
+            self.report.push(wrong.help("move the line above the first medium"));
+        }
+    }
+
+    fn bad(&mut self, value: &Word<'_>, help: &str) {
+        self.report
+            .push(error("bad-value", value.span.clone(), format!("`{}` does not fit here", value.text)).help(help));
+    }
+
+    fn switch(&mut self, name: &Word<'_>, value: &Word<'_>, list: &[Word<'_>]) {
+        let on = match value.text.to_lowercase().as_str() {
+            "true" | "on" | "yes" | "y" | "1" => true,
+            "false" | "off" | "no" | "n" | "0" => false,
+            _ => return self.bad(value, "write yes or no"),
+        };
+        match (name.text, list.get(1)) {
+            ("wire_check", Some(id)) => self.file.unchecked.push((id.text.to_owned(), on, id.span.clone())),
+            ("wire_check", None) => self.file.defaults.wire_check = on,
+            ("gate", _) => self.file.cluster.gate = on,
+            ("realtime", _) => self.file.cluster.realtime = on,
+            ("unfenced_takeover", _) => self.file.cluster.permits.unfenced = on,
+            _ => self.file.auto_failback = if on { AutoFailback::On } else { AutoFailback::Off },
+        }
+    }
+
+    fn time(&mut self, name: &Word<'_>, rest: &[Word<'_>]) {
+        if name.text == "monitor" && matches!(rest[0].text, "off" | "no") {
+            self.file.defaults.monitor = None;
+            return;
+        }
+        let values = if name.text == "timeout" { &rest[1..] } else { rest };
+        let text = values.iter().map(|word| word.text).collect::<Vec<_>>().join(" ");
+        let at = whole(values, name);
+        let Some((value, old)) = span::parse(&text).filter(|(value, _)| !value.is_zero()) else {
+            if text.is_empty() {
+                let wrong = error("empty-value", at, "`timeout` needs an operation and a time");
+                return self.report.push(wrong.help("write: timeout start|stop|monitor TIME"));
+            }
+            let wrong = error("bad-time", at, format!("`{text}` is not a span of time"));
+            self.report.push(wrong.help("write 2 (seconds), 0.5, 200ms, 2s or 1m; more than zero, at most a year"));
+            return;
+        };
+        if !old {
+            self.report.push(note(
+                "time-unit",
+                at.clone(),
+                format!("`{text}` is read as {value:?}; Heartbeat refused it"),
+            ));
+        }
+        let timeouts = &mut self.file.defaults.timeouts;
+        let key = match (name.text, rest[0].text) {
+            ("timeout", "start") => return timeouts.start = value,
+            ("timeout", "stop") => return timeouts.stop = value,
+            ("timeout", "monitor") => return timeouts.monitor = value,
+            ("timeout", _) => return self.bad(&rest[0], "write: timeout start|stop|monitor TIME"),
+            ("monitor", _) => return self.file.defaults.monitor = Some(value),
+            ("carrier_grace", _) => return self.file.cluster.timing.carrier_grace = value,
+            ("keepalive", _) => "keepalive",
+            ("deadtime", _) => "deadtime",
+            ("warntime", _) => "warntime",
+            ("initdead", _) => "initdead",
+            _ => "deadping",
+        };
+        self.file.times.insert(key, (value, at));
+    }
+}
