@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Why(WhyOptions),
     /// Forget failures, so that a resource may be started again where it failed
     Clear(ClearOptions),
+    /// Show every complaint about the three files, as the daemon would make it; starts nothing
+    Check(CheckOptions),
     /// Let the daemon read the three files again; a bad file is refused and changes nothing
     Reload,
     /// Stop this node in order: its groups move away first
@@ -121,6 +123,13 @@ pub(crate) struct WhyOptions {
     /// Print it as JSON
     #[arg(long, short)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    /// Folder of ha.cf, haresources and authkeys
+    #[arg(long, short, value_name = "DIR", default_value = "/etc/ha.d")]
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Debug, Args)]

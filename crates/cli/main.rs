@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod clock;
 mod connection;
 mod generate;
@@ -75,6 +76,7 @@ fn run(command: Command, socket: &Path) -> Result<Exit, Trouble> {
         Command::Timeline(options) => timeline::run(socket, &options, &look),
         Command::Why(options) => why::run(socket, &options, &look),
         Command::Clear(options) => moves::clear(socket, options.resource),
+        Command::Check(options) => check::run(&options, &look),
         Command::Reload => moves::reload(socket),
         Command::Stop(options) => moves::stop(socket, &options),
         Command::Completions { shell } => generate::completions(shell),

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-const HA_CF: &str = "keepalive 200ms\ndeadtime 2\ninitdead 10\nucast lo 127.0.0.2\nnode h1\nnode h2\n";
+const HA_CF: &str = "keepalive 200ms\ndeadtime 2\ninitdead 10\nmcast lo 239.0.0.1 694 1 0\nnode h1\nnode h2\n";
 
 fn folder(ha_cf: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -30,7 +30,7 @@ fn files_in_order_are_said_to_be_with_what_they_promise() {
     let output = check(folder.path());
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    for words in ["is in order", "Not protected: ", "deadtime                 2.0 s", "at most 2.1 s"] {
+    for words in ["is in order", "Not fenced: ", "deadtime                 2s", "= 1.1s to spare", "at most 2.1 s"] {
         assert!(said.contains(words), "no `{words}` in {said}");
     }
     assert!(!said.contains("a-key-that-is-long"), "{said}");

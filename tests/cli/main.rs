@@ -15,6 +15,7 @@
 //! `< (absent)`: no socket; `< (dead)`: a socket that nobody listens on; `< (closes)`: the daemon closes without a word.
 //! UPDATE_GOLDEN=1 rewrites everything below the rules.
 
+mod check;
 mod daemon;
 mod golden;
 mod interface;

@@ -63,7 +63,11 @@ fn in_order(directory: &Path, config: &Config, complaints: &[Complaint], look: &
         ("carrier_grace", timing.carrier_grace),
     ];
     for (name, span) in times {
-        page.put(&format!("  {name:<24} {}", promise::span(span))).end();
+        page.put(&format!("  {name:<24} {span:?}")).end();
+    }
+    page.heading("Budget:");
+    for line in promise::budget(cluster) {
+        page.put(&format!("  {line}")).end();
     }
     page.heading("What a client should feel:");
     for (fault, gap) in promise::gaps(cluster) {

@@ -1,26 +1,36 @@
 //! What a configuration promises: what its permits do not protect from, and how long a takeover takes with its times.
 
 use crate::clock;
-use hearth_config::ClusterConfig;
+use hearth_config::{ClusterConfig, Medium};
+use hearth_fencer::Policy;
 use std::time::Duration;
 
-/// One sentence: what the permits do not protect from (R-PAIR-4).
+/// One sentence, the one that `hearth status` says: what the permits do not protect from (R-PAIR-4).
 pub(crate) fn protection(cluster: &ClusterConfig) -> String {
-    if cluster.nodes.len() < 2 {
-        return "Not protected: ha.cf names one node, and nothing takes over when it fails.".to_owned();
+    let permits = &cluster.permits;
+    let policy = Policy { tiebreaker_ping: permits.tiebreaker_ping, unfenced: permits.unfenced };
+    hearth_fencer::protection(policy, cluster.nodes.len())
+}
+
+/// How a lease is spent at worst, and each serial line, a line of text each (R-LEASE-10, R-WIRE-8).
+pub(crate) fn budget(cluster: &ClusterConfig) -> Vec<String> {
+    let budget = hearth_config::budget(&cluster.timing);
+    let spare = budget.spare().unwrap_or_default();
+    let mut lines = vec![format!(
+        "lease {:?} - 2 x keepalive {:?} - {:?} for round trips and scheduling = {spare:?} to spare",
+        budget.lease, cluster.timing.keepalive, budget.allowance
+    )];
+    for medium in &cluster.media {
+        if let Medium::Serial { device, baud } = medium {
+            let takes = hearth_config::serial_heartbeat(*baud);
+            let bytes = hearth_config::SERIAL_HEARTBEAT;
+            lines.push(format!(
+                "{device}: {bytes} bytes x 10 bits / {baud} baud = {takes:?} of each keepalive {:?}",
+                cluster.timing.keepalive
+            ));
+        }
     }
-    if cluster.permits.tiebreaker_ping {
-        return "Not protected: if the nodes lose each other on every link while both reach the ping nodes, two owners are \
-                possible until they meet again (permit tiebreaker ping)."
-            .to_owned();
-    }
-    if cluster.permits.unfenced {
-        return "Not protected: if every link between the nodes fails while both run, both own everything until they meet \
-                again (permit unfenced)."
-            .to_owned();
-    }
-    "Not protected: if a node fails without a word, the other takes nothing over (unfenced_takeover no, no tiebreaker)."
-        .to_owned()
+    lines
 }
 
 /// What decides and announces a takeover once it may be decided.

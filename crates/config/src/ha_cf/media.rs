@@ -133,9 +133,12 @@ impl Reader<'_> {
             let wrong = error(
                 "peer-is-loopback",
                 host.span.clone(),
-                format!("`{}` resolves to {peer}, which is this machine itself", host.text),
+                match bare.text.parse::<IpAddr>() {
+                    Ok(_) => format!("{peer} is this machine itself"),
+                    Err(_) => format!("`{}` resolves to {peer}, which is this machine itself", host.text),
+                },
             );
-            self.report.push(wrong.help("write the peer's address, or mend /etc/hosts"));
+            self.report.push(wrong.help("write the peer's own address, or mend /etc/hosts"));
         } else if peer.is_loopback() {
             let wrong =
                 warning("own-name-loopback", host.span.clone(), format!("this machine's name resolves to {peer}"));

@@ -1,14 +1,15 @@
 //! Complaints as text: place, line, caret, way out.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 use hearth_config::{Complaint, FileKind, Level as How, Sources};
 
 /// All complaints for a person, in their order, and a line that sums them up; empty without complaints. Colours are
-/// ANSI sequences where `colour`.
+/// ANSI sequences where `colour`. Keys are masked: this text goes to terminals and logs.
 pub fn render(sources: &Sources, complaints: &[Complaint], colour: bool) -> String {
     if complaints.is_empty() {
         return String::new();
     }
+    let sources = &Sources { authkeys: sources.authkeys.as_deref().map(masked), ..sources.clone() };
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     for complaint in complaints {
@@ -24,7 +25,7 @@ fn groups<'a>(sources: &'a Sources, complaint: &'a Complaint) -> Vec<Group<'a>> 
         FileKind::Haresources => ("haresources", &sources.haresources),
         FileKind::Authkeys => ("authkeys", &sources.authkeys),
     };
-    let path = format!("{}/{name}", sources.directory);
+    let path = sources.path(name);
     let level = match complaint.level {
         How::Error => Level::ERROR,
         How::Warning => Level::WARNING,
@@ -34,6 +35,8 @@ fn groups<'a>(sources: &'a Sources, complaint: &'a Complaint) -> Vec<Group<'a>> 
     let help = complaint.help.as_deref();
     let Some((span, source)) = complaint.span.clone().zip(content.as_deref()) else {
         let group = Group::with_title(title);
+        // A file that is not there is named by its complaint.
+        let group = if content.is_some() { group.element(Origin::path(path)) } else { group };
         return vec![match help {
             Some(help) => group.element(Level::HELP.message(help)),
             None => group,
@@ -54,6 +57,40 @@ fn groups<'a>(sources: &'a Sources, complaint: &'a Complaint) -> Vec<Group<'a>> 
     }
 }
 
+/// The same lengths, with every word hidden that is, or may be meant as, a key.
+fn masked(text: &str) -> String {
+    text.split_inclusive('\n')
+        .map(|line| if line.trim_start().starts_with('#') { line.to_owned() } else { mask(line) })
+        .collect()
+}
+
+fn mask(line: &str) -> String {
+    let mut words = line.split_whitespace();
+    let numbered = words.next().is_some_and(|word| word == "auth" || word.parse::<u8>().is_ok());
+    let has_key = words.nth(1).is_some();
+    let mut number = 0;
+    let pieces = line.split_inclusive(char::is_whitespace).map(|piece| {
+        let word = piece.trim_end();
+        let open = match number {
+            0 if numbered => word.len(),
+            1 if numbered && has_key => word.len(),
+            1 if numbered => method(word),
+            _ => 0,
+        };
+        number += usize::from(!word.is_empty());
+        format!("{}{}{}", &word[..open], "*".repeat(word.len() - open), &piece[word.len()..])
+    });
+    pieces.collect()
+}
+
+/// How much of the second of two words is a method, or the number behind `auth`; what is glued to it may be a key.
+fn method(word: &str) -> usize {
+    if word.parse::<u8>().is_ok() {
+        return word.len();
+    }
+    ["sha256", "sha1", "md5", "crc"].into_iter().find(|name| word.starts_with(name)).map_or(0, str::len)
+}
+
 fn summary(complaints: &[Complaint]) -> String {
     let count = |how: How, word: &str| {
         let number = complaints.iter().filter(|complaint| complaint.level == how).count();
@@ -62,4 +99,17 @@ fn summary(complaints: &[Complaint]) -> String {
     let parts = [count(How::Error, "error"), count(How::Warning, "warning"), count(How::Note, "note")];
     let end = if parts[0].is_some() { ": not started" } else { "" };
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ") + end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn keys_are_masked_and_lengths_kept() {
+        let text = "# c\nauth 1\n1 sha1 gehéim x\r\n2 sha1geheim\n 3  geheim\ngeheim\n4 crc";
+        let want = "# c\nauth 1\n1 sha1 ******* *\r\n2 sha1******\n 3  ******\n******\n4 crc";
+        assert_eq!(masked(text), want);
+        assert_eq!(masked(text).len(), text.len());
+    }
 }
