@@ -220,7 +220,6 @@ impl Executor {
                 (NoteKind::AddressDisturbed, "somebody changed the lifetime of the address; it is put right")
             }
             AddressChange::InterfaceGone => {
-                it.home = false;
                 (NoteKind::AddressDisturbed, "the interface of the address is gone; it is put back when there is one")
             }
             AddressChange::Expired => (
@@ -234,14 +233,16 @@ impl Executor {
             it.wire_owed = true;
         } else {
             it.state = State::Gone;
-            it.retry_at = it.repaired_at.map_or(now, |at| now.max(at + REPAIR_PERIOD));
+            // Without an interface the first try is for later, unless we are told that there is one.
+            let first = if change == AddressChange::InterfaceGone { now + REPAIR_PERIOD } else { now };
+            it.retry_at = it.repaired_at.map_or(first, |at| first.max(at + REPAIR_PERIOD));
         }
         note(out, kind, Some(id), text);
     }
 
     fn address_home(&mut self, now: Timestamp, id: &ResourceId, present: bool) {
         if let Some(it) = self.resources.get_mut(id) {
-            if present && !it.home && it.state == State::Gone {
+            if present && it.state == State::Gone {
                 it.retry_at = now;
             }
             it.home = present;

@@ -10,7 +10,7 @@ use crate::executor::note;
 use crate::local::{
     EARLY_PERIOD, Local, REPAIR_PERIOD, RESTART_PERIOD, Running, SOON, STOP_RETRY, State, URGENT_RETRY, Why, same_thing,
 };
-use crate::{Executor, ExecutorOutput, NoteKind};
+use crate::{AddressChange, Executor, ExecutorOutput, NoteKind};
 
 /// Exit code by which an agent says that what it would run is not installed: then it does not run.
 const NOT_INSTALLED: i32 = 5;
@@ -111,10 +111,16 @@ impl Executor {
                     false => (NoteKind::Started, format!("started in {took} ms")),
                 };
                 note(out, kind, Some(id), &text);
-                if let Some(change) = it.disturbed.take() {
-                    self.disturbed(now, id, change, out);
-                }
-                return;
+                return match it.disturbed.take() {
+                    // It ran out before or after it was put there: nobody can tell, so it is taken anew (R-LEASE-11).
+                    Some(AddressChange::Expired) => {
+                        it.state = State::Dirty(Why::Cancelled);
+                        it.wire_owed = true;
+                        note(out, NoteKind::AddressExpired, Some(id), "the kernel lifetime ran out while it was taken");
+                    }
+                    Some(change) => self.disturbed(now, id, change, out),
+                    None => {}
+                };
             }
             Some(failure) => failure,
         };
@@ -122,16 +128,19 @@ impl Executor {
         if !repair {
             it.running = Some(op.spec.clone());
         }
-        let too_late = op.not_after.is_some_and(|limit| now > limit);
+        // An agent that found its right at an end did nothing. A script looks before it begins, an address also before
+        // the last step; a script that fails later has failed.
+        let looked_at = if it.is_address() { now } else { now.before(result.took) };
+        let too_late = op.not_after.is_some_and(|limit| looked_at > limit);
         if op.cancelled || result.outcome == OpOutcome::Cancelled || too_late {
             // Its effect is unknown: a stop follows.
             it.state = State::Dirty(Why::Cancelled);
             note(out, NoteKind::StartCancelled, Some(id), "the start was given up; it is stopped");
         } else if repair {
             it.retry_at = now + REPAIR_PERIOD;
-            note(out, NoteKind::AddressDisturbed, Some(id), &format!("could not be put back yet: {message}"));
             if !it.trouble_reported {
                 it.trouble_reported = true;
+                note(out, NoteKind::AddressDisturbed, Some(id), &format!("could not be put back yet: {message}"));
                 self.outbox.push(id, op.upto, ReportKind::MonitorFailed { code, message });
             }
         } else {

@@ -37,7 +37,7 @@ pub enum AddressChange {
     Expired,
     /// Somebody changed its lifetime: put right at once.
     LifetimeChanged,
-    /// Its interface is gone: put back as soon as there is one ([`ExecutorInput::AddressHome`]).
+    /// Its interface is gone: put back as soon as there is one ([`ExecutorInput::AddressHome`]), tried once a second.
     InterfaceGone,
 }
 

@@ -95,7 +95,9 @@ impl Executor {
         let may_start = self.rights.start;
         for (id, it) in &mut self.resources {
             let ill = matches!(it.state, State::Dirty(_)) || (may_start && it.changed());
-            it.restarting = (it.restarting || ill) && !it.is_address() && intent.get(id) == Some(&Intent::Run);
+            // It may have become well again by itself: the old parameters are back in the record.
+            let on_its_way = it.restarting && it.state != State::Running;
+            it.restarting = (ill || on_its_way) && !it.is_address() && intent.get(id) == Some(&Intent::Run);
         }
         let mut to_stop = BTreeMap::new();
         for (id, it) in &self.resources {

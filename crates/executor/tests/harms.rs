@@ -165,10 +165,23 @@ fn agent_that_came_too_late_counts_as_a_failed_start() {
     let soon = world.now + Duration::from_millis(300);
     world.rights(Rights { keep: true, start: true, not_after: Some(soon) });
     world.assign("web");
-    world.now = soon + Duration::from_millis(1);
+    world.now = soon + Duration::from_millis(10);
     world.fail("start web");
     world.run();
     assert!(world.record.failures.is_empty());
+}
+
+#[test]
+fn script_that_fails_after_the_lease_was_renewed_is_started_for_ever() {
+    let mut world = World::ready(&["web"]);
+    let soon = world.now + Duration::from_millis(300);
+    world.rights(Rights { keep: true, start: true, not_after: Some(soon) });
+    world.assign("web");
+    world.now = soon + Duration::from_millis(1);
+    world.rights(ALL);
+    world.fail("start web");
+    world.finish("stop web", None);
+    assert!(world.reports().iter().any(|it| it.contains("StartFailed")));
 }
 
 #[test]
@@ -346,6 +359,7 @@ fn expired_address_repaired_while_another_may_have_it() {
 #[test]
 fn vanished_interface_counts_as_a_failed_start() {
     let mut world = World::running(&["10.0.0.1 web"]);
+    world.handle(ExecutorInput::AddressHome { resource: "10.0.0.1".into(), present: false });
     world.disturb("10.0.0.1", AddressChange::InterfaceGone);
     world.pass(Duration::from_secs(5));
     assert!(world.under_way().iter().all(|op| op.starts_with("monitor")), "nothing to put it on");
@@ -463,6 +477,18 @@ fn stop_is_told_the_new_parameters() {
     assert!(world.ops[0].resource.args.is_empty(), "stopped as it was started");
     world.finish("stop db", None);
     assert_eq!(world.ops[0].resource.args, ["-x"]);
+}
+
+#[test]
+fn reload_that_was_taken_back_restarts_for_ever() {
+    let mut world = World::running(&["10.0.0.1 /srv web"]);
+    let mut changed = model(&["10.0.0.1 /srv web"]);
+    changed.groups[0].resources[1].args = vec!["-x".into()];
+    world.configure_as(changed);
+    assert_eq!(world.under_way(), ["stop web"]);
+    world.configure(&["10.0.0.1 /srv web"]);
+    world.run();
+    assert_eq!(world.history, ["stop web", "start web"]);
 }
 
 #[test]
