@@ -1,0 +1,12 @@
+//! Real daemons on machines made of namespaces, one fault at a time: what a client feels, and who answers meanwhile.
+//!
+//! Each file is a family of faults.  A test makes its machines, waits until they are quiet, does one thing to them, and
+//! compares what was measured with the bound of docs/protocol.md.  A run in which this machine stalled too long to be
+//! judged is repeated a few times and says so; a bound is never loosened.  Figures go to target/cable/table.md.
+//!
+//! Needs root and namespaces, and fails without them.
+
+mod bench;
+mod figures;
+mod planned;
+mod power;
