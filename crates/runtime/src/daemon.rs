@@ -250,6 +250,9 @@ impl Main {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // A supervisor hands its blocked signals down; nothing is lost that came before the handlers above. Threads of
+        // before this line keep them blocked, and scripts of after it have none blocked.
+        nix::sys::signal::SigSet::all().thread_unblock()?;
         tell_systemd(&[sd_notify::NotifyState::Ready]);
         let mut alive =
             tokio::time::interval(sd_notify::watchdog_enabled().map_or(Duration::from_secs(3600), |span| span / 3));

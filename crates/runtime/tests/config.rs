@@ -1,0 +1,233 @@
+//! Folders of tests/config: what is good is read as it stands in `expected.txt`, what is bad is refused in those words.
+//!
+//! Each folder holds the three files (or not, where one is missing), `environment` with what the machine answers, and
+//! `expected.txt`. `UPDATE_GOLDEN=1` writes that anew; read the difference before you commit it.
+
+use hearth_config::{Config, Environment, InterfaceFacts, Level, Parsed, Sources};
+use hearth_runtime::files;
+use hearth_types::AgentClass;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// What stands in `environment`, a fact a line: `host NAME`, `interface NAME ADDRESS/LENGTH...`, `name NAME ADDRESS...`,
+/// `script NAME CLASS`, `device PATH`, `mode OCTAL`, `nodeinfo NAME`.
+#[derive(Debug, Default)]
+struct Machine {
+    host: String,
+    interfaces: BTreeMap<String, InterfaceFacts>,
+    names: BTreeMap<String, Vec<IpAddr>>,
+    scripts: BTreeMap<String, AgentClass>,
+    devices: Vec<String>,
+    mode: u32,
+    nodeinfo: Option<String>,
+}
+
+impl Machine {
+    fn read(text: &str) -> Machine {
+        let mut machine = Machine { mode: 0o600, ..Machine::default() };
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["host", name] => machine.host = (*name).into(),
+                ["interface", name, nets @ ..] => machine.interface_line(name, nets),
+                ["name", name, addresses @ ..] => {
+                    let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+                    machine.names.insert((*name).into(), addresses);
+                }
+                ["script", name, class] => {
+                    let class = if *class == "lsb" { AgentClass::Lsb } else { AgentClass::Heartbeat };
+                    machine.scripts.insert((*name).into(), class);
+                }
+                ["device", path] => machine.devices.push((*path).into()),
+                ["mode", octal] => machine.mode = u32::from_str_radix(octal, 8).unwrap(),
+                ["nodeinfo", name] => machine.nodeinfo = Some((*name).into()),
+                [] => {}
+                other => panic!("environment: {other:?}"),
+            }
+        }
+        machine
+    }
+
+    fn interface_line(&mut self, name: &str, nets: &[&str]) {
+        let addresses: Vec<(IpAddr, u8)> = nets
+            .iter()
+            .map(|net| net.split_once('/').unwrap())
+            .map(|(ip, length)| (ip.parse().unwrap(), length.parse().unwrap()))
+            .collect();
+        let has_broadcast = addresses.iter().any(|(ip, _)| ip.is_ipv4());
+        self.interfaces.insert(name.into(), InterfaceFacts { addresses, has_broadcast, is_up: true });
+    }
+}
+
+impl Environment for Machine {
+    fn host_name(&self) -> String {
+        self.host.clone()
+    }
+
+    fn interface(&self, name: &str) -> Option<InterfaceFacts> {
+        self.interfaces.get(name).cloned()
+    }
+
+    fn interfaces(&self) -> Vec<String> {
+        self.interfaces.keys().cloned().collect()
+    }
+
+    fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+        if let Ok(ip) = host.parse() {
+            return Ok(vec![ip]);
+        }
+        self.names.get(host).cloned().ok_or_else(|| "Name or service not known".into())
+    }
+
+    fn script(&self, name: &str) -> Option<(AgentClass, String)> {
+        self.scripts.get(name).map(|class| (*class, name.into()))
+    }
+
+    fn scripts(&self) -> Vec<String> {
+        self.scripts.keys().cloned().collect()
+    }
+
+    fn is_character_device(&self, path: &str) -> bool {
+        self.devices.iter().any(|device| device == path)
+    }
+
+    fn is_local_address(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.interfaces.values().any(|facts| facts.addresses.iter().any(|(ip, _)| *ip == address))
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn folders(kind: &str) -> Vec<PathBuf> {
+    let folder = root().join("tests/config").join(kind);
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() > 10, "{} is all but empty", folder.display());
+    folders
+}
+
+/// What is said about a folder, and whether it may be started.
+fn said(folder: &Path) -> (String, Parsed) {
+    let machine = Machine::read(&std::fs::read_to_string(folder.join("environment")).unwrap());
+    let read = files::read(folder).unwrap();
+    let mode = read.authkeys.as_ref().map(|_| machine.mode);
+    // The real folder and the mode in the work tree differ from machine to machine.
+    let sources =
+        Sources { directory: "/etc/ha.d".into(), authkeys_mode: mode, nodeinfo: machine.nodeinfo.clone(), ..read };
+    let parsed = hearth_config::parse(&sources, &machine);
+    let mut text = files::render(&sources, &parsed.complaints, false);
+    if let Some(config) = &parsed.config {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        value(&mut text, config);
+    }
+    (text, parsed)
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap()
+}
+
+/// Everything that was read, a fact a line, defaults included.
+fn value(text: &mut String, config: &Config) {
+    let cluster = &config.cluster;
+    let names: Vec<&str> = cluster.nodes.iter().map(|node| node.as_str()).collect();
+    writeln!(text, "cluster {}: nodes {}; this is {}", cluster.name, names.join(" "), cluster.local).unwrap();
+    cluster.media.iter().for_each(|medium| writeln!(text, "medium {}", json(medium)).unwrap());
+    cluster.ping_targets.iter().for_each(|target| writeln!(text, "ping {} {:?}", target.name, target.addresses).unwrap());
+    let timing = &cluster.timing;
+    let (k, d, w, i) = (timing.keepalive, timing.deadtime, timing.warntime, timing.initdead);
+    writeln!(text, "keepalive {k:?}, warntime {w:?}, deadtime {d:?}, initdead {i:?}").unwrap();
+    writeln!(text, "deadping {:?}, carrier_grace {:?}", timing.deadping, timing.carrier_grace).unwrap();
+    writeln!(text, "permits {}, gate {}", json(&cluster.permits), cluster.gate).unwrap();
+    writeln!(text, "realtime {}, rtprio {}", cluster.realtime, cluster.rtprio).unwrap();
+    writeln!(text, "logging {}", json(&cluster.logging)).unwrap();
+    cluster.env.iter().for_each(|(name, value)| writeln!(text, "env {name}={value}").unwrap());
+    writeln!(text, "auto_failback {}", json(&config.resources.auto_failback)).unwrap();
+    for group in &config.resources.groups {
+        let names: Vec<&str> = group.preferred.iter().map(|node| node.as_str()).collect();
+        writeln!(text, "group {} on {}", group.id, names.join(" ")).unwrap();
+        for resource in &group.resources {
+            let (class, agent, args) = (resource.class, &resource.agent, &resource.args);
+            writeln!(text, "  {}: {class} {agent} {args:?}", resource.id).unwrap();
+            writeln!(text, "    owns {:?}, monitor {:?}, wire_check {}", resource.owns, resource.monitor, resource.wire_check)
+                .unwrap();
+            let times = &resource.timeouts;
+            writeln!(text, "    start {:?}, stop {:?}, monitor {:?}", times.start, times.stop, times.monitor).unwrap();
+        }
+    }
+    let methods: Vec<String> =
+        config.keys.keys.iter().map(|(number, key)| format!("{number} {:?}", key.method)).collect();
+    writeln!(text, "keys {}; signs with {}", methods.join(", "), config.keys.signing).unwrap();
+}
+
+fn compare(folder: &Path, text: &str, wrong: &mut Vec<String>) {
+    let path = folder.join("expected.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    if expected != text {
+        wrong.push(format!("== {}\n-- expected\n{expected}\n-- is\n{text}", folder.display()));
+    }
+}
+
+#[test]
+fn bad_folders_are_refused_in_these_words() {
+    let mut wrong = Vec::new();
+    for folder in folders("bad") {
+        let (text, parsed) = said(&folder);
+        assert!(parsed.config.is_none(), "{} is accepted:\n{text}", folder.display());
+        for complaint in parsed.complaints.iter().filter(|complaint| complaint.level == Level::Error) {
+            assert!(complaint.help.is_some(), "{}: `{}` names no way out", folder.display(), complaint.code);
+        }
+        compare(&folder, &text, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn good_folders_are_read_as_this() {
+    let mut wrong = Vec::new();
+    for folder in folders("good") {
+        let (text, parsed) = said(&folder);
+        assert!(parsed.config.is_some(), "{} is refused:\n{text}", folder.display());
+        compare(&folder, &text, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Folders are there for their names: none without the fault, or the custom, that it is named for.
+#[test]
+fn no_key_is_ever_shown() {
+    for folder in folders("bad").into_iter().chain(folders("good")) {
+        let (text, _) = said(&folder);
+        assert!(!text.contains("geheim"), "{}:\n{text}", folder.display());
+    }
+}
+
+/// The samples are good as they are shipped, on a machine that they fit.
+#[test]
+fn the_samples_are_good() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["ha.cf", "haresources", "authkeys"] {
+        std::fs::copy(root().join("etc").join(name), folder.path().join(name)).unwrap();
+    }
+    let keys = folder.path().join("authkeys");
+    std::fs::set_permissions(&keys, PermissionsExt::from_mode(0o640)).unwrap();
+    let machine = Machine::read("host alpha\ninterface eth0 192.0.2.1/24\n");
+    let open = hearth_config::parse(&files::read(folder.path()).unwrap(), &machine);
+    assert!(open.config.is_none() && open.complaints[0].code == "keys-readable", "{:?}", open.complaints);
+    std::fs::set_permissions(&keys, PermissionsExt::from_mode(0o600)).unwrap();
+    let sources = files::read(folder.path()).unwrap();
+    let parsed = hearth_config::parse(&sources, &machine);
+    assert!(parsed.complaints.is_empty(), "{}", files::render(&sources, &parsed.complaints, false));
+    assert!(parsed.config.is_some());
+}
