@@ -44,7 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agents", &["types"]),
     ("lab", &["types", "control"]),
     ("runtime", &["types", "wire", "config", "control", "controller", "agents"]),
-    ("hearth", &["types", "config", "control", "runtime", "lab"]),
+    ("hearth", &["types", "config", "control", "fencer", "runtime", "lab"]),
 ];
 
 /// Crates without the standard library.
@@ -367,6 +367,35 @@ fn every_library_has_a_reason() {
             .map(|name| format!("Cargo.toml: {name} has no reason in docs/decisions/0011-dependencies.md"))
             .collect(),
     );
+}
+
+#[test]
+fn every_library_is_used() {
+    let mut complaints = Vec::new();
+    let all = rust_files();
+    for (name, _) in ARROWS {
+        let (path, folders) = match *name {
+            "hearth" => {
+                ("Cargo.toml".to_owned(), vec!["crates/cli/".to_owned(), "crates/daemon/".into(), "tests/".into()])
+            }
+            name => (format!("crates/{name}/Cargo.toml"), vec![format!("crates/{name}/")]),
+        };
+        let sources = all.iter().filter(|path| folders.iter().any(|folder| path.starts_with(folder.as_str())));
+        let sources: Vec<String> = sources.map(|path| code(&read(path))).collect();
+        let sections = dependencies(&read(&path));
+        for library in
+            sections.iter().filter(|(section, _)| *section != "workspace.dependencies").flat_map(|(_, it)| it)
+        {
+            let word = match library.as_str() {
+                "md-5" => "md5".to_owned(),
+                other => other.replace('-', "_"),
+            };
+            if !sources.iter().any(|source| words(source, &word).next().is_some()) {
+                complaints.push(format!("{path}: {library} is used nowhere"));
+            }
+        }
+    }
+    none(complaints);
 }
 
 /// A crate with `no_std` and without `extern crate std` cannot name the standard library: the compiler sees to that.
