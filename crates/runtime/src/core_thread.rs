@@ -154,7 +154,7 @@ impl Loop {
         for _ in 0..NEWS {
             let Some(news) = self.core.mailbox.take() else { return false };
             match news {
-                News::Input(input) => self.feed(input),
+                News::Input(input) => self.feed(*input),
                 News::Interfaces => {
                     let changed = self.core.media.mend(clock::now(), true);
                     self.changes.extend(changed);

@@ -23,7 +23,7 @@ pub(crate) struct Persist {
 
 /// To the heartbeat thread.
 pub(crate) enum News {
-    Input(Input),
+    Input(Box<Input>),
     /// Interfaces came, went, or changed their names.
     Interfaces,
     Reconfigured(Box<Config>, Box<KeyRing>),
@@ -62,7 +62,7 @@ impl Post {
 
     /// Hands over an input.
     pub(crate) fn input(&self, input: Input) {
-        self.send(News::Input(input));
+        self.send(News::Input(Box::new(input)));
     }
 }
 

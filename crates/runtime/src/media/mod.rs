@@ -30,7 +30,7 @@ pub(crate) type Change = (LinkId, Option<String>);
 
 enum Wire {
     Udp(Udp),
-    Line(Line),
+    Line(Box<Line>),
 }
 
 struct Port {
@@ -170,7 +170,7 @@ impl Port {
     fn open_now(&mut self) -> Result<(), String> {
         let media: Vec<&Medium> = self.links.iter().map(|(_, medium)| medium).collect();
         self.open = Some(match media[0] {
-            Medium::Serial { device, baud } => Wire::Line(Line::open(device, *baud)?),
+            Medium::Serial { device, baud } => Wire::Line(Box::new(Line::open(device, *baud)?)),
             _ => Wire::Udp(Udp::open(&media)?),
         });
         Ok(())
