@@ -37,7 +37,8 @@ fn each_listed_key_is_accepted() {
     assert_eq!(KeyRing::new("home", 9, []).err(), Some(RingError::NoSigningKey(9)));
 }
 
-/// R-WIRE-5, R-WIRE-2: a cluster that shares wire and key is told by its name; the tag covers the cluster's name even if the mark in the header is forged.
+/// R-WIRE-5: a cluster that shares wire and key by mistake is told by its name. R-WIRE-2: the tag covers the name even if
+/// the mark in the header is forged.
 #[test]
 fn the_tag_covers_the_name() {
     let mut packet = sealed(1, &segment(1));
