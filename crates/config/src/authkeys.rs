@@ -61,7 +61,7 @@ fn sign(signing: Option<(u8, Range<usize>)>, path: &str, keys: &mut Keys, report
         }
         return;
     };
-    let refused = ["glued-key", "unknown-method", "no-method", "crc-with-key"];
+    let refused = ["glued-key", "unknown-method", "no-method", "crc-with-key", "empty-value"];
     if !keys.keys.contains_key(&number) && report.complaints.iter().all(|one| !refused.contains(&one.code)) {
         let wrong = error("key-missing", span, format!("there is no key {number}"));
         report.push(wrong.label("signs with it").help(format!("add a line: {number} sha256 KEY")));

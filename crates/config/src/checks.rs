@@ -1,8 +1,8 @@
 //! Checks across the lines of ha.cf: nodes, media, times.
 
 use crate::ha_cf::File;
-use crate::report::{Report, error, note, warning};
-use crate::{ALLOWANCE, Medium, SERIAL_HEARTBEAT, budget, serial_heartbeat};
+use crate::report::{Report, error, nearest, note, warning};
+use crate::{ALLOWANCE, Complaint, Medium, SERIAL_HEARTBEAT, budget, serial_heartbeat};
 use alloc::format;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -12,6 +12,7 @@ use core::time::Duration;
 const KEEPALIVE: Duration = Duration::from_millis(200);
 const DEADTIME: Duration = Duration::from_secs(2);
 const INITDEAD: Duration = Duration::from_secs(10);
+const MEDIA: &[&str] = &["bcast", "udp", "mcast", "mcast6", "ucast", "ucast6", "serial"];
 /// Least deadtime in keepalives (R-LEASE-10).
 const RATIO: u32 = 8;
 
@@ -32,10 +33,17 @@ fn nodes(file: &File, report: &mut Report) {
         return;
     };
     if !cluster.nodes.contains(&cluster.local) {
-        let title = format!("this machine is `{}`, and no `node` line names it", cluster.local);
-        let wrong = error("local-node-missing", last, title).label("the nodes end here");
-        let help = format!("name `{}`, as `uname -n` prints it, or write another name into nodeinfo", cluster.local);
-        report.push(wrong.help(help));
+        let local = cluster.local.as_str();
+        let title = format!("this machine is `{local}`, and no `node` line names it");
+        let help = format!("write `{local}` there (`uname -n` prints it), or the wanted name into nodeinfo");
+        let short =
+            names.iter().copied().find(|name| local.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
+        let meant = short.or_else(|| nearest(local, names.iter().copied()));
+        let place = meant.and_then(|meant| names.iter().position(|name| *name == meant));
+        report.push(match place.and_then(|index| file.nodes.get(index)) {
+            Some(span) => error("local-node-missing", span.clone(), title).help(help).fix(local),
+            None => error("local-node-missing", last, title).label("the nodes end here").help(help),
+        });
     }
     let mut different: Vec<&str> = Vec::new();
     for (name, span) in names.iter().zip(&file.nodes) {
@@ -55,7 +63,7 @@ fn nodes(file: &File, report: &mut Report) {
 
 fn media(file: &File, report: &mut Report) {
     let cluster = &file.cluster;
-    if cluster.media.is_empty() && report.complaints.iter().all(|complaint| !is_about_a_medium(complaint.code)) {
+    if cluster.media.is_empty() && !report.complaints.iter().any(is_about_a_medium) {
         let wrong = error("no-media", file.nodes.last().cloned(), "there is no heartbeat medium")
             .label("a medium belongs in a line below");
         report.push(
@@ -68,9 +76,10 @@ fn media(file: &File, report: &mut Report) {
     }
 }
 
-/// Such a line is there and only has to be mended, or is a directive that may have been meant as one.
-fn is_about_a_medium(code: &str) -> bool {
-    matches!(code, "bad-mcast" | "unresolvable" | "unknown-directive" | "bad-value" | "extra-word")
+/// Such a line is there and only has to be mended.
+fn is_about_a_medium(complaint: &Complaint) -> bool {
+    let misspelt = complaint.fix.as_deref().is_some_and(|fix| MEDIA.contains(&fix));
+    misspelt || matches!(complaint.code, "bad-ucast" | "bad-mcast" | "unresolvable" | "bad-value")
 }
 
 fn times(file: &mut File, report: &mut Report) {
@@ -117,7 +126,7 @@ fn times(file: &mut File, report: &mut Report) {
         let title = format!("initdead {initdead:?} is below deadtime {d:?}");
         report.push(error("initdead-too-short", at("initdead"), title).help(format!("write at least {d:?}")));
     }
-    if deadping <= k * 2 {
+    if deadping <= k * 2 && at("deadping").is_some() {
         let title = format!("deadping {deadping:?} is not more than twice the keepalive {k:?}");
         report.push(error("deadping-too-short", at("deadping"), title).help(format!("write at least {:?}", k * 4)));
     }

@@ -102,7 +102,9 @@ impl Reader<'_> {
                 return None;
             }
             let node = NodeName::new(part);
-            if self.nodes.contains(&node) {
+            // Without any node in ha.cf, that is what is said, once.
+            let unknowable = self.nodes.is_empty() && !is_ipv4ish(part) && !part.contains("::");
+            if unknowable || self.nodes.contains(&node) {
                 preferred.push(node);
                 continue;
             }
@@ -230,16 +232,12 @@ impl Reader<'_> {
             match self.owners.get(key) {
                 Some(first) => {
                     let (line, column) = place(self.text, first.start);
-                    let (this, at) = place(self.text, word.span.start);
-                    let wrong = error(
-                        "owned-twice",
-                        word.span.clone(),
-                        format!("`{key}` is owned at {line}:{column} and again at {this}:{at}"),
-                    );
+                    let (kind, what) = key.split_once(':').unwrap_or(("resource", key));
+                    let wrong = error("owned-twice", word.span.clone(), format!("the {kind} `{what}` stands twice"));
                     self.report.push(
                         wrong
-                            .label(format!("the first stands at {line}:{column}"))
-                            .help("it may run only once: remove one of the two"),
+                            .label(format!("the first is in line {line}, column {column}"))
+                            .help("it can be on one node only, in one group: remove one of the two"),
                     );
                     return;
                 }

@@ -54,17 +54,20 @@ impl Complaint {
         self
     }
 
-    /// Offers the nearest of `names` to `wrong` as the fix of the span.
+    /// Offers the nearest of `names` to `wrong` as the fix of the span, before the help that stands already.
     pub(crate) fn nearest<'a>(self, wrong: &str, names: impl Iterator<Item = &'a str>) -> Self {
         match nearest(wrong, names) {
-            Some(name) => self.help(alloc::format!("did you mean `{name}`?")).fix(name),
+            Some(name) => {
+                let more = self.help.as_ref().map_or(String::new(), |help| alloc::format!(" ({help})"));
+                self.help(alloc::format!("did you mean `{name}`?{more}")).fix(name)
+            }
             None => self,
         }
     }
 }
 
 /// The name with the fewest edits, if those are few enough to be a slip.
-fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if wrong.len() > 64 {
         return None;
     }

@@ -111,7 +111,7 @@ impl Reader<'_> {
         }
         let [interface, host] = list else {
             self.report.push(
-                error("empty-value", whole(list, name), format!("`{}` needs an interface and a peer", name.text))
+                error("bad-ucast", whole(list, name), format!("`{}` needs an interface and a peer", name.text))
                     .help("write: ucast eth0 192.168.0.2"),
             );
             return;

@@ -119,7 +119,9 @@ impl Reader<'_> {
         let span = name.span.clone();
         if !DIRECTIVES.contains(&name.text) {
             let wrong = error("unknown-directive", span, format!("there is no directive `{}`", name.text));
-            self.report.push(wrong.label("no such directive").nearest(name.text, DIRECTIVES.iter().copied()));
+            let mut wrong = wrong.label("no such directive").nearest(name.text, DIRECTIVES.iter().copied());
+            wrong.help.get_or_insert_with(|| "remove the line; docs/operations.md lists the directives".to_owned());
+            self.report.push(wrong);
             return;
         }
         let Some(value) = list.first() else {

@@ -15,8 +15,14 @@ impl Reader<'_> {
             "crm" | "pacemaker" | "autojoin" | "use_apphbd" if off => return,
             "crm" | "pacemaker" | "autojoin" | "stonith" | "stonith_host" | "watchdog" => {
                 self.report.push(
-                    error("later-release", span, format!("`{}` comes in a later release", name.text))
-                        .help("remove the line"),
+                    error("later-release", span, format!("`{}` comes in a later release", name.text)).help(match name
+                        .text
+                    {
+                        "stonith" | "stonith_host" | "watchdog" => {
+                            "remove the line; until then `tiebreaker ping` is the strongest protection"
+                        }
+                        _ => "remove the line",
+                    }),
                 );
                 return;
             }
