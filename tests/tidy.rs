@@ -195,7 +195,7 @@ fn block(code: &str, from: usize) -> Range<usize> {
 /// Parts of a source that are compiled for tests only.
 fn test_parts(path: &str, code: &str) -> Vec<Range<usize>> {
     if path.starts_with("tests/") || path.contains("/tests/") {
-        return vec![0..code.len()];
+        return std::iter::once(0..code.len()).collect();
     }
     let marks = code.match_indices("#[cfg(test)]");
     marks.map(|(at, mark)| at..block(code, at + mark.len()).end).collect()
@@ -204,7 +204,8 @@ fn test_parts(path: &str, code: &str) -> Vec<Range<usize>> {
 fn is_word_at(text: &str, at: usize, length: usize) -> bool {
     let word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
     let bytes = text.as_bytes();
-    !(at > 0 && word(bytes.get(at - 1))) && !word(bytes.get(at + length))
+    let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+    !word(before) && !word(bytes.get(at + length))
 }
 
 fn words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
@@ -319,10 +320,10 @@ fn dependencies(manifest: &str) -> BTreeMap<String, BTreeSet<String>> {
         let line = line.trim();
         if let Some(name) = line.strip_prefix('[') {
             section = name.trim_matches(['[', ']']).to_owned();
-        } else if let Some((name, _)) = line.split_once(['=', '.']).filter(|_| !line.starts_with('#')) {
-            if section.ends_with("dependencies") {
-                found.entry(section.clone()).or_default().insert(name.trim().trim_matches('"').to_owned());
-            }
+        } else if let Some((name, _)) = line.split_once(['=', '.']).filter(|_| !line.starts_with('#'))
+            && section.ends_with("dependencies")
+        {
+            found.entry(section.clone()).or_default().insert(name.trim().trim_matches('"').to_owned());
         }
     }
     found
