@@ -372,7 +372,7 @@ fn every_library_has_a_reason() {
 
 #[test]
 fn every_library_is_used() {
-    let mut complaints = Vec::new();
+    let (mut complaints, mut asked) = (Vec::new(), BTreeSet::new());
     let all = rust_files();
     for (name, _) in ARROWS {
         let (path, folders) = match *name {
@@ -395,7 +395,12 @@ fn every_library_is_used() {
                 complaints.push(format!("{path}: {library} is used nowhere"));
             }
         }
+        asked.extend(
+            sections.into_iter().filter(|(section, _)| section != "workspace.dependencies").flat_map(|(_, it)| it),
+        );
     }
+    let known = dependencies(&read("Cargo.toml")).remove("workspace.dependencies").unwrap_or_default();
+    complaints.extend(known.difference(&asked).map(|library| format!("Cargo.toml: no crate asks for {library}")));
     none(complaints);
 }
 
