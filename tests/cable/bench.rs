@@ -30,7 +30,7 @@ pub const LEASE: u64 = ms(400);
 /// "None" for a client that asks every 2 ms.
 pub const NONE: u64 = ms(10);
 /// How long a test waits for something that has no bound of its own.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Milliseconds in nanoseconds.
 pub const fn ms(milliseconds: u64) -> u64 {

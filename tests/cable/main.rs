@@ -7,6 +7,18 @@
 //! Needs root and namespaces, and fails without them.
 
 mod bench;
+mod cables;
+mod clock;
+mod daemon;
 mod figures;
+mod flood;
+mod freeze;
+mod idle;
+mod interfaces;
 mod planned;
 mod power;
+mod reload;
+mod resources;
+mod silent;
+mod standby;
+mod start;

@@ -41,7 +41,7 @@ impl Default for Files {
         Self {
             ha_cf: "keepalive 50ms\ndeadtime 500ms\nwarntime 200ms\ninitdead 2s\n".into(),
             haresources: String::new(),
-            authkeys: "auth 1\n1 sha256 a key that only this lab knows\n".into(),
+            authkeys: "auth 1\n1 sha256 a-key-that-only-this-lab-knows\n".into(),
             scripts: Vec::new(),
         }
     }
