@@ -9,6 +9,9 @@ const EVENTS_MAX: usize = 4096;
 /// Steps of a chain that an explanation shows.
 const CHAIN_MAX: usize = 64;
 
+/// Events about a group or a resource that follow from what was last said of it.
+const FOLLOWS: [&str; 7] = ["group-", "resource-", "address-", "start-", "stop-", "monitor-", "probe-"];
+
 /// Events of this incarnation, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chronicle {
@@ -16,6 +19,8 @@ pub(crate) struct Chronicle {
     next: u64,
     /// Newest event of each subject: the default cause of the next one.
     latest: BTreeMap<String, EventId>,
+    /// The newest fact from outside.
+    fact: Option<EventId>,
     /// What is being worked on: the cause of everything that is noted meanwhile.
     cause: Option<EventId>,
     /// Events that were not handed out yet.
@@ -35,7 +40,12 @@ impl Chronicle {
         let subject = subject.to_string();
         self.next += 1;
         let id = EventId(self.next);
-        let cause = self.cause.or_else(|| self.latest.get(&subject).copied());
+        let cause = self.cause.or_else(|| match name {
+            // A plan follows from the newest fact, what is done about a group or resource from what was said of it.
+            "planned" => self.fact,
+            _ if FOLLOWS.iter().any(|prefix| name.starts_with(prefix)) => self.latest.get(&subject).copied().or(self.fact),
+            _ => None,
+        });
         let event = Event { id, at: now, cause, severity, name: name.to_owned(), subject: subject.clone(), text };
         if self.events.len() == EVENTS_MAX {
             self.events.pop_front();
@@ -60,6 +70,7 @@ impl Chronicle {
     ) -> EventId {
         let id = self.note(now, severity, name, subject, text);
         self.cause = Some(id);
+        self.fact = Some(id);
         id
     }
 
