@@ -35,7 +35,8 @@ fn nodes(file: &File, report: &mut Report) {
     if !cluster.nodes.contains(&cluster.local) {
         let local = cluster.local.as_str();
         let title = format!("this machine is `{local}`, and no `node` line names it");
-        let help = format!("write `{local}` there (`uname -n` prints it), or the wanted name into nodeinfo");
+        let says = if file.from_nodeinfo { "nodeinfo says it" } else { "`uname -n` prints it" };
+        let help = format!("write `{local}` there ({says}), or the name that is meant into nodeinfo");
         let short =
             names.iter().copied().find(|name| local.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
         let meant = short.or_else(|| nearest(local, names.iter().copied()));

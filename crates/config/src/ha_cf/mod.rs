@@ -27,6 +27,8 @@ pub(crate) struct File {
     pub(crate) times: BTreeMap<&'static str, (Duration, Range<usize>)>,
     /// Where each of the cluster's nodes stands, in the same order.
     pub(crate) nodes: Vec<Range<usize>>,
+    /// Whether nodeinfo named this machine.
+    pub(crate) from_nodeinfo: bool,
     /// Where `tiebreaker` stands.
     pub(crate) tiebreaker: Option<Range<usize>>,
     /// Where each serial line stands, in their order.
@@ -44,7 +46,7 @@ struct Reader<'a> {
 /// Reads the file.
 pub(crate) fn parse(sources: &Sources, environment: &dyn Environment, report: &mut Report) -> File {
     let host = sources.nodeinfo.clone().unwrap_or_else(|| environment.host_name());
-    let file = blank(NodeName::new(host.trim()));
+    let file = File { from_nodeinfo: sources.nodeinfo.is_some(), ..blank(NodeName::new(host.trim())) };
     let Some(text) = &sources.ha_cf else {
         let title = format!("{} does not exist", sources.path("ha.cf"));
         report.push(
@@ -107,6 +109,7 @@ fn blank(local: NodeName) -> File {
         unchecked: Vec::new(),
         times: BTreeMap::new(),
         nodes: Vec::new(),
+        from_nodeinfo: false,
         tiebreaker: None,
         serial: Vec::new(),
         port: 694,
