@@ -8,6 +8,7 @@ use crate::gatekeeper::Gatekeeper;
 use crate::held::HeldBack;
 use crate::media::{Change, Media};
 use crate::order::{Mailbox, News, Order, Persist};
+use crate::peers::PeerAddresses;
 use crate::refused::RefusedCount;
 use crate::sys;
 use crate::volatile::Volatile;
@@ -31,6 +32,7 @@ const NEWS: usize = 64;
 pub(crate) struct Core {
     pub(crate) controller: Controller,
     pub(crate) media: Media,
+    pub(crate) peers: PeerAddresses,
     pub(crate) ring: KeyRing,
     pub(crate) gate: Gatekeeper,
     pub(crate) volatile: Volatile,
@@ -133,15 +135,15 @@ impl Loop {
 
     fn packets(&mut self) -> bool {
         let (ring, refused, inputs) = (&self.core.ring, &mut self.refused, &mut self.inputs);
+        let peers = &mut self.core.peers;
         let more = self.core.media.receive(clock::now(), PACKETS, &mut self.changes, &mut |arrival| match ring
             .open(arrival.bytes)
         {
-            Ok((link, message)) => inputs.push_back(Input::Packet {
-                link,
-                message,
-                size: arrival.bytes.len() as u32,
-                received_at: arrival.received_at,
-            }),
+            Ok((link, message)) => {
+                inputs.extend(peers.of(&message, &arrival.source));
+                let (size, received_at) = (arrival.bytes.len() as u32, arrival.received_at);
+                inputs.push_back(Input::Packet { link, message, size, received_at });
+            }
             Err(refusal) => refused.count(arrival.link, refusal, arrival.source),
         });
         while let Some(input) = self.inputs.pop_front() {

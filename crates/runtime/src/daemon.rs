@@ -9,6 +9,7 @@ use crate::media::Media;
 use crate::network::Network;
 use crate::ops::Ops;
 use crate::order::{News, Order, Persist, Post, mailbox};
+use crate::peers::PeerAddresses;
 use crate::storage::{Storage, StorageError};
 use crate::volatile::Volatile;
 use crate::{clock, pings, sys};
@@ -134,6 +135,7 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
     let core = Core {
         controller,
         media: Media::new(&config.cluster.media),
+        peers: PeerAddresses::new(config.cluster.local.clone()),
         ring,
         gate: Gatekeeper::open(config.cluster.gate, config.cluster.timing.lease(), agent.clone()),
         volatile,

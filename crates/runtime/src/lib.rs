@@ -22,6 +22,7 @@ mod media;
 mod network;
 mod ops;
 mod order;
+mod peers;
 mod pings;
 mod refused;
 pub mod storage;

@@ -1,30 +1,57 @@
 //! Packets that were refused, counted and told once a second (R-WIRE-1).
 
 use crate::clock;
+use crate::media::Source;
 use hearth_controller::Input;
 use hearth_types::{LinkId, Timestamp};
 use hearth_wire::Refusal;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Sources told apart in one second; the rest of a flood with forged sources counts as one.
 const SOURCES: usize = 32;
 
+/// Who is counted together. The port is no part of it: whoever forges packets may use a new one each time.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    Address(IpAddr),
+    Device(Arc<str>),
+    Unknown,
+    Many,
+}
+
+impl Origin {
+    fn text(&self) -> String {
+        match self {
+            Origin::Address(address) => address.to_string(),
+            Origin::Device(device) => device.to_string(),
+            Origin::Unknown => "an unknown source".into(),
+            Origin::Many => "many sources".into(),
+        }
+    }
+}
+
 /// The counters of this second.
 #[derive(Default)]
 pub(crate) struct RefusedCount {
-    counts: BTreeMap<(LinkId, Refusal, String), u64>,
+    counts: BTreeMap<(LinkId, Refusal, Origin), u64>,
     due_at: Option<Timestamp>,
 }
 
 impl RefusedCount {
-    /// One more. The port is no part of a source: whoever forges packets may use a new one each time.
-    pub(crate) fn count(&mut self, link: LinkId, reason: Refusal, source: String) {
-        let source = source.rsplit_once(':').map_or(source.as_str(), |(host, _)| host).to_owned();
-        let mut key = (link, reason, source);
+    /// One more.
+    pub(crate) fn count(&mut self, link: LinkId, reason: Refusal, source: Source) {
+        let origin = match source {
+            Source::Address(source) => Origin::Address(source.ip()),
+            Source::Device(device) => Origin::Device(device),
+            Source::Unknown => Origin::Unknown,
+        };
+        let mut key = (link, reason, origin);
         if self.counts.len() >= SOURCES && !self.counts.contains_key(&key) {
-            key.2 = "many sources".into();
+            key.2 = Origin::Many;
         }
         *self.counts.entry(key).or_default() += 1;
         self.due_at.get_or_insert_with(|| clock::now() + EVERY);
@@ -41,10 +68,10 @@ impl RefusedCount {
             return Vec::new();
         }
         self.due_at = None;
-        let told = |((link, reason, source), count): ((LinkId, Refusal, String), u64)| Input::Refused {
+        let told = |((link, reason, origin), count): ((LinkId, Refusal, Origin), u64)| Input::Refused {
             link,
             reason: reason.to_string(),
-            source,
+            source: origin.text(),
             count,
         };
         std::mem::take(&mut self.counts).into_iter().map(told).collect()
@@ -54,13 +81,15 @@ impl RefusedCount {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     #[test]
     fn r_wire_1_a_flood_of_forged_sources_takes_bounded_memory_and_loses_no_count() {
         let mut refused = RefusedCount::default();
         for number in 0..50_000_u32 {
-            let source = format!("10.0.{}.{}:{}", number >> 8 & 255, number & 255, number);
-            refused.count(LinkId(0), Refusal::BadTag(1), source);
+            let [_, _, high, low] = number.to_be_bytes();
+            let source = SocketAddr::from(([10, 0, high, low], low.into()));
+            refused.count(LinkId(0), Refusal::BadTag(1), Source::Address(source));
         }
         let due = refused.next_deadline().unwrap();
         assert!(refused.due(due.before(EVERY)).is_empty());

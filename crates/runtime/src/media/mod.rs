@@ -9,7 +9,9 @@ mod udp;
 use hearth_config::Medium;
 use hearth_types::{LinkId, Timestamp};
 use serial::Line;
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Duration;
 use udp::Udp;
 
@@ -21,8 +23,16 @@ pub(crate) struct Arrival<'a> {
     pub(crate) bytes: &'a [u8],
     /// The first link of its port: what a packet that cannot be read is counted under.
     pub(crate) link: LinkId,
-    pub(crate) source: String,
+    pub(crate) source: Source,
     pub(crate) received_at: Timestamp,
+}
+
+/// Where a packet came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Address(SocketAddr),
+    Device(Arc<str>),
+    Unknown,
 }
 
 /// What became of a link.

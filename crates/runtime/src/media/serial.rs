@@ -1,6 +1,6 @@
 //! One serial line, paced to its speed (R-WIRE-8).
 
-use super::{Arrival, Failure};
+use super::{Arrival, Failure, Source};
 use crate::sys;
 use hearth_types::{LinkId, Timestamp};
 use hearth_wire::{SerialReceiver, SerialSender, line_time};
@@ -9,10 +9,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 
 pub(super) struct Line {
     file: File,
-    device: String,
+    device: Arc<str>,
     baud: u32,
     sender: SerialSender,
     receiver: SerialReceiver,
@@ -40,7 +41,7 @@ impl Line {
         sys::exclusive(&file).map_err(failed)?;
         Ok(Line {
             file,
-            device: device.to_owned(),
+            device: device.into(),
             baud,
             sender: SerialSender::new(),
             receiver: SerialReceiver::new(),
@@ -99,7 +100,12 @@ impl Line {
             Ok(0) => Err(self.closed("the other end hung up")),
             Ok(count) => {
                 for bytes in self.receiver.push(&buffer[..count]) {
-                    take(Arrival { bytes: &bytes, link, source: self.device.clone(), received_at: now });
+                    take(Arrival {
+                        bytes: &bytes,
+                        link,
+                        source: Source::Device(self.device.clone()),
+                        received_at: now,
+                    });
                 }
                 Ok(count == buffer.len())
             }

@@ -1,6 +1,6 @@
 //! One UDP socket on one interface.
 
-use super::{Arrival, Failure};
+use super::{Arrival, Failure, Source};
 use crate::clock;
 use hearth_config::Medium;
 use hearth_types::LinkId;
@@ -100,7 +100,7 @@ impl Udp {
                 }
             };
             let received_at = stamp.map_or_else(clock::now, clock::from_wall);
-            let source = source.map_or_else(String::new, |source| source.to_string());
+            let source = source.as_ref().and_then(address).map_or(Source::Unknown, Source::Address);
             take(Arrival { bytes: &buffer[..length], link, source, received_at });
         }
         Ok(true)
@@ -170,6 +170,11 @@ fn join(socket: &Socket, medium: &Medium, index: u32) -> io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn address(source: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = source.as_sockaddr_in().map(|source| SocketAddr::V4((*source).into()));
+    v4.or_else(|| source.as_sockaddr_in6().map(|source| SocketAddr::V6((*source).into())))
 }
 
 fn stamp(message: &nix::sys::socket::RecvMsg<'_, '_, SockaddrStorage>) -> Option<Duration> {
