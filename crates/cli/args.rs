@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Reload,
     /// Stop this node in order: its groups move away first
     Stop(StopOptions),
+    /// Start a cluster of two on this machine, break it in many ways, and show what a client feels
+    Demo(crate::demo::DemoOptions),
     /// Print completions for a shell
     Completions {
         /// Which shell

@@ -13,6 +13,7 @@ mod args;
 mod check;
 mod clock;
 mod connection;
+mod demo;
 mod generate;
 mod moves;
 mod old;
@@ -79,6 +80,7 @@ fn run(command: Command, socket: &Path) -> Result<Exit, Trouble> {
         Command::Check(options) => check::run(&options, &look),
         Command::Reload => moves::reload(socket),
         Command::Stop(options) => moves::stop(socket, &options),
+        Command::Demo(options) => demo::run(&options, &look),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man(directory.as_deref()),
     }
