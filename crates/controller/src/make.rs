@@ -86,6 +86,7 @@ impl Node {
             ticket: 0,
             next_keepalive_at: now,
             next_ledger_at: now,
+            without_dc_since: None,
             last_wake_at: Timestamp::ZERO,
             beat_now: true,
             record_changed: true,

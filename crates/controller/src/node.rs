@@ -63,6 +63,8 @@ pub(crate) struct Node {
     pub ticket: u64,
     pub next_keepalive_at: Timestamp,
     pub next_ledger_at: Timestamp,
+    /// Since when the voters are together and have no DC.
+    pub without_dc_since: Option<Timestamp>,
     pub last_wake_at: Timestamp,
     pub beat_now: bool,
     pub record_changed: bool,
@@ -168,6 +170,7 @@ impl Node {
         if now >= self.next_ledger_at {
             self.next_ledger_at = now + self.ledger_period();
             self.ledger.tick();
+            self.elect(now);
         }
         for _ in 0..ROUNDS_MAX {
             let moved = self.drain_ledger(now, out);
@@ -237,7 +240,9 @@ impl Node {
         at_latest(self.executor.next_deadline().map(|(at, _)| at), TimerKind::Operation);
         at_latest(self.orders.next_deadline(), TimerKind::Operation);
         at_latest(self.shutdown_deadline(), TimerKind::Operation);
-        at_latest(Some(self.next_ledger_at), TimerKind::Ledger);
+        // While nothing is under way the ledger's clock runs along with the heartbeats.
+        let under_way = self.ledger.has_undecided() || self.ledger.dc().is_none();
+        at_latest(Some(self.next_ledger_at).filter(|_| under_way), TimerKind::Ledger);
         for channel in self.channels.values() {
             at_latest(channel.next_deadline(), TimerKind::Ledger);
         }

@@ -264,6 +264,31 @@ impl Node {
         }
     }
 
+    /// Campaigns where all voters are together and none leads: the first of them at once, the others if that fails.
+    pub(crate) fn elect(&mut self, now: Timestamp) {
+        let timing = self.config.cluster.timing;
+        let Some(record) = self.ledger.record().filter(|_| self.ledger.is_voting() && self.ledger.dc().is_none()) else {
+            self.without_dc_since = None;
+            return;
+        };
+        let mut others = record.voters.iter().filter(|voter| voter.name != self.local);
+        let together = others.all(|voter| {
+            let claimed = self.members.peer(&voter.name).filter(|peer| peer.is_alive()).and_then(|it| it.claimed.as_ref());
+            claimed.is_some_and(|claimed| claimed.epoch.as_ref() == Some(&record.epoch))
+        });
+        if !together {
+            self.without_dc_since = None;
+            return;
+        }
+        let first = record.voters.iter().all(|voter| self.local <= voter.name);
+        let wait = if first { timing.keepalive * 2 } else { timing.deadtime };
+        let since = *self.without_dc_since.get_or_insert(now);
+        if now.since(since) >= wait {
+            self.without_dc_since = Some(now);
+            self.ledger.campaign();
+        }
+    }
+
     /// The ledger's clock: fine enough that a lost message costs little, coarse enough to be silent when idle.
     pub(crate) fn ledger_period(&self) -> Duration {
         (self.config.cluster.timing.deadtime / 5).clamp(Duration::from_millis(50), Duration::from_secs(1))

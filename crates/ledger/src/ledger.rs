@@ -395,7 +395,7 @@ impl Ledger {
             let server = ServerConfig {
                 pid,
                 // Elections go by what the owner sees (`campaign`); these rounds are the second line.
-                election_tick_timeout: 5,
+                election_tick_timeout: 20,
                 resend_message_tick_timeout: 2,
                 ..ServerConfig::default()
             };
