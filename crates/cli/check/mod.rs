@@ -14,8 +14,8 @@ use std::path::Path;
 pub(crate) fn run(options: &CheckOptions, look: &Look) -> Result<Exit, Trouble> {
     let directory = &options.directory;
     let sources = files::read(directory).map_err(|error| {
-        Trouble::new(Exit::Configuration, format!("cannot read {}: {error}", directory.display()))
-            .help("the files ha.cf, haresources and authkeys belong there; another folder: hearth check -d DIR")
+        Trouble::new(Exit::Configuration, format!("cannot read {error}"))
+            .help("ha.cf, haresources and authkeys must be files that you may read: run it as root, or name another folder with -d DIR")
     })?;
     let parsed = hearth_config::parse(&sources, &files::System::new(directory));
     let complaints = files::render(&sources, &parsed.complaints, look.colour);

@@ -1,7 +1,7 @@
 //! authkeys: which key signs, and all keys.
 
 use crate::lex::{Word, lines, place, words};
-use crate::report::{Report, error, warning};
+use crate::report::{Report, error, unreadable, warning};
 use crate::{Complaint, Key, KeyMethod, Keys, Sources};
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -29,7 +29,7 @@ pub(crate) fn parse(sources: &Sources, report: &mut Report) -> Keys {
     for (start, line) in lines(text) {
         let words = words(line, start, false);
         let Some(first) = words.first() else { continue };
-        if first.text.starts_with('#') {
+        if first.text.starts_with('#') || unreadable(&words, report) {
             continue;
         }
         if first.text == "auth" {
@@ -55,13 +55,17 @@ pub(crate) fn parse(sources: &Sources, report: &mut Report) -> Keys {
 fn sign(signing: Option<(u8, Range<usize>)>, path: &str, keys: &mut Keys, report: &mut Report) {
     let Some((number, span)) = signing else {
         // A line that was refused is not missing.
-        if report.complaints.iter().all(|complaint| !matches!(complaint.code, "bad-key-number" | "no-key-number")) {
+        if report
+            .complaints
+            .iter()
+            .all(|complaint| !matches!(complaint.code, "bad-key-number" | "no-key-number" | "not-utf8"))
+        {
             let wrong = error("auth-missing", None, format!("{path} has no `auth` line"));
             report.push(wrong.help("write as the first line: auth 1"));
         }
         return;
     };
-    let refused = ["glued-key", "unknown-method", "no-method", "crc-with-key", "empty-value"];
+    let refused = ["glued-key", "unknown-method", "no-method", "crc-with-key", "empty-value", "not-utf8"];
     if !keys.keys.contains_key(&number) && report.complaints.iter().all(|one| !refused.contains(&one.code)) {
         let wrong = error("key-missing", span, format!("there is no key {number}"));
         report.push(wrong.label("signs with it").help(format!("add a line: {number} sha256 KEY")));

@@ -2,7 +2,7 @@
 
 use crate::address::reachable;
 use crate::lex::{Word, lines, place, uncommented, words};
-use crate::report::{Report, error, warning};
+use crate::report::{Report, error, unreadable, warning};
 use crate::{Environment, Sources};
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -76,6 +76,9 @@ fn is_ipv4ish(word: &str) -> bool {
 impl Reader<'_> {
     fn group(&mut self, line: &[Word<'_>]) -> Option<GroupSpec> {
         let (first, rest) = line.split_first()?;
+        if unreadable(line, self.report) {
+            return None;
+        }
         let preferred = self.preferred(first)?;
         if rest.is_empty() {
             self.report.push(

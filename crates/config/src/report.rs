@@ -1,5 +1,6 @@
 //! Complaints while they are collected, and "did you mean".
 
+use crate::lex::Word;
 use crate::{Complaint, FileKind, Level};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -20,6 +21,17 @@ impl Report {
         complaint.file = self.file;
         self.complaints.push(complaint);
     }
+}
+
+/// Complains about words that were not UTF-8; true if there is one.
+pub(crate) fn unreadable(words: &[Word<'_>], report: &mut Report) -> bool {
+    let mut bad = words.iter().filter(|word| word.text.contains(char::REPLACEMENT_CHARACTER)).peekable();
+    let found = bad.peek().is_some();
+    for word in bad {
+        let wrong = error("not-utf8", word.span.clone(), "this word is not UTF-8 text");
+        report.push(wrong.help("write it anew; bytes of other encodings may stand in comments only"));
+    }
+    found
 }
 
 fn complaint(level: Level, code: &'static str, span: Option<Range<usize>>, title: String) -> Complaint {

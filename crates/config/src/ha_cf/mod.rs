@@ -6,7 +6,7 @@ mod old;
 
 use crate::haresources::Defaults;
 use crate::lex::{Word, lines, place, uncommented, whole, words};
-use crate::report::{Report, error, note, warning};
+use crate::report::{Report, error, note, unreadable, warning};
 use crate::{ClusterConfig, Environment, Logging, Medium, Permits, Sources, Timing, span};
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -60,6 +60,9 @@ pub(crate) fn parse(sources: &Sources, environment: &dyn Environment, report: &m
     for (start, line) in lines(text) {
         let split = words(uncommented(line), start, false);
         let Some(name) = split.first() else { continue };
+        if unreadable(&split, reader.report) {
+            continue;
+        }
         if let Some(first) = seen.get(name.text).filter(|_| !REPEATED.contains(&name.text)) {
             let (line, _) = place(text, first.start);
             let wrong = error("duplicate-directive", name.span.clone(), format!("`{}` stands twice", name.text));

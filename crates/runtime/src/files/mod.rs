@@ -11,10 +11,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Reads ha.cf, haresources, authkeys and nodeinfo of `directory`. A file that does not exist is none.
+/// Reads ha.cf, haresources, authkeys and nodeinfo of `directory`. A file that does not exist is none. Bytes that are
+/// not UTF-8 become U+FFFD: old files have such comments, and anywhere else the parser refuses that character.
 ///
 /// # Errors
-/// Any other failure to read, and text that is not UTF-8, with the file's path in the message.
+/// Any other failure to read, with the file's path in the message.
 pub fn read(directory: &Path) -> io::Result<Sources> {
     let keys = directory.join("authkeys");
     let mode = match std::fs::metadata(&keys) {
@@ -36,8 +37,8 @@ pub fn read(directory: &Path) -> io::Result<Sources> {
 }
 
 fn text(path: &Path) -> io::Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(named(path, &error)),
     }
