@@ -217,7 +217,8 @@ impl Members {
             Liveness::NeverSeen
         } else if now.since(heard_at) >= deadtime {
             Liveness::Dead
-        } else if peer.heard_us_at == Timestamp::ZERO || now.since(heard_us_at) >= deadtime {
+        } else if peer.heard_us_at == Timestamp::ZERO || heard_at.since(heard_us_at) >= deadtime {
+            // Its own word says so (R-MEM-3); silence says nothing of what it hears.
             Liveness::OneWay
         } else {
             Liveness::Alive
@@ -286,11 +287,8 @@ impl Members {
             if matches!(peer.liveness, Liveness::Alive | Liveness::OneWay) {
                 at_latest(heard_at + self.params.deadtime);
             }
-            if peer.is_alive() {
-                at_latest(peer.heard_us_at.max(self.listening_since) + self.params.deadtime);
-                if !peer.late {
-                    at_latest(heard_at + self.params.warntime);
-                }
+            if peer.is_alive() && !peer.late {
+                at_latest(heard_at + self.params.warntime);
             }
             for link in peer.links.values().filter(|link| link.up) {
                 at_latest(link.last_heard_at.max(self.listening_since) + self.params.deadtime);

@@ -1,0 +1,304 @@
+//! Who counts as heard, alive and late, by what arrives and when.
+
+use hearth_membership::{Change, LateCause, Liveness, Members, Params};
+use hearth_types::{Admission, Incarnation, Index, LinkId, MessageNumber, NodeIdentity, NodeName, Timestamp};
+use hearth_wire::{Heartbeat, NodeStatus, PeerReport};
+use std::time::Duration;
+
+const OURS: Incarnation = Incarnation(1);
+const THEIRS: Incarnation = Incarnation(77);
+const LINK: LinkId = LinkId(0);
+
+fn ms(span: u64) -> Duration {
+    Duration::from_millis(span)
+}
+
+fn at(ms: u64) -> Timestamp {
+    Timestamp(ms * 1_000_000)
+}
+
+fn b() -> NodeName {
+    NodeName::new("b")
+}
+
+fn members() -> Members {
+    let params = Params {
+        local: NodeName::new("a"),
+        incarnation: OURS,
+        peers: vec![b()],
+        keepalive: ms(50),
+        deadtime: ms(500),
+        warntime: ms(250),
+        initdead: ms(2000),
+    };
+    Members::new(params, at(1000))
+}
+
+/// A heartbeat of b that heard our message `heard` of that run, `age` ago.
+fn beat(incarnation: Incarnation, number: u64, names: Incarnation, heard: u64, age: Duration) -> Heartbeat {
+    let report = PeerReport {
+        node: NodeName::new("a"),
+        incarnation: names,
+        heard: MessageNumber(heard),
+        age_us: age.as_micros() as u32,
+        links: 1,
+        vouch: Some(MessageNumber(heard)),
+    };
+    Heartbeat {
+        from: b(),
+        identity: NodeIdentity(5),
+        incarnation,
+        sequence: number,
+        number: MessageNumber(number),
+        epoch: None,
+        lineage: Vec::new(),
+        admission: Some(Admission(1)),
+        applied: Index(0),
+        decided: Index(0),
+        status: NodeStatus::Up,
+        deadtime_ms: 500,
+        versions: (1, 1),
+        digest: (0, 0),
+        stall_us: 0,
+        gated: Vec::new(),
+        unservable: Vec::new(),
+        pings: (0, 0),
+        peers: vec![report],
+        answer_now: false,
+        has_carrier: true,
+        dc: None,
+        voters: Vec::new(),
+    }
+}
+
+/// Both hear each other from 1000 ms on, each keepalive until `until`.
+fn talk(members: &mut Members, from: u64, until: u64, number: &mut u64) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut now = from;
+    while now <= until {
+        let ours = members.next_message(at(now));
+        *number += 1;
+        members.heard(at(now), at(now), LINK, &beat(THEIRS, *number, OURS, ours.0, ms(0)), &mut changes);
+        members.tick(at(now), &mut changes);
+        now += 50;
+    }
+    changes
+}
+
+fn take(members: &mut Members, now: u64, heartbeat: &Heartbeat) -> (bool, Vec<Change>) {
+    let mut changes = Vec::new();
+    let fresh = members.heard(at(now), at(now), LINK, heartbeat, &mut changes);
+    (fresh, changes)
+}
+
+fn tick(members: &mut Members, now: u64) -> Vec<Change> {
+    let mut changes = Vec::new();
+    members.tick(at(now), &mut changes);
+    changes
+}
+
+#[test]
+fn a_peer_that_does_not_name_this_run_is_not_heard() {
+    // R-WIRE-4: else a recording of an old run brings a dead peer back to life.
+    let mut members = members();
+    members.next_message(at(1000));
+    let (fresh, _) = take(&mut members, 1001, &beat(THEIRS, 1, Incarnation(9), 40, ms(0)));
+    assert!(!fresh);
+    assert!(!members.is_alive(&b()));
+    // Our next heartbeat names it, so that it can name us.
+    let reports = members.reports(at(1010), |_| true);
+    assert_eq!(reports[0].incarnation, THEIRS);
+    assert_eq!(reports[0].vouch, None);
+    let (fresh, changes) = take(&mut members, 1020, &beat(THEIRS, 2, OURS, 1, ms(0)));
+    assert!(fresh && members.is_alive(&b()));
+    assert!(matches!(changes[..], [Change::Appeared { silent: None, .. }]), "{changes:?}");
+}
+
+#[test]
+fn a_repeated_packet_is_not_a_sign_of_life() {
+    // R-WIRE-4
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 2000, &mut number);
+    let old = beat(THEIRS, number, OURS, 1, ms(0));
+    let (fresh, _) = take(&mut members, 2300, &old);
+    assert!(!fresh);
+    assert!(tick(&mut members, 2500).iter().any(|change| matches!(change, Change::Died { .. })));
+}
+
+#[test]
+fn a_run_that_was_replaced_is_never_heard_again() {
+    // R-WIRE-4
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    let new = Incarnation(78);
+    let (fresh, changes) = take(&mut members, 1600, &beat(new, 1, OURS, 5, ms(0)));
+    assert!(fresh);
+    assert!(changes.contains(&Change::Restarted { node: b(), old: THEIRS, new }));
+    for later in [1610, 2200, 9000] {
+        let (fresh, changes) = take(&mut members, later, &beat(THEIRS, number + later, OURS, 6, ms(0)));
+        assert!(!fresh, "at {later}");
+        assert!(!changes.iter().any(|change| matches!(change, Change::Restarted { .. })));
+    }
+    assert_eq!(members.peer(&b()).and_then(|peer| peer.incarnation), Some(new));
+}
+
+#[test]
+fn two_machines_with_one_name_are_vouched_for_by_nobody() {
+    // R-WIRE-4
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    let new = Incarnation(78);
+    let mut seen = Vec::new();
+    for round in 1..6u64 {
+        let now = 1500 + round * 50;
+        let ours = members.next_message(at(now));
+        seen.extend(take(&mut members, now, &beat(new, round, OURS, ours.0, ms(0))).1);
+        seen.extend(take(&mut members, now + 1, &beat(THEIRS, number + round, OURS, ours.0, ms(0))).1);
+    }
+    assert!(seen.contains(&Change::Cloned { node: b() }), "{seen:?}");
+    assert_eq!(members.vouched_at(&b()), None);
+    assert_eq!(members.reports(at(1800), |_| true)[0].vouch, None);
+    let gone = tick(&mut members, 2400);
+    assert!(gone.contains(&Change::CloneGone { node: b() }), "{gone:?}");
+}
+
+#[test]
+fn our_own_name_from_elsewhere_is_a_clone_of_us() {
+    // R-WIRE-4
+    let mut members = members();
+    let mut seen = Vec::new();
+    for number in 1..5 {
+        let mut strange = beat(Incarnation(55), number, OURS, 0, ms(0));
+        strange.from = NodeName::new("a");
+        strange.peers[0].node = b();
+        seen.extend(take(&mut members, 1000 + number * 50, &strange).1);
+    }
+    assert!(seen.contains(&Change::Cloned { node: NodeName::new("a") }));
+    assert!(members.is_own_name_cloned());
+}
+
+#[test]
+fn a_peer_that_does_not_hear_us_is_one_way_and_not_alive() {
+    // R-MEM-3
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    let mut seen = Vec::new();
+    for now in (1550..2200).step_by(50) {
+        number += 1;
+        seen.extend(take(&mut members, now, &beat(THEIRS, number, OURS, 11, ms(now - 1500))).1);
+    }
+    assert!(seen.contains(&Change::OneWay { node: b() }), "{seen:?}");
+    assert_eq!(members.peer(&b()).map(|peer| peer.liveness), Some(Liveness::OneWay));
+    assert_eq!(members.reports(at(2200), |_| true)[0].vouch, None);
+}
+
+#[test]
+fn silence_alone_accuses_nobody_of_being_deaf() {
+    // R-MEM-3: a peer that dies is dead; that it does not hear us is only its own word.
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    let ours = members.next_message(at(1549));
+    take(&mut members, 1550, &beat(THEIRS, number + 1, OURS, ours.0 - 1, ms(49)));
+    let mut seen = Vec::new();
+    for now in (1560..2200).step_by(10) {
+        seen.extend(tick(&mut members, now));
+    }
+    assert!(seen.iter().any(|change| matches!(change, Change::Died { .. })));
+    assert!(!seen.iter().any(|change| matches!(change, Change::OneWay { .. })), "{seen:?}");
+}
+
+#[test]
+fn a_node_that_did_not_run_accuses_nobody() {
+    // R-MEM-5
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    members.paused(at(3500), ms(2000));
+    assert_eq!(tick(&mut members, 3500), []);
+    assert!(members.is_alive(&b()));
+    assert_eq!(members.lost_at(&b()), at(4000));
+    assert!(tick(&mut members, 4000).iter().any(|change| matches!(change, Change::Died { .. })));
+}
+
+#[test]
+fn dead_is_deadtime_and_not_earlier() {
+    // R-MEM-2
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    assert!(members.next_deadline().is_some_and(|due| due <= at(1750)));
+    assert!(tick(&mut members, 1750).iter().any(|change| matches!(change, Change::Late { .. })));
+    assert_eq!(tick(&mut members, 1800), [], "said once per episode");
+    assert!(tick(&mut members, 1999).iter().all(|change| !matches!(change, Change::Died { .. })));
+    assert!(members.is_alive(&b()));
+    assert!(tick(&mut members, 2000).contains(&Change::Died { node: b(), silent: ms(500) }));
+}
+
+#[test]
+fn initdead_replaces_deadtime_until_the_first_packet() {
+    // R-MEM-8
+    let members = members();
+    assert_eq!(members.lost_at(&b()), at(3000));
+}
+
+#[test]
+fn a_late_heartbeat_says_whose_fault_it_was() {
+    // R-MEM-2
+    let cause = |skip: u64, stall: u32, paused: bool| {
+        let mut members = members();
+        let mut number = 0;
+        talk(&mut members, 1000, 1500, &mut number);
+        tick(&mut members, 1800);
+        if paused {
+            members.paused(at(1840), ms(340));
+        }
+        let mut late = beat(THEIRS, number + 1 + skip, OURS, 11, ms(0));
+        late.stall_us = stall;
+        let (_, changes) = take(&mut members, 1850, &late);
+        changes.into_iter().find_map(|change| match change {
+            Change::LateEnded { cause, .. } => Some(cause),
+            _ => None,
+        })
+    };
+    assert_eq!(cause(6, 0, false), Some(LateCause::LinkLost));
+    assert_eq!(cause(0, 340_000, false), Some(LateCause::SenderStalled));
+    assert_eq!(cause(0, 0, true), Some(LateCause::ReceiverStalled));
+}
+
+#[test]
+fn each_link_is_judged_alone_and_a_slow_one_delays_no_other() {
+    // R-MEM-4
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    let mut changes = Vec::new();
+    for now in (1550..2200).step_by(50) {
+        let ours = members.next_message(at(now));
+        number += 1;
+        let heartbeat = beat(THEIRS, number, OURS, ours.0, ms(0));
+        members.heard(at(now), at(now), LinkId(1), &heartbeat, &mut changes);
+        members.tick(at(now), &mut changes);
+    }
+    assert!(changes.contains(&Change::LinkUp { node: b(), link: LinkId(1) }));
+    assert!(changes.contains(&Change::LinkDied { node: b(), link: LINK }));
+    assert!(members.is_alive(&b()));
+    assert!(!changes.iter().any(|change| matches!(change, Change::Died { .. })));
+}
+
+#[test]
+fn a_vouch_counts_from_when_the_message_was_made_and_ends_when_it_is_withdrawn() {
+    // R-LEASE-1, R-MEM-1
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    assert_eq!(members.vouched_at(&b()), Some(at(1500)));
+    let mut silent = beat(THEIRS, number + 1, OURS, 11, ms(40));
+    silent.peers[0].vouch = None;
+    take(&mut members, 1550, &silent);
+    assert_eq!(members.vouched_at(&b()), None);
+}
