@@ -111,6 +111,7 @@ impl Node {
         }
     }
 
+    /// True if something may follow from it.
     pub(crate) fn take_packet(
         &mut self,
         now: Timestamp,
@@ -118,19 +119,24 @@ impl Node {
         message: Message,
         received_at: Timestamp,
         out: &mut Vec<Output>,
-    ) {
+    ) -> bool {
         match message {
             Message::Heartbeat(heartbeat) => self.take_heartbeat(now, link, heartbeat, received_at),
-            Message::Segment(segment) => self.take_segment(now, segment, out),
+            Message::Segment(segment) => {
+                self.take_segment(now, segment, out);
+                true
+            }
         }
     }
 
-    fn take_heartbeat(&mut self, now: Timestamp, link: LinkId, heartbeat: Heartbeat, received_at: Timestamp) {
-        let Some(link) = self.canonical(link) else { return };
+    /// True if something may follow from it.
+    fn take_heartbeat(&mut self, now: Timestamp, link: LinkId, heartbeat: Heartbeat, received_at: Timestamp) -> bool {
+        let Some(link) = self.canonical(link) else { return false };
         let mut changes = Vec::new();
         let known = self.members.peer(&heartbeat.from).and_then(|peer| peer.incarnation);
         let newest = self.members.peer(&heartbeat.from).map(|peer| peer.newest);
         let fresh = self.members.heard(now, received_at.min(now), link, &heartbeat, &mut changes);
+        let mut news = !changes.is_empty();
         self.note_changes(now, changes);
         if !fresh {
             // A peer that does not know this run yet is answered at once: joining and restarting cost no keepalive.
@@ -138,14 +144,15 @@ impl Node {
             if !counts && heartbeat.from != self.local && self.config.cluster.nodes.contains(&heartbeat.from) {
                 self.beat_now = true;
             }
-            return;
+            return true;
         }
         if known != Some(heartbeat.incarnation) || !self.channels.contains_key(&heartbeat.from) {
             self.open_channel(&heartbeat.from, heartbeat.incarnation);
             self.beat_now = true;
+            news = true;
         }
         if newest.is_some_and(|newest| heartbeat.number <= newest) && known == Some(heartbeat.incarnation) {
-            return;
+            return news;
         }
         if heartbeat.answer_now {
             self.beat_now = true;
@@ -156,6 +163,7 @@ impl Node {
         let relation = self.ledger.relation(heartbeat.epoch.as_ref(), &heartbeat.lineage);
         self.meet(now, &heartbeat, relation);
         self.confirm(now, &heartbeat, relation);
+        true
     }
 
     fn open_channel(&mut self, node: &NodeName, incarnation: Incarnation) {
@@ -192,6 +200,8 @@ impl Node {
             Change::Restarted { node, .. } => {
                 let text = format!("The daemon of {node} was started anew.");
                 self.chronicle.lead(now, Severity::Warning, "node-restarted", &node, text);
+                // The run that wanted to leave is over; this one came to take part.
+                self.leaving.remove(&node);
                 if self.ledger.dc().as_ref() == Some(&node) {
                     self.ledger.campaign();
                 }
