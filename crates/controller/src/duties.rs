@@ -95,7 +95,9 @@ impl Node {
     ) {
         let Some(record) = self.coming() else { return };
         let Some(known) = record.nodes.get(&name) else { return };
-        if self.leaving.contains(&name) {
+        // A voter that leaves before this run of it was admitted could not even report that nothing runs there.
+        let votes = record.voters.iter().any(|voter| voter.name == name);
+        if self.leaving.contains(&name) && !votes {
             return;
         }
         let mut next = record.clone();
