@@ -405,7 +405,7 @@ impl Node {
         }
         let mut done = Vec::new();
         for group in &order.groups {
-            match group_state(record, group, &order.goal) {
+            match group_state(record, group, &order.request, &order.goal) {
                 GroupOutcome::Met(node) => done.push(format!("{group} runs on {node}")),
                 GroupOutcome::Moving => return None,
                 GroupOutcome::Given(reason) => {
@@ -497,7 +497,7 @@ impl Goal {
     }
 }
 
-fn group_state(record: &Record, group: &GroupId, goal: &Goal) -> GroupOutcome {
+fn group_state(record: &Record, group: &GroupId, request: &RequestId, goal: &Goal) -> GroupOutcome {
     let Some(spec) = record.model.group(group) else {
         return GroupOutcome::Given("it was taken out of the configuration".to_owned());
     };
@@ -517,16 +517,11 @@ fn group_state(record: &Record, group: &GroupId, goal: &Goal) -> GroupOutcome {
         Some(assignment) => {
             let all = spec.resources.iter().all(|it| started(&assignment.node, &it.id));
             let met = goal.is_met_by(&assignment.node, Some(spec));
+            let held = record.placements.get(group).is_some_and(|placement| placement.request == *request);
             match (met, all) {
                 (true, true) => GroupOutcome::Met(assignment.node.clone()),
-                // Where it was before, running or being started again, and nobody holds the request any more.
-                (false, _) if !record.placements.contains_key(group) && !matches!(goal, Goal::Home) => {
-                    GroupOutcome::Given(format!("it is on {}: {}", assignment.node, assignment.reason))
-                }
-                (false, true)
-                    if matches!(goal, Goal::Home)
-                        && record.failures.keys().any(|(id, _, _)| spec.resources.iter().any(|it| it.id == *id)) =>
-                {
+                // Elsewhere, and the request is not held any more: it could not be had, or another one took its place.
+                (false, _) if !held => {
                     GroupOutcome::Given(format!("it is on {}: {}", assignment.node, assignment.reason))
                 }
                 _ => GroupOutcome::Moving,
