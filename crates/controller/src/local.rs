@@ -225,6 +225,8 @@ impl Node {
         }
         let before = self.chronicle.because(None);
         let cause = before.or_else(|| self.cause_of(note.resource.as_ref()));
+        // What was decided before this run began follows from what this node has learned since (section 8).
+        let cause = cause.or_else(|| self.chronicle.latest_of(self.local.as_str()));
         self.chronicle.because(cause);
         self.chronicle.note(now, severity, name, subject, text);
         self.chronicle.because(before);
