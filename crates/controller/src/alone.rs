@@ -195,7 +195,8 @@ impl Node {
             lost_at: self.members.lost_at(peer),
             alive: view.is_some_and(|view| view.is_alive()) && !resigned,
             one_way: view.is_some_and(|view| view.liveness == hearth_membership::Liveness::OneWay),
-            isolated: self.keeping.is_isolated(),
+            // While no link of ours has carrier, the peer's silence says nothing of the peer (R-MEM-7).
+            isolated: self.keeping.is_isolated() || !self.standing.links_have_carrier(),
             resigned,
             pings: self.standing.pings(now, lease),
             pings_for: self.standing.favoured_for(now, lease),
@@ -294,7 +295,7 @@ impl Node {
     /// The peer is in our epoch, or one of us has none.
     pub(crate) fn meet_same(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
         self.alone.rival = None;
-        if heartbeat.epoch.is_some() && self.ledger.has_no_epoch() {
+        if heartbeat.epoch.is_some() && self.ledger.has_no_epoch() && self.shutdown.is_none() {
             self.ask_to_join(now, &heartbeat.from);
         }
     }
@@ -385,10 +386,14 @@ impl Node {
             let reason = "it went on alone too while the machines were split".to_owned();
             self.propose(Entry::Unclean { node: peer, reason, running: theirs.running });
         } else {
-            let age = Duration::from_millis(rival.own.age_ms.max(theirs.age_ms)) + self.config.cluster.timing.keepalive;
+            // Offers are frozen and may be under way for long: from the earlier of the two begins, as far as this side
+            // can know it, and no later than the last moment together.
+            let theirs_began = now.before(Duration::from_millis(theirs.age_ms));
+            let began = self.alone.epoch_began_at.min(theirs_began);
+            let since = self.keeping.last_together.map_or(began, |together| together.min(began));
             let text = format!("{peer} goes on: this node stops what it runs.");
             self.chronicle.lead(now, Severity::Error, "split-lost", self.local.clone(), text);
-            self.lose(now, &peer, now.before(age));
+            self.lose(now, &peer, since);
         }
     }
 

@@ -303,3 +303,58 @@ fn a_machine_that_lost_its_state_does_not_vote_for_what_it_was() {
     world.power_off(A);
     world.run_to(ms(700), "b serves", |world| world.owner() == Some(B));
 }
+
+#[test]
+fn a_machine_that_stopped_in_order_and_is_started_at_once_takes_part_again() {
+    // R-JOIN-3: within deadtime of its last packet nobody has seen it die.
+    let mut world = pair();
+    world.request(A, Request::Stop);
+    world.run_to(ms(1500), "a has stopped", |world| world.machines[A].halted);
+    world.run(ms(50));
+    world.start(A);
+    world.run(ms(2000));
+    let token = world.request(B, Request::Standby { which: Which::All, wait: true });
+    world.run_to(ms(500), "an answer", |world| world.answered(token).is_some());
+    assert_eq!(world.owner(), Some(A), "{:?}\n{}", world.answered(token), world.story());
+}
+
+#[test]
+fn a_machine_that_is_stopped_before_its_new_run_was_admitted_still_hands_over_and_ends() {
+    // R-LEAVE-1, R-TAKE-1: only an admitted run can report that nothing runs there.
+    let mut world = pair();
+    world.power_off(A);
+    world.run(ms(20));
+    world.start(A);
+    world.request(A, Request::Stop);
+    world.run_to(ms(3000), "a has stopped", |world| world.machines[A].halted);
+    world.run_to(ms(1000), "b serves", |world| world.owner() == Some(B));
+}
+
+#[test]
+fn an_order_whose_target_dies_is_answered_and_not_waited_for_for_ever() {
+    // R-LEDGER-9
+    let mut world = pair();
+    let token = world.request(A, Request::Standby { which: Which::All, wait: true });
+    world.run_to(ms(500), "an answer", |world| world.answered(token).is_some());
+    world.power_off(A);
+    world.run(ms(100));
+    let token = world.request(B, Request::Failback { wait: true });
+    world.run(ms(2000));
+    world.start(A);
+    world.run_to(ms(3000), "an answer", |world| world.answered(token).is_some());
+    assert!(!matches!(world.answered(token), Some(Reply::Done { .. })), "{:?}", world.answered(token));
+}
+
+#[test]
+fn a_node_whose_links_are_all_dark_does_not_call_its_peer_dead_and_go_on_alone() {
+    // R-MEM-7: its ears were shut for a part of the silence.
+    let mut world = pair();
+    world.kill(A);
+    world.run(ms(400));
+    for (link, interface) in ["eth0", "eth1"].into_iter().enumerate() {
+        world.cut(link as u8);
+        world.carrier(B, interface, Carrier::Down);
+    }
+    world.run(ms(350));
+    assert!(!world.has_event(B, "permit"), "{}", world.story());
+}
