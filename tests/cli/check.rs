@@ -53,3 +53,15 @@ fn a_folder_without_files_is_a_configuration_error() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(check(&folder.path().join("nowhere")).status.code(), Some(6));
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let folder = folder(HA_CF);
+    let path = folder.path().join("haresources");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let output = check(folder.path());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    assert!(said.contains(&format!("cannot read {}", path.display())) && said.contains("-d DIR"), "{said}");
+}

@@ -15,7 +15,8 @@ pub(crate) fn run(options: &CheckOptions, look: &Look) -> Result<Exit, Trouble> 
     let directory = &options.directory;
     let sources = files::read(directory).map_err(|error| {
         Trouble::new(Exit::Configuration, format!("cannot read {error}"))
-            .help("ha.cf, haresources and authkeys must be files that you may read: run it as root, or name another folder with -d DIR")
+            .help("ha.cf, haresources and authkeys must be files that you may read: run it as root")
+            .help("another folder: hearth check -d DIR")
     })?;
     let parsed = hearth_config::parse(&sources, &files::System::new(directory));
     let complaints = files::render(&sources, &parsed.complaints, look.colour);

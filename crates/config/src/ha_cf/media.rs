@@ -13,6 +13,9 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hearth_types::NodeName;
 
+/// Heartbeats name links by the bits of one number.
+const MOST_MEDIA: usize = 64;
+
 impl Reader<'_> {
     pub(super) fn medium(&mut self, name: &Word<'_>, list: &[Word<'_>]) {
         let port = self.file.port;
@@ -28,7 +31,7 @@ impl Reader<'_> {
                         );
                         self.report.push(wrong.help("use ucast, or give the interface an IPv4 address"));
                     }
-                    self.file.cluster.media.push(Medium::Bcast { interface: word.text.to_owned(), port });
+                    self.add(word, Medium::Bcast { interface: word.text.to_owned(), port });
                 }
             }
             "ucast" | "ucast6" => self.ucast(name, list),
@@ -40,18 +43,49 @@ impl Reader<'_> {
                             error("no-device", word.span.clone(), format!("`{}` is not a character device", word.text));
                         self.report.push(wrong.help("write the full path, such as /dev/ttyS0"));
                     }
-                    self.file.serial.push(word.span.clone());
-                    self.file.cluster.media.push(Medium::Serial { device: word.text.to_owned(), baud: self.file.baud });
+                    self.add(word, Medium::Serial { device: word.text.to_owned(), baud: self.file.baud });
                 }
             }
             "ping_group" => self.ping_group(list),
             _ => {
                 for word in list {
                     let addresses = self.ping(name.text, word);
-                    self.file.cluster.ping_targets.push(PingTarget { name: word.text.to_lowercase(), addresses });
+                    self.add_ping(word, addresses);
                 }
             }
         }
+    }
+
+    /// Each path once: two sockets on one would only take each other's packets.
+    fn add(&mut self, word: &Word<'_>, medium: Medium) {
+        let media = &mut self.file.cluster.media;
+        let same = media.iter().any(|known| match (known, &medium) {
+            (Medium::Serial { device, .. }, Medium::Serial { device: other, .. }) => device == other,
+            (known, medium) => known == medium,
+        });
+        if same {
+            let wrong = error("duplicate-medium", word.span.clone(), "the same medium stands above already");
+            return self.report.push(wrong.label("again").help("remove one of the two"));
+        }
+        if media.len() == MOST_MEDIA {
+            let wrong = error("too-many-media", word.span.clone(), format!("more than {MOST_MEDIA} media"));
+            return self.report.push(wrong.help("two or three independent ones are enough: remove the others"));
+        }
+        if matches!(medium, Medium::Serial { .. }) {
+            self.file.serial.push(word.span.clone());
+        }
+        media.push(medium);
+    }
+
+    /// Each target once: two of a name would count twice.
+    fn add_ping(&mut self, word: &Word<'_>, addresses: Vec<IpAddr>) {
+        let (targets, name) = (&mut self.file.cluster.ping_targets, word.text.to_lowercase());
+        if targets.iter().any(|target| target.name == name) {
+            let title = format!("the ping node `{name}` stands above already");
+            let wrong = error("duplicate-ping", word.span.clone(), title);
+            return self.report.push(wrong.label("again").help("remove one of the two"));
+        }
+        targets.push(PingTarget { name, addresses });
     }
 
     fn ping_group(&mut self, list: &[Word<'_>]) {
@@ -61,7 +95,7 @@ impl Reader<'_> {
             let wrong = error("empty-value", list[0].span.clone(), title);
             self.report.push(wrong.help("write: ping_group NAME HOST..."));
         }
-        self.file.cluster.ping_targets.push(PingTarget { name: list[0].text.to_lowercase(), addresses });
+        self.add_ping(&list[0], addresses);
     }
 
     /// Addresses of one host in the family of `ping` or `ping6`.
@@ -157,11 +191,8 @@ impl Reader<'_> {
             );
             self.report.push(wrong.help(format!("`{}` has: {nets}", interface.text)));
         }
-        self.file.cluster.media.push(Medium::Ucast {
-            interface: interface.text.to_owned(),
-            peer,
-            port: self.file.port,
-        });
+        let medium = Medium::Ucast { interface: interface.text.to_owned(), peer, port: self.file.port };
+        self.add(host, medium);
     }
 
     fn mcast(&mut self, name: &Word<'_>, list: &[Word<'_>]) {
@@ -193,20 +224,18 @@ impl Reader<'_> {
             "1" => true,
             _ => return self.bad(own, "whether own packets come back: 0 or 1"),
         };
-        let (interface, port) = (interface.text.to_owned(), port_number);
-        self.file.cluster.media.push(
-            match (name.text, group.text.parse::<Ipv4Addr>(), group.text.parse::<Ipv6Addr>()) {
-                ("mcast", Ok(group), _) if group.is_multicast() => {
-                    Medium::Mcast { interface, group, port, ttl: hops, loopback }
-                }
-                ("mcast6", _, Ok(group)) if group.is_multicast() => {
-                    Medium::Mcast6 { interface, group, port, hops, loopback }
-                }
-                _ => {
-                    return self
-                        .bad(group, "a multicast group is 224.0.0.0 to 239.255.255.255, or ff00::/8 for mcast6");
-                }
-            },
-        );
+        let (word, interface, port) = (group, interface.text.to_owned(), port_number);
+        let medium = match (name.text, group.text.parse::<Ipv4Addr>(), group.text.parse::<Ipv6Addr>()) {
+            ("mcast", Ok(group), _) if group.is_multicast() => {
+                Medium::Mcast { interface, group, port, ttl: hops, loopback }
+            }
+            ("mcast6", _, Ok(group)) if group.is_multicast() => {
+                Medium::Mcast6 { interface, group, port, hops, loopback }
+            }
+            _ => {
+                return self.bad(group, "a multicast group is 224.0.0.0 to 239.255.255.255, or ff00::/8 for mcast6");
+            }
+        };
+        self.add(word, medium);
     }
 }
