@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Longest request.
 const LONGEST: usize = 64 << 10;
@@ -24,6 +24,10 @@ const LONGEST: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients at once.
 const CLIENTS: usize = 64;
+/// Users other than root whose right to ask is looked up at once.
+const AT_THE_DOOR: usize = 8;
+/// How long the end of the daemon waits until its last answers are taken.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Answers that wait for a slow client; beyond them it is dropped.
 const ANSWERS: usize = 256;
 /// The group whose members may ask.
@@ -32,11 +36,31 @@ const GROUP: &str = "haclient";
 type Answer = (Box<Reply>, bool);
 
 /// Who waits for an answer.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Askers {
     waiting: Arc<Mutex<BTreeMap<u64, mpsc::Sender<Answer>>>>,
     next: Arc<AtomicU64>,
-    connected: Arc<AtomicUsize>,
+    patience: Duration,
+    /// One permit for each client.
+    seats: Arc<Semaphore>,
+    /// One permit for each client that waits for an answer.
+    asking: Arc<Semaphore>,
+    /// One permit for each user that is looked up.
+    door: Arc<Semaphore>,
+}
+
+impl Default for Askers {
+    fn default() -> Askers {
+        let permits = |count| Arc::new(Semaphore::new(count));
+        Askers {
+            waiting: Arc::default(),
+            next: Arc::default(),
+            patience: PATIENCE,
+            seats: permits(CLIENTS),
+            asking: permits(CLIENTS),
+            door: permits(AT_THE_DOOR),
+        }
+    }
 }
 
 /// A reload that a client asked for.
@@ -54,6 +78,13 @@ impl Askers {
         if !sent || !more {
             waiting.remove(&token);
         }
+    }
+
+    /// No further answers: waits a moment until the last ones are taken.
+    pub(crate) async fn finish(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        // Whoever takes longer is not waited for.
+        let _ = tokio::time::timeout(FAREWELL, self.asking.acquire_many(CLIENTS as u32)).await;
     }
 
     fn register(&self) -> (u64, mpsc::Receiver<Answer>) {
@@ -95,19 +126,7 @@ pub(crate) async fn serve(listener: UnixListener, askers: Askers, post: Post, re
             continue;
         };
         let client = Client { askers: askers.clone(), post: post.clone(), reload: reload.clone() };
-        if askers.connected.fetch_add(1, Ordering::Relaxed) >= CLIENTS {
-            tokio::spawn(async move {
-                let text = format!("{CLIENTS} clients are connected already");
-                say_no(stream, &text, "end some of them, or ask again").await;
-                client.askers.connected.fetch_sub(1, Ordering::Relaxed);
-            });
-            continue;
-        }
-        tokio::spawn(async move {
-            let askers = client.askers.clone();
-            client.serve(stream).await;
-            askers.connected.fetch_sub(1, Ordering::Relaxed);
-        });
+        tokio::spawn(client.admit(stream));
     }
 }
 
@@ -118,17 +137,36 @@ struct Client {
 }
 
 impl Client {
-    async fn serve(self, stream: UnixStream) {
+    /// Strangers take no seat, so that they cannot keep anybody out.
+    async fn admit(self, stream: UnixStream) {
         let Ok(credentials) = stream.peer_cred() else { return };
-        if !permitted(&credentials) {
-            let help = format!("ask as root or as a member of group {GROUP}");
-            return say_no(stream, "this user may not ask the daemon", &help).await;
-        }
-        let by = name(credentials.uid());
+        let by = if is_trusted(&credentials) {
+            if credentials.uid() == 0 { "root".to_owned() } else { format!("uid {}", credentials.uid()) }
+        } else {
+            let Ok(_turn) = self.askers.door.try_acquire() else {
+                return say_no(stream, "too many users ask at once", "ask again").await;
+            };
+            // Names may come over a network; the daemon answers others meanwhile.
+            match tokio::task::spawn_blocking(move || permitted(&credentials)).await {
+                Ok(Some(name)) => name,
+                _ => {
+                    let help = format!("ask as root or as a member of group {GROUP}");
+                    return say_no(stream, "this user may not ask the daemon", &help).await;
+                }
+            }
+        };
+        let Ok(seat) = self.askers.seats.clone().try_acquire_owned() else {
+            let text = format!("{CLIENTS} clients are connected already");
+            return say_no(stream, &text, "end some of them, or ask again").await;
+        };
+        self.serve(stream, by, seat).await;
+    }
+
+    async fn serve(self, stream: UnixStream, by: String, _seat: OwnedSemaphorePermit) {
         let (reader, mut writer) = stream.into_split();
         let mut reader = BufReader::new(reader);
         loop {
-            let line = match tokio::time::timeout(PATIENCE, line(&mut reader)).await {
+            let line = match tokio::time::timeout(self.askers.patience, line(&mut reader)).await {
                 Ok(Ok(Some(line))) => line,
                 Ok(Ok(None)) | Err(_) => return,
                 Ok(Err(error)) => {
@@ -166,6 +204,7 @@ impl Client {
         reader: &mut BufReader<OwnedReadHalf>,
         writer: &mut OwnedWriteHalf,
     ) -> io::Result<()> {
+        let _asking = self.askers.asking.acquire().await;
         let (token, mut answers) = self.askers.register();
         self.post.input(Input::Request { token, request, by: by.to_owned() });
         let result = loop {
@@ -181,15 +220,20 @@ impl Client {
                     }
                     None => break Err(io::ErrorKind::BrokenPipe.into()),
                 },
-                // A client that says anything before its answer ends, or hangs up, is not waited for.
-                gone = reader.fill_buf() => if gone.map_or(true, <[u8]>::is_empty) {
+                said = reader.fill_buf() => {
+                    if said.is_ok_and(|said| !said.is_empty()) {
+                        let help = Some("wait for the answer, or use another connection".to_owned());
+                        write(writer, &refused("the request before was not answered yet", help)).await?;
+                    }
                     break Err(io::ErrorKind::BrokenPipe.into());
-                } else {
-                    break Err(io::ErrorKind::InvalidData.into());
-                },
+                }
             }
         };
         self.askers.forget(token);
+        if result.is_err() {
+            // Nobody hears the rest: the controller forgets it.
+            self.post.input(Input::RequestEnded { token });
+        }
         result
     }
 }
@@ -219,21 +263,17 @@ fn refused(reason: &str, help: Option<String>) -> Reply {
     Reply::Refused { reason: reason.to_owned(), help, quorum: false }
 }
 
-fn permitted(credentials: &UCred) -> bool {
-    if credentials.uid() == 0 || credentials.uid() == Uid::effective().as_raw() {
-        return true;
-    }
-    let Ok(Some(group)) = Group::from_name(GROUP) else { return false };
-    if Gid::from_raw(credentials.gid()) == group.gid {
-        return true;
-    }
-    let user = User::from_uid(Uid::from_raw(credentials.uid()));
-    user.is_ok_and(|user| user.is_some_and(|user| user.gid == group.gid || group.mem.contains(&user.name)))
+fn is_trusted(credentials: &UCred) -> bool {
+    credentials.uid() == 0 || credentials.uid() == Uid::effective().as_raw()
 }
 
-fn name(uid: u32) -> String {
-    let user = User::from_uid(Uid::from_raw(uid));
-    user.ok().flatten().map_or_else(|| format!("uid {uid}"), |user| user.name)
+/// The name of a user that may ask; none for others.
+fn permitted(credentials: &UCred) -> Option<String> {
+    let group = Group::from_name(GROUP).ok()??;
+    let user = User::from_uid(Uid::from_raw(credentials.uid())).ok().flatten();
+    let named = user.as_ref().is_some_and(|user| user.gid == group.gid || group.mem.contains(&user.name));
+    let member = Gid::from_raw(credentials.gid()) == group.gid || named;
+    member.then(|| user.map_or_else(|| format!("uid {}", credentials.uid()), |user| user.name))
 }
 
 /// Wall times are the runtime's: the controller knows none. What carries no moment of its own is now.
@@ -261,3 +301,6 @@ fn fill_in(reply: &mut Reply) {
 fn of_boot(ms: u64) -> u64 {
     clock::wall_ms(Timestamp(ms.saturating_mul(1_000_000)))
 }
+
+#[cfg(test)]
+mod tests;

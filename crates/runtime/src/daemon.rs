@@ -269,6 +269,7 @@ impl Main {
                         let ended = (&mut finished).await.map_err(|_| io::Error::other("it panicked"))?;
                         self.pings.abort();
                         tell_systemd(&[sd_notify::NotifyState::Stopping]);
+                        self.askers.finish().await;
                         return ended.map(|()| reason.unwrap_or_else(|| "stopped".into()));
                     }
                 },
