@@ -113,3 +113,18 @@ pub(super) const FACILITIES: &[&str] = &[
     "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "syslog", "user", "uucp", "local0",
     "local1", "local2", "local3", "local4", "local5", "local6", "local7", "none",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::DIRECTIVES;
+    use alloc::format;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn every_directive_is_documented() {
+        let text = include_str!("../../../../docs/operations.md");
+        let named = |name: &&&str| text.contains(&format!("`{name}`")) || text.contains(&format!("`{name} "));
+        let missing: Vec<_> = DIRECTIVES.iter().filter(|name| !named(name)).collect();
+        assert!(missing.is_empty(), "docs/operations.md does not name {missing:?}");
+    }
+}
