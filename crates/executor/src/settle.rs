@@ -211,6 +211,11 @@ impl Executor {
         if node.is_none_or(|node| node.member != MemberState::Admitted) {
             return Some("this run of the daemon has not been admitted yet".into());
         }
+        // R-TAKE-3: after a healed split the record knows what the loser still runs, though it is assigned here.
+        let holder = self.record.as_ref().and_then(|record| record.active_nodes(id).find(|node| **node != self.local));
+        if let Some(holder) = holder.filter(|_| !it.spec.owns.is_empty()) {
+            return Some(format!("it may be active on {holder}"));
+        }
         if survey.probing {
             return Some("everything is probed first".into());
         }

@@ -648,3 +648,17 @@ fn report_clears_an_assignment_that_came_after_the_stop() {
     assert!(world.record.flag(&"web".into(), &ME.into()).is_some_and(|flag| flag > stopped.upto));
     assert_eq!(group("web").resources.len(), 1);
 }
+
+/// R-TAKE-3: after a healed split the record names what the loser still runs, though it is assigned here.
+#[test]
+fn started_here_while_the_loser_of_a_split_still_runs_it() {
+    let mut world = World::ready(&["web"]);
+    world.decide(Entry::Assign { group: "web".into(), node: ME.into(), reason: "test".into() });
+    let running = vec!["web".into()];
+    world.decide(Entry::Unclean { node: PEER.into(), reason: "split".into(), running });
+    world.show();
+    assert_eq!(world.under_way(), Vec::<String>::new());
+    world.record.may_be_active.remove(&("web".into(), PEER.into()));
+    world.show();
+    assert_eq!(world.under_way(), ["start web"]);
+}
