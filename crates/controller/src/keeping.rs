@@ -285,6 +285,18 @@ impl Node {
         }
     }
 
+    /// Addresses that the daemon before us left behind after the end of its lease, where nobody but us confirms what we
+    /// know: they have been silent, another may have them by now, so they are taken again by the wire check (R-TAKE-6).
+    fn lapsed(&self) -> Vec<ResourceId> {
+        let first = self.guarded.is_empty();
+        let leased = self.keeping.inherited_until.is_some_and(|end| self.last_wake_at < end);
+        if !first || leased || !self.keeping.confirmed {
+            return Vec::new();
+        }
+        let left = self.keeping.inherited.iter().filter(|spec| spec.address().is_some());
+        left.map(|spec| spec.id.clone()).collect()
+    }
+
     /// Names the addresses that the gate must hold and whose kernel events matter (R-LEASE-8).
     pub(crate) fn guard(&mut self, out: &mut Vec<Output>) {
         if !std::mem::take(&mut self.guard_dirty) {
@@ -308,8 +320,12 @@ impl Node {
             }
         }
         if unique != self.guarded {
+            let given_up = self.lapsed();
             self.guarded.clone_from(&unique);
             out.insert(0, Output::Guard { resources: unique });
+            if !given_up.is_empty() {
+                out.insert(1, Output::GateShut { resources: given_up });
+            }
         }
     }
 

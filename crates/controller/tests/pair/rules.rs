@@ -358,3 +358,20 @@ fn a_node_whose_links_are_all_dark_does_not_call_its_peer_dead_and_go_on_alone()
     world.run(ms(350));
     assert!(!world.has_event(B, "permit"), "{}", world.story());
 }
+
+#[test]
+fn a_daemon_that_was_away_for_longer_than_its_lease_asks_before_its_addresses_answer_again() {
+    // R-TAKE-6, R-LEASE-8: the peer came up alone meanwhile, and nothing was cut.
+    let mut world = pair();
+    world.power_off(A);
+    world.run_to(ms(700), "b serves", |world| world.owner() == Some(B));
+    world.kill(B);
+    world.run(ms(1000));
+    world.start(A);
+    world.run_to(ms(3000), "a serves", |world| world.owner() == Some(A));
+    world.run(ms(200));
+    world.watch(IP);
+    world.start(B);
+    world.run(ms(3000));
+    assert_eq!(world.overlap, ms(0), "{}", world.story());
+}
