@@ -16,6 +16,7 @@ impl Node {
         self.peer().is_some_and(|peer| self.members.is_alive(&peer) && !self.leaving.contains(&peer))
             && self.ledger.record().is_some_and(|record| record.voters.len() > 1)
             && self.ledger.is_voting()
+            && self.disk_failed.is_none()
     }
 
     pub(crate) fn go_on_with_shutdown(&mut self, now: Timestamp, out: &mut Vec<Output>) {

@@ -128,14 +128,27 @@ impl Controller {
 impl Node {
     pub(crate) fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
         self.wake(now, out);
-        self.take(now, input, out);
+        // The copy of a heartbeat that came over another link changes nothing but that link's own figures.
+        let copy = match input {
+            Input::Packet { link, message, received_at, .. } => {
+                !self.take_packet(now, link, message, received_at, out)
+            }
+            input => {
+                self.take(now, input, out);
+                false
+            }
+        };
+        if copy && self.next_deadline().is_some_and(|(due, _)| now < due) {
+            return;
+        }
         self.advance(now, out);
         self.chronicle.because(None);
     }
 
     fn take(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Packet { link, message, received_at, .. } => self.take_packet(now, link, message, received_at, out),
+            // Taken before: it tells whether anything follows from it.
+            Input::Packet { .. } => {}
             Input::Refused { link, reason, source, count } => self.take_refused(now, link, reason, source, count),
             Input::LinkChanged { link, trouble } => self.take_link(now, link, trouble),
             Input::CarrierChanged { interface, carrier } => self.take_carrier(now, &interface, carrier, out),
@@ -197,6 +210,8 @@ impl Node {
 
     fn take_disk_failure(&mut self, now: Timestamp, error: String) {
         let text = format!("The state cannot be written: {error}. This node takes no part in decisions until it can.");
+        self.ledger.stop();
+        self.ahead = None;
         if self.disk_failed.replace(error).is_none() {
             self.chronicle.lead(now, Severity::Error, "disk-failed", self.local.clone(), text);
         }

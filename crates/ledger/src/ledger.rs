@@ -96,6 +96,8 @@ pub struct Ledger {
     founding: Founding,
     nonces: u64,
     pub(crate) inviting: Option<NodeName>,
+    /// A write failed: nothing that this run promises can be kept (R-LEDGER-3).
+    stopped: bool,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -141,10 +143,18 @@ impl Ledger {
             out: Vec::new(),
             founding,
             inviting: None,
+            stopped: false,
         };
         ledger.load_epoch();
         ledger.out.clear();
         Ok(ledger)
+    }
+
+    /// A write failed, and what is on disk is not known: this run votes, proposes, promises and says nothing more.  What
+    /// was agreed stays readable; the next run begins from what the disk holds.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        self.out.clear();
     }
 
     /// The persisted identity of this machine.
@@ -187,6 +197,9 @@ impl Ledger {
 
     /// The node that may change the record: the leader in its accept phase, as far as this node knows.
     pub fn dc(&self) -> Option<NodeName> {
+        if self.stopped {
+            return None;
+        }
         if self.is_sole() {
             return Some(self.params.local.clone());
         }
@@ -228,6 +241,9 @@ impl Ledger {
 
     /// Proposes an entry; only the DC's proposals are taken. False: not the DC, or the epoch is ending.
     pub fn propose(&mut self, entry: Entry) -> bool {
+        if self.stopped {
+            return false;
+        }
         if self.is_sole() {
             if let Some(epoch) = self.durable.epoch.as_mut() {
                 epoch.log.decide_alone(entry);
@@ -255,6 +271,9 @@ impl Ledger {
 
     /// The ledger's clock: elections, and repeats of what omnipaxos repeats by itself.
     pub fn tick(&mut self) {
+        if self.stopped {
+            return;
+        }
         if let Some(paxos) = self.paxos.as_mut() {
             paxos.tick();
             if self.is_dc() && self.has_undecided() {
@@ -288,6 +307,9 @@ impl Ledger {
 
     /// Takes a message of that node; the sender is authenticated.
     pub fn handle(&mut self, from: &NodeName, message: LedgerMessage) {
+        if self.stopped {
+            return;
+        }
         match message {
             LedgerMessage::Paxos { epoch, message } => self.handle_paxos(from, &epoch, message),
             LedgerMessage::Found(message) => self.handle_found(from, message),
@@ -321,7 +343,7 @@ impl Ledger {
 
     /// Goes on with the first epoch: see [`Founding::poll`].
     pub fn poll_founding(&mut self, now: Timestamp, reachable: &[NodeName]) {
-        if self.durable.epoch.is_some() {
+        if self.stopped || self.durable.epoch.is_some() {
             return;
         }
         let (nonce, mut steps) = (self.nonce(), Vec::new());
@@ -508,7 +530,7 @@ impl Ledger {
 
     /// Whether [`Ledger::drain`] would return something.
     pub fn has_output(&self) -> bool {
-        !self.out.is_empty() || self.rewrite || self.journal.must_be_durable()
+        !self.stopped && (!self.out.is_empty() || self.rewrite || self.journal.must_be_durable())
     }
 
     /// Whether this node is a voter of its epoch.
@@ -520,7 +542,7 @@ impl Ledger {
     pub fn settle(&mut self) -> Vec<LedgerOut> {
         self.flush();
         self.flush_lines(!self.journal.is_empty());
-        std::mem::take(&mut self.out)
+        self.take_out()
     }
 
     /// Entries of the current epoch that were decided, oldest first.
@@ -532,6 +554,13 @@ impl Ledger {
     /// Takes everything that is to be done, in order.
     pub fn drain(&mut self) -> Vec<LedgerOut> {
         self.flush();
+        self.take_out()
+    }
+
+    fn take_out(&mut self) -> Vec<LedgerOut> {
+        if self.stopped {
+            self.out.clear();
+        }
         std::mem::take(&mut self.out)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use hearth_control::{Reply, Request, Which};
-use hearth_controller::Carrier;
+use hearth_controller::{Carrier, Input};
 use hearth_types::{OpAction, ResourceId};
 
 const IP: &str = "10.0.0.50";
@@ -374,4 +374,44 @@ fn a_daemon_that_was_away_for_longer_than_its_lease_asks_before_its_addresses_an
     world.start(B);
     world.run(ms(3000));
     assert_eq!(world.overlap, ms(0), "{}", world.story());
+}
+
+#[test]
+fn a_voter_whose_disk_failed_promises_nothing_more_and_is_well_after_a_restart() {
+    // R-LEDGER-3: what it would promise now, its next run would not know.
+    for (failed, healthy) in [(A, B), (B, A)] {
+        let mut world = pair();
+        world.feed(failed, Input::PersistFailed { ticket: 1, error: "no space left on device".into() });
+        let order = if healthy == A {
+            Request::Standby { which: Which::All, wait: true }
+        } else {
+            Request::Takeover { which: Which::All, wait: true }
+        };
+        let token = world.request(healthy, order);
+        world.run(ms(3000));
+        let done = matches!(world.answered(token), Some(Reply::Done { .. }));
+        assert!(!done, "decided without a disk\n{}", world.story());
+        assert!(!world.has_event(healthy, "node-died"), "its heartbeats go on\n{}", world.story());
+        assert_eq!(world.owner(), Some(A), "{}", world.story());
+        world.kill(failed);
+        world.run(ms(50));
+        world.start(failed);
+        world.run(ms(1500));
+        let home = if failed == A { A } else { B };
+        let token = world.request(home, Request::Takeover { which: Which::All, wait: true });
+        world.run_to(ms(1000), "an answer", |world| world.answered(token).is_some());
+        assert_eq!(world.owner(), Some(home), "{:?}\n{}", world.answered(token), world.story());
+        fine(&world, 50);
+    }
+}
+
+#[test]
+fn a_machine_whose_disk_failed_can_still_be_stopped_in_order() {
+    // R-LEDGER-3, R-LEAVE-1
+    let mut world = pair();
+    world.feed(A, Input::PersistFailed { ticket: 1, error: "no space left on device".into() });
+    world.request(A, Request::Stop);
+    world.run_to(ms(2000), "a has stopped", |world| world.machines[A].halted);
+    world.run_to(ms(1000), "b serves", |world| world.owner() == Some(B));
+    fine(&world, 800);
 }
