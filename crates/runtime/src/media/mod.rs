@@ -9,7 +9,8 @@ mod udp;
 use hearth_config::Medium;
 use hearth_types::{LinkId, Timestamp};
 use serial::Line;
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,17 +44,25 @@ enum Wire {
     Line(Box<Line>),
 }
 
-struct Port {
-    links: Vec<(LinkId, Medium)>,
-    open: Option<Wire>,
-    retry_at: Timestamp,
+/// One line of ha.cf.
+struct Lane {
+    link: LinkId,
+    medium: Medium,
     /// As reported last.
     trouble: Option<String>,
+}
+
+struct Port {
+    lanes: Vec<Lane>,
+    open: Option<Wire>,
+    retry_at: Timestamp,
 }
 
 /// All ports.
 pub(crate) struct Media {
     ports: Vec<Port>,
+    /// Addresses of this machine: a ucast line that names one carries nothing, so that the file is equal on all nodes.
+    own: BTreeSet<IpAddr>,
     /// Where `receive` goes on, so that one flooded port does not starve the next.
     turn: usize,
 }
@@ -63,23 +72,23 @@ impl Media {
     pub(crate) fn new(media: &[Medium]) -> Media {
         let mut ports: Vec<Port> = Vec::new();
         for (number, medium) in media.iter().enumerate() {
-            let entry = (LinkId(number as u8), medium.clone());
-            match ports.iter_mut().find(|port| key(&port.links[0].1) == key(medium)) {
-                Some(port) => port.links.push(entry),
-                None => ports.push(Port {
-                    links: vec![entry],
-                    open: None,
-                    retry_at: Timestamp::ZERO,
-                    trouble: Some(String::new()),
-                }),
+            // Not open and not said: whatever comes first is news.
+            let trouble = Some(String::new());
+            let lane = Lane { link: LinkId(number as u8), medium: medium.clone(), trouble };
+            match ports.iter_mut().find(|port| key(&port.lanes[0].medium) == key(medium)) {
+                Some(port) => port.lanes.push(lane),
+                None => ports.push(Port { lanes: vec![lane], open: None, retry_at: Timestamp::ZERO }),
             }
         }
-        Media { ports, turn: 0 }
+        Media { ports, own: own_addresses(), turn: 0 }
     }
 
     /// Opens what is due; `interfaces_changed`: also looks whether open ports still sit on the right interface.
     pub(crate) fn mend(&mut self, now: Timestamp, interfaces_changed: bool) -> Vec<Change> {
         let mut changes = Vec::new();
+        if interfaces_changed {
+            self.own = own_addresses();
+        }
         for port in &mut self.ports {
             if interfaces_changed
                 && let Some(Wire::Udp(udp)) = &port.open
@@ -91,7 +100,7 @@ impl Media {
                 let opened = port.open_now();
                 let trouble = opened.err();
                 port.retry_at = now + RETRY;
-                port.report(trouble, &mut changes);
+                port.report_all(trouble.as_deref(), &mut changes);
             }
         }
         changes
@@ -107,24 +116,33 @@ impl Media {
         changes: &mut Vec<Change>,
     ) {
         let found = self.ports.iter_mut().find_map(|port| {
-            let medium = port.links.iter().find(|(id, _)| *id == link).map(|(_, medium)| medium.clone())?;
-            Some((port, medium))
+            let lane = port.lanes.iter().position(|lane| lane.link == link)?;
+            Some((port, lane))
         });
-        let Some((port, medium)) = found else { return };
+        let Some((port, lane)) = found else { return };
+        if matches!(&port.lanes[lane].medium, Medium::Ucast { peer, .. } if self.own.contains(peer)) {
+            return;
+        }
         let result = match &mut port.open {
             None => return,
-            Some(Wire::Udp(udp)) => udp.send(&medium, packet),
+            Some(Wire::Udp(udp)) => udp.send(&port.lanes[lane].medium, packet),
             Some(Wire::Line(line)) => line.send(now, packet, urgent),
         };
-        port.settle(now, result, changes);
+        match result {
+            // What one line cannot send says nothing about another one of the same port.
+            Ok(()) => port.lanes[lane].report(None, changes),
+            Err(Failure::Passing(trouble)) => port.lanes[lane].report(Some(&trouble), changes),
+            Err(Failure::Closed(trouble)) => port.close(now, &trouble, changes),
+        }
     }
 
     /// Goes on writing what waits for slow lines.
     pub(crate) fn pump(&mut self, now: Timestamp, changes: &mut Vec<Change>) {
         for port in &mut self.ports {
             if let Some(Wire::Line(line)) = &mut port.open {
-                let result = line.pump(now);
-                port.settle(now, result, changes);
+                if let Err(Failure::Closed(trouble)) = line.pump(now) {
+                    port.close(now, &trouble, changes);
+                }
             }
         }
     }
@@ -142,7 +160,7 @@ impl Media {
         let mut more = false;
         for offset in 0..count {
             let port = &mut self.ports[(self.turn + offset) % count];
-            let link = port.links[0].0;
+            let link = port.lanes[0].link;
             let result = match &mut port.open {
                 None => continue,
                 Some(Wire::Udp(udp)) => udp.receive(link, share, take),
@@ -150,7 +168,8 @@ impl Media {
             };
             match result {
                 Ok(full) => more |= full,
-                Err(error) => port.settle(now, Err(error), changes),
+                Err(Failure::Passing(trouble)) => port.report_all(Some(&trouble), changes),
+                Err(Failure::Closed(trouble)) => port.close(now, &trouble, changes),
             }
         }
         self.turn = self.turn.wrapping_add(1);
@@ -178,7 +197,7 @@ impl Media {
 
 impl Port {
     fn open_now(&mut self) -> Result<(), String> {
-        let media: Vec<&Medium> = self.links.iter().map(|(_, medium)| medium).collect();
+        let media: Vec<&Medium> = self.lanes.iter().map(|lane| &lane.medium).collect();
         self.open = Some(match media[0] {
             Medium::Serial { device, baud } => Wire::Line(Box::new(Line::open(device, *baud)?)),
             _ => Wire::Udp(Udp::open(&media)?),
@@ -186,23 +205,22 @@ impl Port {
         Ok(())
     }
 
-    fn settle(&mut self, now: Timestamp, result: Result<bool, Failure>, changes: &mut Vec<Change>) {
-        match result {
-            // Success says nothing to a link that was never in trouble.
-            Ok(_) => self.report(None, changes),
-            Err(Failure::Passing(trouble)) => self.report(Some(trouble), changes),
-            Err(Failure::Closed(trouble)) => {
-                self.open = None;
-                self.retry_at = now + RETRY;
-                self.report(Some(trouble), changes);
-            }
-        }
+    fn close(&mut self, now: Timestamp, trouble: &str, changes: &mut Vec<Change>) {
+        self.open = None;
+        self.retry_at = now + RETRY;
+        self.report_all(Some(trouble), changes);
     }
 
-    fn report(&mut self, trouble: Option<String>, changes: &mut Vec<Change>) {
-        if self.trouble != trouble {
-            self.trouble = trouble;
-            changes.extend(self.links.iter().map(|(link, _)| (*link, self.trouble.clone())));
+    fn report_all(&mut self, trouble: Option<&str>, changes: &mut Vec<Change>) {
+        self.lanes.iter_mut().for_each(|lane| lane.report(trouble, changes));
+    }
+}
+
+impl Lane {
+    fn report(&mut self, trouble: Option<&str>, changes: &mut Vec<Change>) {
+        if self.trouble.as_deref() != trouble {
+            self.trouble = trouble.map(str::to_owned);
+            changes.push((self.link, self.trouble.clone()));
         }
     }
 }
@@ -215,6 +233,16 @@ pub(crate) enum Failure {
     Closed(String),
 }
 
+/// Every address of this machine; none that can be read: every line carries what it is given.
+fn own_addresses() -> BTreeSet<IpAddr> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return BTreeSet::new() };
+    let address = |storage: nix::sys::socket::SockaddrStorage| {
+        let v4 = storage.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+        v4.or_else(|| storage.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
+    };
+    interfaces.filter_map(|interface| interface.address).filter_map(address).collect()
+}
+
 /// What lines must have in common to share a port.
 fn key(medium: &Medium) -> (&str, u16, bool) {
     match medium {
@@ -224,3 +252,6 @@ fn key(medium: &Medium) -> (&str, u16, bool) {
         Medium::Serial { device, .. } => (device, 0, false),
     }
 }
+
+#[cfg(test)]
+mod tests;
