@@ -156,11 +156,11 @@ impl Members {
                 return false;
             }
         }
-        if peer.incarnation != Some(heartbeat.incarnation) {
-            if let Some(old) = peer.replace(heartbeat.incarnation) {
-                let new = heartbeat.incarnation;
-                out.push(Change::Restarted { node: heartbeat.from.clone(), old, new });
-            }
+        if peer.incarnation != Some(heartbeat.incarnation)
+            && let Some(old) = peer.replace(heartbeat.incarnation)
+        {
+            let new = heartbeat.incarnation;
+            out.push(Change::Restarted { node: heartbeat.from.clone(), old, new });
         }
         let peer_link = peer.links.entry(link).or_insert_with(PeerLink::new);
         if !peer_link.window.accept(heartbeat.sequence) {
@@ -179,13 +179,21 @@ impl Members {
             peer.claimed = Some(heartbeat.clone());
         }
         if let Some(report) = report.filter(|_| names_us) {
-            self.take_report(now, at, link, &heartbeat.from, report);
+            self.take_report(now, at, link, &heartbeat.from, report, first_copy);
         }
         self.judge(&heartbeat.from.clone(), now, out);
         true
     }
 
-    fn take_report(&mut self, now: Timestamp, at: Timestamp, link: LinkId, from: &NodeName, report: &PeerReport) {
+    fn take_report(
+        &mut self,
+        now: Timestamp,
+        at: Timestamp,
+        link: LinkId,
+        from: &NodeName,
+        report: &PeerReport,
+        newest: bool,
+    ) {
         let age = Duration::from_micros(report.age_us.into());
         let deadtime = self.params.deadtime;
         let made_at = self.sent_at(report.heard);
@@ -200,8 +208,10 @@ impl Members {
                 link.measured(trip);
             }
         }
-        // A vouch that is missing is a revocation (R-MEM-1), but an older packet revokes nothing.
-        peer.vouched = report.vouch.map(|vouch| peer.vouched.map_or(vouch, |known| known.max(vouch)));
+        // A vouch that is missing is a revocation (R-MEM-1); an older packet neither revokes nor brings one back.
+        if newest {
+            peer.vouched = report.vouch.map(|vouch| peer.vouched.map_or(vouch, |known| known.max(vouch)));
+        }
     }
 
     /// Judges one peer by what has been heard until `now`.

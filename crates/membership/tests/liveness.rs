@@ -1,0 +1,258 @@
+//! Who is there, by packets and time: two nodes, no network, every moment written out.
+
+use hearth_membership::{Change, LateCause, Liveness, Members, Params};
+use hearth_types::{Incarnation, Index, LinkId, MessageNumber, NodeIdentity, NodeName, Timestamp};
+use hearth_wire::{Heartbeat, NodeStatus, PeerReport};
+use std::time::Duration;
+
+const K: u64 = 50;
+const D: u64 = 500;
+const OURS: Incarnation = Incarnation(1);
+const THEIRS: Incarnation = Incarnation(2);
+const WIRE: LinkId = LinkId(0);
+const SECOND: LinkId = LinkId(1);
+
+fn at(ms: u64) -> Timestamp {
+    Timestamp::ZERO + Duration::from_millis(1_000_000 + ms)
+}
+
+fn peer() -> NodeName {
+    NodeName::new("b")
+}
+
+fn members() -> Members {
+    let ms = Duration::from_millis;
+    let params = Params {
+        local: NodeName::new("a"),
+        incarnation: OURS,
+        peers: vec![peer()],
+        keepalive: ms(K),
+        deadtime: ms(D),
+        warntime: ms(D / 2),
+        initdead: ms(10 * D),
+    };
+    Members::new(params, at(0))
+}
+
+/// What b says: its `number`th heartbeat, and that it heard and vouches for our message `heard`.
+fn heartbeat(number: u64, heard: u64) -> Heartbeat {
+    let report = PeerReport {
+        node: NodeName::new("a"),
+        incarnation: OURS,
+        heard: MessageNumber(heard),
+        age_us: 0,
+        links: 1,
+        vouch: Some(MessageNumber(heard)),
+    };
+    Heartbeat {
+        from: peer(),
+        identity: NodeIdentity(7),
+        incarnation: THEIRS,
+        sequence: number,
+        number: MessageNumber(number),
+        epoch: None,
+        lineage: Vec::new(),
+        admission: None,
+        applied: Index(0),
+        decided: Index(0),
+        status: NodeStatus::Up,
+        deadtime_ms: D as u32,
+        versions: (1, 1),
+        digest: (0, 0),
+        stall_us: 0,
+        gated: Vec::new(),
+        unservable: Vec::new(),
+        pings: (0, 0),
+        peers: vec![report],
+        answer_now: false,
+        has_carrier: true,
+        dc: None,
+        voters: Vec::new(),
+    }
+}
+
+fn hear(members: &mut Members, ms: u64, link: LinkId, heartbeat: &Heartbeat) -> (bool, Vec<Change>) {
+    let mut changes = Vec::new();
+    let fresh = members.heard(at(ms), at(ms), link, heartbeat, &mut changes);
+    (fresh, changes)
+}
+
+fn tick(members: &mut Members, ms: u64) -> Vec<Change> {
+    let mut changes = Vec::new();
+    members.tick(at(ms), &mut changes);
+    changes
+}
+
+/// Our message and b's answer, every K from `from` on, on one link; the last moment.
+fn talk(members: &mut Members, from: u64, count: u64) -> u64 {
+    for beat in 0..count {
+        let ms = from + beat * K;
+        let number = members.next_message(at(ms)).0;
+        hear(members, ms, WIRE, &heartbeat(number, number));
+    }
+    from + (count - 1) * K
+}
+
+fn liveness(members: &Members) -> Liveness {
+    members.peer(&peer()).expect("configured").liveness
+}
+
+/// R-MEM-2: alive while any link carries packets, dead after deadtime on all of them, and not a moment before.
+#[test]
+fn a_peer_is_alive_while_any_link_has_carried_a_packet_within_deadtime() {
+    let mut members = members();
+    let last = talk(&mut members, 0, 4);
+    assert_eq!(liveness(&members), Liveness::Alive);
+    // The first link is silent, the second one carries on.
+    let (fresh, _) = hear(&mut members, last + 400, SECOND, &heartbeat(5, 4));
+    assert!(fresh);
+    let changes = tick(&mut members, last + D);
+    assert!(changes.contains(&Change::LinkDied { node: peer(), link: WIRE }), "{changes:?}");
+    assert_eq!(liveness(&members), Liveness::Alive);
+    assert!(!tick(&mut members, last + 400 + D - 1).iter().any(|change| matches!(change, Change::Died { .. })));
+    let changes = tick(&mut members, last + 400 + D);
+    assert!(changes.iter().any(|change| matches!(change, Change::Died { .. })), "{changes:?}");
+    assert!(!members.is_alive(&peer()));
+}
+
+/// R-MEM-2: lateness is said once per episode, with the cause that the evidence supports.
+#[test]
+fn a_late_heartbeat_is_said_once_with_its_cause() {
+    let ended = |stall_us: u32, number: u64, paused: bool| {
+        let mut members = members();
+        let last = talk(&mut members, 0, 4);
+        let late = tick(&mut members, last + D / 2);
+        assert!(late.iter().any(|change| matches!(change, Change::Late { .. })), "{late:?}");
+        assert!(tick(&mut members, last + D / 2 + 10).is_empty());
+        if paused {
+            members.paused(at(last + 300), Duration::from_millis(290));
+        }
+        let message = Heartbeat { stall_us, ..heartbeat(number, 4) };
+        let (_, changes) = hear(&mut members, last + 300, WIRE, &message);
+        let cause = changes.iter().find_map(|change| match change {
+            Change::LateEnded { cause, .. } => Some(*cause),
+            _ => None,
+        });
+        cause.expect("the lateness ended")
+    };
+    assert_eq!(ended(280_000, 5, false), LateCause::SenderStalled);
+    assert_eq!(ended(0, 10, false), LateCause::LinkLost);
+    assert_eq!(ended(0, 10, true), LateCause::ReceiverStalled);
+}
+
+/// R-MEM-3: who is heard but does not hear us is not alive.
+#[test]
+fn a_peer_that_does_not_hear_us_is_one_way_and_not_alive() {
+    let mut members = members();
+    let last = talk(&mut members, 0, 4);
+    let mut ms = last;
+    for number in 5..20 {
+        ms += K;
+        let mut deaf = heartbeat(number, 4);
+        deaf.peers[0].age_us = u32::try_from((ms - last) * 1000).expect("short");
+        hear(&mut members, ms, WIRE, &deaf);
+    }
+    assert_eq!(liveness(&members), Liveness::OneWay);
+    assert!(!members.is_alive(&peer()));
+    // R-LEASE-1: no vouch for a node that is one-way to us.
+    let reports = members.reports(at(ms), |_| true);
+    assert_eq!(reports[0].vouch, None);
+}
+
+/// R-MEM-4: a link is up after three in a row and down after deadtime, whatever the other links do.
+#[test]
+fn each_link_is_judged_alone() {
+    let mut members = members();
+    let up = Change::LinkUp { node: peer(), link: WIRE };
+    for number in 1..=3 {
+        members.next_message(at(number * K));
+        let (_, changes) = hear(&mut members, number * K, WIRE, &heartbeat(number, number));
+        assert_eq!(changes.contains(&up), number == 3, "after {number}");
+    }
+    hear(&mut members, 3 * K, SECOND, &heartbeat(3, 3));
+    let links = &members.peer(&peer()).expect("configured").links;
+    assert!(links[&WIRE].up && !links[&SECOND].up);
+}
+
+/// R-MEM-5: nobody is accused for the time in which this node did not run.
+#[test]
+fn a_paused_node_accuses_nobody() {
+    let mut members = members();
+    let last = talk(&mut members, 0, 4);
+    let thaw = last + 5 * D;
+    members.paused(at(thaw), Duration::from_millis(5 * D));
+    assert!(tick(&mut members, thaw).is_empty());
+    assert_eq!(liveness(&members), Liveness::Alive);
+    assert!(!tick(&mut members, thaw + D - 1).iter().any(|change| matches!(change, Change::Died { .. })));
+    assert!(tick(&mut members, thaw + D).iter().any(|change| matches!(change, Change::Died { .. })));
+}
+
+/// R-MEM-8: initdead counts from the start until the peer's first packet, deadtime from then on.
+#[test]
+fn initdead_replaces_deadtime_until_the_first_packet() {
+    let mut members = members();
+    assert_eq!(members.lost_at(&peer()), at(10 * D));
+    let last = talk(&mut members, 0, 4);
+    assert_eq!(members.lost_at(&peer()), at(last + D));
+}
+
+/// R-WIRE-4: only a packet that names our run counts, a replaced incarnation never again, a replayed sequence not once.
+#[test]
+fn replays_and_old_incarnations_are_not_heard() {
+    let mut members = members();
+    let mut stranger = heartbeat(1, 0);
+    stranger.peers[0].incarnation = Incarnation(99);
+    assert!(!hear(&mut members, 0, WIRE, &stranger).0, "it names another run of ours");
+    let reports = members.reports(at(1), |_| true);
+    assert_eq!((reports[0].incarnation, reports[0].vouch), (THEIRS, None), "we name it, or it could never count");
+    talk(&mut members, 10, 4);
+    assert!(!hear(&mut members, 200, WIRE, &heartbeat(2, 2)).0, "a replayed sequence number");
+    let reborn = Heartbeat { incarnation: Incarnation(3), ..heartbeat(1, 4) };
+    let (fresh, changes) = hear(&mut members, 210, WIRE, &reborn);
+    assert!(fresh && changes.contains(&Change::Restarted { node: peer(), old: THEIRS, new: Incarnation(3) }));
+    assert!(!hear(&mut members, 220, WIRE, &heartbeat(40, 4)).0, "the run that was replaced");
+}
+
+/// R-WIRE-4: two machines under one name are both told of, and neither is vouched for.
+#[test]
+fn two_live_incarnations_of_one_name_are_not_vouched_for() {
+    let mut members = members();
+    talk(&mut members, 0, 4);
+    hear(&mut members, 160, WIRE, &Heartbeat { incarnation: Incarnation(3), ..heartbeat(1, 4) });
+    let mut told = false;
+    for number in 50..56 {
+        told |= hear(&mut members, 170, WIRE, &heartbeat(number, 4)).1.contains(&Change::Cloned { node: peer() });
+    }
+    assert!(told);
+    assert_eq!(members.vouched_at(&peer()), None);
+    assert_eq!(members.reports(at(171), |_| true)[0].vouch, None);
+}
+
+/// R-LEASE-1, R-MEM-1: a lease runs from when the newest message that the peer vouches for was made; a missing vouch
+/// takes it back at once.
+#[test]
+fn a_vouch_counts_from_when_its_message_was_made_and_ends_when_it_is_missing() {
+    let mut members = members();
+    let last = talk(&mut members, 0, 4);
+    assert_eq!(members.vouched_at(&peer()), Some(at(last)));
+    let mut silent = heartbeat(5, 4);
+    silent.peers[0].vouch = None;
+    hear(&mut members, last + K, WIRE, &silent);
+    assert_eq!(members.vouched_at(&peer()), None);
+}
+
+/// R-LEASE-1: what was said before the vouch was taken back, and comes late on another link, gives nothing back.
+#[test]
+fn a_late_copy_on_another_link_does_not_bring_a_vouch_back() {
+    let mut members = members();
+    let last = talk(&mut members, 0, 4);
+    let mut silent = heartbeat(5, 4);
+    silent.peers[0].vouch = None;
+    hear(&mut members, last + K, WIRE, &silent);
+    hear(&mut members, last + K + 1, SECOND, &heartbeat(4, 4));
+    assert_eq!(members.vouched_at(&peer()), None);
+    // Nor does one that was said without a vouch, and comes late, take a newer one away.
+    hear(&mut members, last + 2 * K, WIRE, &heartbeat(6, 4));
+    hear(&mut members, last + 2 * K + 1, SECOND, &silent);
+    assert_eq!(members.vouched_at(&peer()), Some(at(last)));
+}
