@@ -374,7 +374,7 @@ impl Node {
         if now.since(rival.said_at) >= REPEAT || rival.said_at == Timestamp::ZERO {
             rival.said_at = now;
             let (own, echo) = (rival.own.clone(), rival.theirs.clone());
-            self.say(&peer, &PeerMessage::Ledger(LedgerMessage::Rival { own, echo }));
+            self.say(&peer, &PeerMessage::Ledger(Box::new(LedgerMessage::Rival { own, echo })));
         }
         let Some(rival) = self.alone.rival.as_mut() else { return };
         // Nobody stops before it holds both offers and knows that the other does too (R-LEDGER-6).

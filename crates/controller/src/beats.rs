@@ -14,7 +14,7 @@ const OUT_OF_TURN: Duration = Duration::from_millis(2);
 
 impl Node {
     /// Judges the gap since the last wake-up before anything else is looked at (R-MEM-5).
-    pub(crate) fn wake(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+    pub(crate) fn wake(&mut self, now: Timestamp) {
         let gap = now.since(self.last_wake_at);
         let expected = self.next_keepalive_at;
         if self.last_wake_at > Timestamp::ZERO {
@@ -23,7 +23,7 @@ impl Node {
                 self.members.paused(now, gap);
             }
             if gap > self.config.cluster.timing.lease() {
-                self.paused(now, gap, out);
+                self.paused(now, gap);
             }
         }
         self.last_wake_at = now;
@@ -294,7 +294,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn take_carrier(&mut self, now: Timestamp, interface: &str, carrier: Carrier, _out: &mut [Output]) {
+    pub(crate) fn take_carrier(&mut self, now: Timestamp, interface: &str, carrier: Carrier) {
         let grace = self.config.cluster.timing.carrier_grace;
         let heard = self.standing.links_have_carrier();
         if !self.standing.carrier_changed(now, interface, carrier, grace) {

@@ -43,7 +43,9 @@ impl Chronicle {
         let cause = self.cause.or_else(|| match name {
             // A plan follows from the newest fact, what is done about a group or resource from what was said of it.
             "planned" => self.fact,
-            _ if FOLLOWS.iter().any(|prefix| name.starts_with(prefix)) => self.latest.get(&subject).copied().or(self.fact),
+            _ if FOLLOWS.iter().any(|prefix| name.starts_with(prefix)) => {
+                self.latest.get(&subject).copied().or(self.fact)
+            }
             _ => None,
         });
         let event = Event { id, at: now, cause, severity, name: name.to_owned(), subject: subject.clone(), text };

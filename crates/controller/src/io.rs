@@ -11,6 +11,7 @@ use crate::event::Event;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "packets are the common case: a box for each costs more than the room")]
 pub enum Input {
     /// A packet that was authenticated and decoded at the edge (`hearth-wire`), so that keys never reach a recording.
     Packet {

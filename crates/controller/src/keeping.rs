@@ -117,7 +117,7 @@ impl Node {
     }
 
     /// This node did not run for longer than a lease (R-MEM-5).
-    pub(crate) fn paused(&mut self, now: Timestamp, gap: Duration, _out: &mut [Output]) {
+    pub(crate) fn paused(&mut self, now: Timestamp, gap: Duration) {
         let text = format!(
             "This node did not run for {} ms: it starts and announces nothing until it has heard how things stand.",
             gap.as_millis()

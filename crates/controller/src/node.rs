@@ -127,12 +127,10 @@ impl Controller {
 
 impl Node {
     pub(crate) fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
-        self.wake(now, out);
+        self.wake(now);
         // The copy of a heartbeat that came over another link changes nothing but that link's own figures.
         let copy = match input {
-            Input::Packet { link, message, received_at, .. } => {
-                !self.take_packet(now, link, message, received_at, out)
-            }
+            Input::Packet { link, message, received_at, .. } => !self.take_packet(now, link, message, received_at, out),
             input => {
                 self.take(now, input, out);
                 false
@@ -151,7 +149,7 @@ impl Node {
             Input::Packet { .. } => {}
             Input::Refused { link, reason, source, count } => self.take_refused(now, link, reason, source, count),
             Input::LinkChanged { link, trouble } => self.take_link(now, link, trouble),
-            Input::CarrierChanged { interface, carrier } => self.take_carrier(now, &interface, carrier, out),
+            Input::CarrierChanged { interface, carrier } => self.take_carrier(now, &interface, carrier),
             Input::AddressHome { resource, interface } => self.take_home(now, resource, interface, out),
             Input::PingAnswered { target, sent_at } => {
                 let lease = self.config.cluster.timing.lease();
@@ -169,7 +167,7 @@ impl Node {
             Input::Request { token, request, by } => self.take_request(now, token, request, by, out),
             Input::PeerAddress { node, address } => self.alone.peer_address(node, address),
             Input::RequestEnded { token } => self.forget_request(token),
-            Input::Reconfigured(config) => self.reconfigure(now, *config, out),
+            Input::Reconfigured(config) => self.reconfigure(now, *config),
             Input::Deadline => {}
             Input::Shutdown { by } => self.begin_shutdown(now, by, None),
         }
@@ -229,13 +227,13 @@ impl Node {
 
     /// Says something to a peer over its channel; dropped where there is none, what matters is repeated by its owner.
     pub(crate) fn say(&mut self, to: &NodeName, message: &PeerMessage) {
-        if let Some(channel) = self.channels.get_mut(to) {
-            if let Ok(bytes) = minicbor_serde::to_vec(message) {
-                // A full channel is broken anew by the next incarnation or by the peer's silence.
-                if channel.send(bytes).is_err() {
-                    channel.reset();
-                }
-            }
+        let Some(channel) = self.channels.get_mut(to) else { return };
+        // A value of our own types always serialises. A full channel is broken anew by the next incarnation or by the
+        // peer's silence.
+        if let Ok(bytes) = minicbor_serde::to_vec(message)
+            && channel.send(bytes).is_err()
+        {
+            channel.reset();
         }
     }
 

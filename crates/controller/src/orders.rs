@@ -437,7 +437,7 @@ impl Node {
     }
 
     /// The files were read again and are good: what is decided about goes to the record, the rest is taken at once.
-    pub(crate) fn reconfigure(&mut self, now: Timestamp, config: Config, _out: &mut [Output]) {
+    pub(crate) fn reconfigure(&mut self, now: Timestamp, config: Config) {
         let digest = hearth_config::digest(&config);
         let resources_differ = digest.1 != self.digest.1;
         self.digest = digest;

@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum PeerMessage {
     /// The ledger's own.
-    Ledger(LedgerMessage),
+    Ledger(Box<LedgerMessage>),
     /// To the DC: propose this. Repeated by its origin until the record shows it.
     Propose(Vec<Entry>),
     /// To the DC: this node wants to stop in order (R-LEAVE-1). Repeated until it is done.
@@ -46,9 +46,11 @@ impl Node {
 
     fn take_message(&mut self, now: Timestamp, from: &NodeName, message: PeerMessage) {
         match message {
-            PeerMessage::Ledger(LedgerMessage::Join(join)) => self.take_join(now, from, join),
-            PeerMessage::Ledger(LedgerMessage::Rival { own, echo }) => self.take_rival(from, own, echo),
-            PeerMessage::Ledger(message) => self.ledger.handle(from, message),
+            PeerMessage::Ledger(message) => match *message {
+                LedgerMessage::Join(join) => self.take_join(now, from, join),
+                LedgerMessage::Rival { own, echo } => self.take_rival(from, own, echo),
+                message => self.ledger.handle(from, message),
+            },
             PeerMessage::Propose(entries) => {
                 if self.ledger.is_dc() && self.record().is_some_and(|record| record.nodes.contains_key(from)) {
                     for entry in entries {
@@ -130,7 +132,7 @@ impl Node {
                     self.ticket += 1;
                     out.push(Output::Persist { ticket: self.ticket, state, log: lines });
                 }
-                LedgerOut::Say { to, message } => self.say(&to, &PeerMessage::Ledger(*message)),
+                LedgerOut::Say { to, message } => self.say(&to, &PeerMessage::Ledger(message)),
                 LedgerOut::Applied { entry, rejection, .. } => {
                     changed = true;
                     self.note_applied(now, &entry, rejection);
@@ -267,13 +269,15 @@ impl Node {
     /// Campaigns where all voters are together and none leads: the first of them at once, the others if that fails.
     pub(crate) fn elect(&mut self, now: Timestamp) {
         let timing = self.config.cluster.timing;
-        let Some(record) = self.ledger.record().filter(|_| self.ledger.is_voting() && self.ledger.dc().is_none()) else {
+        let Some(record) = self.ledger.record().filter(|_| self.ledger.is_voting() && self.ledger.dc().is_none())
+        else {
             self.without_dc_since = None;
             return;
         };
         let mut others = record.voters.iter().filter(|voter| voter.name != self.local);
         let together = others.all(|voter| {
-            let claimed = self.members.peer(&voter.name).filter(|peer| peer.is_alive()).and_then(|it| it.claimed.as_ref());
+            let claimed =
+                self.members.peer(&voter.name).filter(|peer| peer.is_alive()).and_then(|it| it.claimed.as_ref());
             claimed.is_some_and(|claimed| claimed.epoch.as_ref() == Some(&record.epoch))
         });
         if !together {
