@@ -7,6 +7,7 @@ use crate::storage::{Item, Journal, Line, Log};
 use hearth_cib::{Entry, Record, Rejection, Voter};
 use hearth_types::{EpochName, Index, NodeIdentity, NodeName, Timestamp};
 use omnipaxos::messages::Message;
+use omnipaxos::messages::sequence_paxos::{PaxosMessage, PaxosMsg};
 use omnipaxos::util::LogEntry;
 use omnipaxos::{ClusterConfig, OmniPaxos, ServerConfig};
 use std::time::Duration;
@@ -508,7 +509,9 @@ impl Ledger {
         let mut messages = Vec::new();
         paxos.take_outgoing_messages(&mut messages);
         let Some(epoch) = self.epoch().cloned() else { return };
-        for message in messages {
+        let length = self.durable.epoch.as_ref().map_or(0, |state| state.log.entries().len());
+        for mut message in messages {
+            leave_out_end(&mut message, length);
             let to = self.voters().get(message.get_receiver() as usize - 1).map(|voter| voter.name.clone());
             if let Some(to) = to {
                 self.say(&to, LedgerMessage::Paxos { epoch: epoch.clone(), message });
@@ -575,5 +578,16 @@ impl Ledger {
             let voters = record.voters.iter().map(|voter| voter.name.clone()).collect();
             self.out.push(LedgerOut::EpochBegan { epoch: record.epoch.clone(), voters });
         }
+    }
+}
+
+/// omnipaxos 0.2.4 counts an accepted stop-sign as an entry when it says where a follower's log is to be continued: one
+/// position behind the end of the log.  The follower then answers with an index that the leader never reaches, and the
+/// stop-sign is never decided.  Such a position means the end of the log.
+fn leave_out_end(message: &mut Message<Item>, length: usize) {
+    let Message::SequencePaxos(PaxosMessage { msg: PaxosMsg::AcceptSync(sync), .. }) = message else { return };
+    let log_sync = &mut sync.log_sync;
+    if log_sync.stopsign.is_some() && log_sync.suffix.is_empty() {
+        log_sync.sync_idx = log_sync.sync_idx.min(length);
     }
 }
