@@ -149,6 +149,7 @@ impl Node {
         if self.shutdown.is_some() || self.disk_failed.is_some() || self.keeping.is_suspended() {
             return;
         }
+        self.come_back_in(now);
         if self.ledger.has_no_epoch() {
             let reachable: Vec<NodeName> = self
                 .members
@@ -172,6 +173,17 @@ impl Node {
         }
         self.go_on_with_rival(now);
         self.end_split(now);
+    }
+
+    /// An end of the epoch without us was decided, though this run does not leave: an earlier run had asked for it, or the
+    /// other machine had taken us for gone. Of two machines one that does not vote takes no part: it asks to be let in.
+    fn come_back_in(&mut self, now: Timestamp) {
+        let Some(peer) = self.peer().filter(|_| !self.ledger.has_no_epoch() && !self.ledger.is_voting()) else { return };
+        let text = format!("{peer} goes on as agreed before, without this node: it asks to be let in again.");
+        self.chronicle.lead(now, Severity::Warning, "left-out", self.local.clone(), text);
+        self.lose(now, &peer, now);
+        // It was agreed on, so there were no two sides.
+        self.alone.split = None;
     }
 
     fn policy(&self) -> Policy {
