@@ -139,10 +139,10 @@ impl Media {
     /// Goes on writing what waits for slow lines.
     pub(crate) fn pump(&mut self, now: Timestamp, changes: &mut Vec<Change>) {
         for port in &mut self.ports {
-            if let Some(Wire::Line(line)) = &mut port.open {
-                if let Err(Failure::Closed(trouble)) = line.pump(now) {
-                    port.close(now, &trouble, changes);
-                }
+            if let Some(Wire::Line(line)) = &mut port.open
+                && let Err(Failure::Closed(trouble)) = line.pump(now)
+            {
+                port.close(now, &trouble, changes);
             }
         }
     }

@@ -59,13 +59,13 @@ impl Line {
         (!self.frame.is_empty() || !self.sender.is_empty()).then_some(self.free_at)
     }
 
-    pub(super) fn send(&mut self, now: Timestamp, packet: &[u8], urgent: bool) -> Result<bool, Failure> {
+    pub(super) fn send(&mut self, now: Timestamp, packet: &[u8], urgent: bool) -> Result<(), Failure> {
         // What finds no room is dropped: a newer heartbeat says more, and the channel repeats the rest.
         let _ = if urgent { self.sender.push_urgent(packet.to_vec()) } else { self.sender.push_bulk(packet.to_vec()) };
         self.pump(now)
     }
 
-    pub(super) fn pump(&mut self, now: Timestamp) -> Result<bool, Failure> {
+    pub(super) fn pump(&mut self, now: Timestamp) -> Result<(), Failure> {
         while now >= self.free_at {
             if self.frame.is_empty() {
                 let Some(frame) = self.sender.next_frame() else { break };
@@ -86,7 +86,7 @@ impl Line {
                 Err(error) => return Err(self.closed(&error.to_string())),
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     pub(super) fn receive(

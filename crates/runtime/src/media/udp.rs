@@ -51,14 +51,14 @@ impl Udp {
         self.socket.as_fd()
     }
 
-    pub(super) fn send(&self, medium: &Medium, packet: &[u8]) -> Result<bool, Failure> {
+    pub(super) fn send(&self, medium: &Medium, packet: &[u8]) -> Result<(), Failure> {
         let to = match medium {
             Medium::Ucast { peer: IpAddr::V6(peer), port, .. } => self.scoped(*peer, *port),
             Medium::Ucast { peer, port, .. } => SocketAddr::new(*peer, *port),
             Medium::Bcast { port, .. } => SocketAddr::new(IpAddr::V4(Ipv4Addr::BROADCAST), *port),
             Medium::Mcast { group, port, .. } => SocketAddr::new(IpAddr::V4(*group), *port),
             Medium::Mcast6 { group, port, .. } => self.scoped(*group, *port),
-            Medium::Serial { .. } => return Ok(false),
+            Medium::Serial { .. } => return Ok(()),
         };
         let to = SockAddr::from(to);
         let first = self.socket.send_to(packet, &to);
@@ -68,7 +68,7 @@ impl Udp {
             self.socket.send_to(packet, &to)
         });
         match result {
-            Ok(_) => Ok(false),
+            Ok(_) => Ok(()),
             Err(error) => self.failed(error),
         }
     }
@@ -122,11 +122,11 @@ impl Udp {
         }
     }
 
-    fn failed(&self, error: io::Error) -> Result<bool, Failure> {
+    fn failed(&self, error: io::Error) -> Result<(), Failure> {
         let text = format!("{}: {error}", self.interface);
         match error.raw_os_error() {
             // The kernel's buffer is full, or the peer's refusal came between: neither is the medium's fault.
-            Some(libc::EAGAIN | libc::ENOBUFS | libc::ECONNREFUSED) => Ok(false),
+            Some(libc::EAGAIN | libc::ENOBUFS | libc::ECONNREFUSED) => Ok(()),
             Some(libc::ENODEV | libc::EBADF | libc::ENXIO) => Err(Failure::Closed(text)),
             _ => Err(Failure::Passing(text)),
         }
