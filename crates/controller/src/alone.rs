@@ -178,7 +178,9 @@ impl Node {
     /// An end of the epoch without us was decided, though this run does not leave: an earlier run had asked for it, or the
     /// other machine had taken us for gone. Of two machines one that does not vote takes no part: it asks to be let in.
     fn come_back_in(&mut self, now: Timestamp) {
-        let Some(peer) = self.peer().filter(|_| !self.ledger.has_no_epoch() && !self.ledger.is_voting()) else { return };
+        let Some(peer) = self.peer().filter(|_| !self.ledger.has_no_epoch() && !self.ledger.is_voting()) else {
+            return;
+        };
         let text = format!("{peer} goes on as agreed before, without this node: it asks to be let in again.");
         self.chronicle.lead(now, Severity::Warning, "left-out", self.local.clone(), text);
         self.lose(now, &peer, now);

@@ -9,8 +9,8 @@ const EVENTS_MAX: usize = 4096;
 /// Steps of a chain that an explanation shows.
 const CHAIN_MAX: usize = 64;
 
-/// Events about a group or a resource that follow from what was last said of it.
-const FOLLOWS: [&str; 7] = ["group-", "resource-", "address-", "start-", "stop-", "monitor-", "probe-"];
+/// Events about a resource that follow from what was last said of it.
+const FOLLOWS: [&str; 6] = ["resource-", "address-", "start-", "stop-", "monitor-", "probe-"];
 
 /// Events of this incarnation, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +41,8 @@ impl Chronicle {
         self.next += 1;
         let id = EventId(self.next);
         let cause = self.cause.or_else(|| match name {
-            // A plan follows from the newest fact, what is done about a group or resource from what was said of it.
-            "planned" => self.fact,
+            // A decision about a group follows from the newest fact, what is done from what was decided.
+            _ if name.starts_with("group-") => self.fact,
             _ if FOLLOWS.iter().any(|prefix| name.starts_with(prefix)) => {
                 self.latest.get(&subject).copied().or(self.fact)
             }

@@ -22,7 +22,7 @@ impl Node {
         self.propose_standings(now);
         self.let_leavers_go();
         self.invite(now);
-        self.propose_plan(now);
+        self.propose_plan();
     }
 
     /// The record as it will be when what this DC has proposed is decided.
@@ -188,7 +188,7 @@ impl Node {
         Alive { alive, leaving: self.leaving.clone() }
     }
 
-    fn propose_plan(&mut self, now: Timestamp) {
+    fn propose_plan(&mut self) {
         let Some(record) = self.coming() else { return };
         let alive = self.alive();
         let key = (record.applied, alive.clone(), record.epoch.clone());
@@ -198,11 +198,6 @@ impl Node {
         let plan = hearth_scheduler::plan(record, &alive);
         self.planned = Some(key);
         for action in plan.actions {
-            let subject = match &action.entry {
-                Entry::Assign { group, .. } | Entry::Unassign { group, .. } => group.to_string(),
-                _ => "record".to_owned(),
-            };
-            self.chronicle.note(now, Severity::Debug, "planned", &subject, format!("{}.", action.reason));
             self.propose(action.entry);
         }
     }

@@ -166,7 +166,10 @@ impl Node {
 
     fn note_applied(&mut self, now: Timestamp, entry: &Entry, rejection: Option<Rejection>) {
         if let Some(rejection) = rejection {
-            // A repeated report or request is the ordinary case; the timeline keeps the rest.
+            // A repeated report or request is the ordinary case (R-LEDGER-9); the timeline keeps the rest.
+            if matches!(rejection, Rejection::ReportOrder { .. } | Rejection::RequestSpent { .. }) {
+                return;
+            }
             let text = format!("Refused by the record: {rejection}.");
             self.chronicle.note(now, Severity::Debug, "entry-refused", "record", text);
             return;
