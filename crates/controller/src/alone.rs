@@ -330,15 +330,14 @@ impl Node {
             heartbeat.epoch.as_ref().map(ToString::to_string).unwrap_or_default()
         );
         self.chronicle.lead(now, Severity::Error, "superseded", self.local.clone(), text);
-        let silent_since = self.alone.epoch_began_at.max(now.before(self.split_bound(&heartbeat.from, now)));
+        let silent_since = self.alone.epoch_began_at.max(now.before(self.split_bound(now)));
         self.lose(now, &heartbeat.from, silent_since);
     }
 
-    /// The longest that the other side can have gone on without us: since it was last known to be with us.
-    fn split_bound(&self, peer: &NodeName, now: Timestamp) -> Duration {
-        let alive_since = self.members.peer(peer).map_or(now, |view| view.alive_since);
-        let last = self.keeping.last_together.unwrap_or(alive_since);
-        now.since(last)
+    /// The longest that the other side can have gone on without us: since it was last known to be with us, and as long as
+    /// this run lasts if it never was.
+    fn split_bound(&self, now: Timestamp) -> Duration {
+        now.since(self.keeping.last_together.unwrap_or(self.members.started_at()))
     }
 
     /// The peer is in an epoch that ours descends from.
@@ -416,6 +415,9 @@ impl Node {
         let held = !self.executor.running_addresses().is_empty() || self.executor.holds_anything();
         if held && self.keeping.keep.holds(now) && !self.keeping.is_suspended() {
             self.alone.split = Some(Split { since, peer: peer.clone() });
+        } else if self.keeping.last_together.is_none() && self.keeping.served_until > since {
+            // By the lease of the daemon before, while the other side may have gone on already.
+            self.tell_overlap(now, peer, self.keeping.served_until.min(now).since(since));
         }
         let lost_requests = self.requests_of_this_epoch();
         if !lost_requests.is_empty() {
@@ -443,11 +445,13 @@ impl Node {
             return;
         }
         self.alone.split = None;
-        let overlap = now.since(split.since);
+        self.tell_overlap(now, &split.peer, now.since(split.since));
+    }
+
+    fn tell_overlap(&mut self, now: Timestamp, peer: &NodeName, overlap: Duration) {
         self.alone.overlap = Some(overlap);
         let text = format!(
-            "There may have been two owners, here and on {}, for up to {} ms. Everything here is stopped now.",
-            split.peer,
+            "There may have been two owners, here and on {peer}, for up to {} ms. This side has stopped.",
             overlap.as_millis()
         );
         self.chronicle.lead(now, Severity::Error, "two-owners-possible", self.local.clone(), text);

@@ -48,6 +48,8 @@ pub(crate) struct Keeping {
     pub announce_burst: bool,
     /// When the peer was last heard two-way in our epoch.
     pub last_together: Option<Timestamp>,
+    /// Until when addresses have been let answer, at most.
+    pub served_until: Timestamp,
 }
 
 impl Keeping {
@@ -65,6 +67,7 @@ impl Keeping {
             beat_at: Timestamp::ZERO,
             announce_burst: false,
             last_together: None,
+            served_until: Timestamp::ZERO,
         }
     }
 
@@ -219,6 +222,7 @@ impl Node {
         if serving.is_empty() || hold.is_zero() {
             return;
         }
+        self.keeping.served_until = now + hold;
         out.push(Output::GateTick { resources: serving.to_vec(), decided_at: now, hold });
         if self.keeping.confirmed {
             // The peer counts deadtime from a packet that left no earlier than this: a lease from here is before it.

@@ -373,6 +373,11 @@ impl Members {
         heard_at.max(self.listening_since)
     }
 
+    /// When this run began.
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
     /// When a peer that is silent counts as lost: after deadtime if it was heard in this run, else after initdead from
     /// the start (R-MEM-8).
     pub fn lost_at(&self, node: &NodeName) -> Timestamp {
