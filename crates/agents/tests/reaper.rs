@@ -72,4 +72,14 @@ async fn orphans_are_reaped_and_nobody_elses_children() {
     looking.join().expect("no panic");
     eventually("no zombie is left", || zombies() == 0).await;
     reaping.abort();
+
+    // A stop that waits until its process is gone, as most scripts do, waits for the script's work and not for us.
+    let reaping = tokio::spawn(Reaper::prompt().run());
+    let script = "(sleep 60 >/dev/null 2>&1 </dev/null & echo $!)";
+    let service = process::run(&shell(script), Cancel::never()).await.expect("a shell");
+    let stop = format!("kill {0}; while kill -0 {0} 2>/dev/null; do sleep 0.005; done", service.stdout.trim());
+    let began = Instant::now();
+    process::run(&shell(&stop), Cancel::never()).await.expect("a shell");
+    assert!(began.elapsed() < Duration::from_millis(800), "a dead process stood for {:?}", began.elapsed());
+    reaping.abort();
 }

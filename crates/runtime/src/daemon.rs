@@ -236,7 +236,7 @@ impl Main {
         let (reload, reloads) = tokio::sync::mpsc::channel(1);
         tokio::spawn(control::serve(listener, askers.clone(), post.clone(), reload));
         tokio::spawn(async {
-            if let Err(error) = Reaper::new().run().await {
+            if let Err(error) = Reaper::prompt().run().await {
                 tracing::warn!("orphans of scripts are not reaped: {error}");
             }
         });

@@ -1,8 +1,10 @@
 //! Zombies of others: orphans that became ours because this process is a subreaper.
 //!
 //! A child that somebody here waits for must not be taken from him: its exit code would be lost. Children started by this
-//! crate are known, from before they can end. Children started elsewhere in the process are not; for them a zombie is only
-//! reaped when it is still one after a second look [`PATIENCE`] later, long after any waiter has taken it.
+//! crate are known, from before they can end. Where all children are started by this crate ([`Reaper::prompt`]) every
+//! other zombie is an orphan and is reaped at once: a stop script that waits until its process is gone (`kill -0`) must
+//! not wait for us. Elsewhere ([`Reaper::new`]) a zombie is only reaped when it is still one after a second look
+//! [`PATIENCE`] later, long after any waiter has taken it.
 
 use super::census::{self, Stat};
 use nix::errno::Errno;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Time between the two looks.
+/// Time between the two looks at a zombie that somebody here may wait for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static KNOWN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -50,6 +52,7 @@ pub fn become_subreaper() -> std::io::Result<()> {
 /// Takes away the zombies that nobody waits for.
 #[derive(Debug, Default)]
 pub struct Reaper {
+    prompt: bool,
     seen: BTreeSet<(i32, u64)>,
 }
 
@@ -57,6 +60,11 @@ impl Reaper {
     /// A reaper that has seen nothing yet.
     pub fn new() -> Reaper {
         Reaper::default()
+    }
+
+    /// A reaper for a process all of whose children are started by this crate: orphans are reaped at once.
+    pub fn prompt() -> Reaper {
+        Reaper { prompt: true, ..Reaper::default() }
     }
 
     /// Reaps for ever; asleep while no child ends. Fails only if SIGCHLD cannot be watched.
@@ -67,8 +75,10 @@ impl Reaper {
                 tokio::time::sleep(PATIENCE).await;
             }
             children.recv().await;
-            // One look for all that end about now.
-            tokio::time::sleep(PATIENCE).await;
+            if !self.prompt {
+                // One look for all that end about now.
+                tokio::time::sleep(PATIENCE).await;
+            }
         }
     }
 
@@ -86,7 +96,7 @@ impl Reaper {
         let mut noted = BTreeSet::new();
         for zombie in zombies {
             let name = (zombie.pid, zombie.started);
-            if self.seen.contains(&name) {
+            if self.prompt || self.seen.contains(&name) {
                 let _ = waitpid(Pid::from_raw(zombie.pid), Some(WaitPidFlag::WNOHANG));
             } else {
                 noted.insert(name);
