@@ -2,7 +2,10 @@
 
 use crate::figures::{Row, record};
 use hearth_control::Status;
-use hearth_lab::{Client, Cluster, Files, Helper, Observer, Owners, Programs, StallMeter, Verdict, judge, millis, now, wait_until};
+use hearth_lab::{
+    Client, Cluster, Felt, Files, Helper, Observer, Owners, Programs, StallMeter, Verdict, judge, millis, now,
+    wait_until,
+};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -98,6 +101,17 @@ impl Bench {
         for name in ["a", "b"] {
             self.cluster.start(name).unwrap();
         }
+        // Which of two that start at the same moment is the owner depends on what they know by then, so it is asked for.
+        self.wait("a", "both take part, and something runs", |status| {
+            status.nodes.iter().all(|node| node.online) && status.groups.iter().all(|group| group.state == "started")
+        });
+        if self
+            .cluster
+            .status("a")
+            .is_ok_and(|status| status.groups.iter().any(|group| group.node.as_deref() != Some("a")))
+        {
+            self.order("a", &["takeover"]);
+        }
         self.settled("a");
         self
     }
@@ -120,7 +134,8 @@ impl Bench {
                     }
                 }
             }
-            if self.client.answered_by(now() - ms(20)).as_deref() != Some(owner) || self.observer.answering() != [owner] {
+            if self.client.answered_by(now() - ms(20)).as_deref() != Some(owner) || self.observer.answering() != [owner]
+            {
                 seen = format!("answering: {:?}", self.observer.answering());
                 since = now();
             }
@@ -166,9 +181,15 @@ impl Bench {
     pub fn fail(&self, text: &str) -> ! {
         let mut all = text.to_owned();
         for name in self.cluster.lab.names() {
+            let why = self.cluster.hearth(&name, &["why", "10.77.0.50/24/eth0"]).ok();
+            let why = why.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+            all.push_str(&format!("\n--- why, says {name}\n{why}"));
             let events = self.cluster.hearth(&name, &["timeline", "--last", "60"]).ok();
             let events = events.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-            all.push_str(&format!("\n--- log of {name}\n{}\n--- timeline of {name}\n{events}", self.cluster.log(&name, 60)));
+            all.push_str(&format!(
+                "\n--- log of {name}\n{}\n--- timeline of {name}\n{events}",
+                self.cluster.log(&name, 60)
+            ));
         }
         panic!("{all}");
     }
@@ -176,8 +197,11 @@ impl Bench {
     /// What happened from `from` to `to`.
     pub fn sample(&self, from: u64, to: u64) -> Sample {
         let owners = self.observer.owners(from.saturating_sub(ms(20)), to);
+        let felt = self.client.felt(from, to);
         Sample {
-            gap: self.client.felt(from, to).gap,
+            from,
+            gap: felt.gap,
+            felt,
             stalled: self.stalls.total(from, to),
             worst_stall: self.stalls.worst(from, to),
             owners,
@@ -190,10 +214,13 @@ impl Bench {
         let gap = judge(sample.gap, bound, sample.stalled);
         if gap == Verdict::Broken {
             self.fail(&format!(
-                "the client waited {:.1} ms, the bound is {:.1} ms (this machine stalled {:.1} ms)\n{:?}",
+                "the client waited {:.1} ms, the bound is {:.1} ms (this machine stalled {:.1} ms)\n\
+                 from {:.1} ms after the fault; {:?}\n{:?}",
                 millis(sample.gap),
                 millis(bound),
                 millis(sample.stalled),
+                millis(sample.felt.gap_at.saturating_sub(sample.from)),
+                sample.felt,
                 sample.owners
             ));
         }
@@ -211,6 +238,8 @@ impl Bench {
 
 /// What was measured once.
 pub struct Sample {
+    pub from: u64,
+    pub felt: Felt,
     pub gap: u64,
     pub owners: Owners,
     pub stalled: u64,
@@ -233,10 +262,16 @@ pub fn row(fault: &str, bound: u64, mut once: impl FnMut() -> (Bench, Sample)) {
 
 /// Writes samples as one row.
 pub fn save(fault: &str, bound: u64, samples: &[Sample], unjudged: usize) {
+    let words = if bound == NONE { "none".into() } else { format!("{:.0}", millis(bound)) };
+    save_as(fault, words, samples, unjudged);
+}
+
+/// The same with the bound in words.
+pub fn save_as(fault: &str, bound: String, samples: &[Sample], unjudged: usize) {
     let most = |of: fn(&Sample) -> u64| millis(samples.iter().map(of).max().unwrap_or(0));
     let row = Row {
         fault: fault.into(),
-        bound: if bound == NONE { "none".into() } else { format!("{:.0}", millis(bound)) },
+        bound,
         gaps: samples.iter().map(|sample| millis(sample.gap)).collect(),
         two: most(|sample| sample.owners.two),
         step: millis(STEP),

@@ -17,7 +17,8 @@ fn stepped() {
         let mut bench = Bench::cold(files, UDP);
         let library = bench.cluster.lab.disk().join("wallclock.so");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cable/wallclock.c");
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).output().unwrap();
+        let built =
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).output().unwrap();
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         bench.cluster.set_variable("LD_PRELOAD", library.to_str().unwrap().into());
         bench.cluster.set_variable("LAB_WALL_CLOCK", "/mnt/wall".into());

@@ -1,6 +1,7 @@
 //! Every process of the owner stops for five deadtimes, and goes on as if nothing had been (R-MEM-5).
 
-use crate::bench::{Bench, DEADTIME, LEASE, NONE, ms, row, save};
+use crate::bench::{ADDRESS, Bench, DEADTIME, LEASE, NONE, ms, row, save};
+use hearth_lab::{AddressChange, AddressWatch, ChangeKind, millis};
 
 fn frozen(extra: &str, fault: &str, bound: u64) {
     let mut thaw = None;
@@ -10,8 +11,15 @@ fn frozen(extra: &str, fault: &str, bound: u64) {
         bench.served_by("b", from);
         let to = bench.watch(5 * DEADTIME);
         let sample = bench.sample(from, to);
+        let watch = AddressWatch::start(bench.cluster.lab.machine("a").unwrap()).unwrap();
         let thawed = bench.cluster.lab.thaw("a").unwrap();
         let end = bench.watch(4 * DEADTIME);
+        // Not even for a moment: one packet from there, and clients send to the wrong machine.
+        let again = |change: &AddressChange| change.address == ADDRESS && change.kind == ChangeKind::Present;
+        if let Some(change) = watch.changes(thawed).into_iter().find(again) {
+            let after = millis(change.at - thawed);
+            bench.fail(&format!("the thawed machine sets the address again, {after:.1} ms after the thaw"));
+        }
         let after = bench.sample(thawed, end);
         if after.owners.order() != ["b"] {
             bench.fail(&format!("b does not keep the address after the thaw: {:?}", after.owners));

@@ -1,6 +1,6 @@
 //! Moves that somebody asked for (R-TAKE-5): no deadtime is waited for, and the median of ten is what a client feels.
 
-use crate::bench::{Bench, Sample, ms, save};
+use crate::bench::{Bench, Sample, ms, save_as};
 use hearth_lab::now;
 
 const RUNS: usize = 10;
@@ -29,7 +29,7 @@ fn moves(bench: &Bench, fault: &str, mut once: impl FnMut(&Bench, usize) -> u64)
     }
     let mut gaps: Vec<u64> = samples.iter().map(|sample| sample.gap).collect();
     gaps.sort_unstable();
-    save(fault, MEDIAN, &samples, unjudged);
+    save_as(fault, "median 10".into(), &samples, unjudged);
     if gaps[RUNS / 2] > MEDIAN {
         bench.fail(&format!("{fault}: gaps {gaps:?} ns"));
     }
