@@ -307,9 +307,17 @@ fn first_reason(first: &Candidate, candidates: &[Candidate]) -> String {
             None => format!("{} reaches fewer ping targets", candidate.node),
         })
         .collect();
-    match better.is_empty() {
-        true => "it is preferred".into(),
-        false => better.join("; "),
+    if !better.is_empty() {
+        return better.join("; ");
+    }
+    // After a takeover the loss is the news, also where the survivor is the preferred one.
+    let gone = candidates.iter().find_map(|candidate| {
+        let text = &candidate.obstacle.as_ref()?.text;
+        text.starts_with("is lost").then(|| format!("{} {text}", candidate.node))
+    });
+    match gone {
+        Some(gone) => format!("it is preferred, and {gone}"),
+        None => "it is preferred".into(),
     }
 }
 
