@@ -50,7 +50,9 @@ fn write(key: &str, name: &str, line: Value) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/cable");
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("figures.jsonl");
-    let old = std::fs::read_to_string(&path).unwrap_or_default();
+    // Whoever takes the table away wants a new one.
+    let fresh = !folder.join("table.md").exists();
+    let old = if fresh { String::new() } else { std::fs::read_to_string(&path).unwrap_or_default() };
     let mut lines: Vec<Value> = old.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     lines.retain(|old| old[key] != name);
     lines.push(line);
