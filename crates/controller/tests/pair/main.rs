@@ -1,4 +1,5 @@
 //! The pair's rules, judged from outside in virtual time.
 
+mod early;
 mod rules;
 mod world;
