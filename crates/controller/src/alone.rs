@@ -146,7 +146,13 @@ impl Node {
     pub(crate) fn go_alone(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.alone.verdict = None;
         self.alone.verdict_until = None;
-        if self.shutdown.is_some() || self.disk_failed.is_some() || self.keeping.is_suspended() {
+        if self.shutdown.is_some() {
+            return;
+        }
+        // Who has to stop is settled also by a node that may start nothing yet (R-MEM-5) or cannot write.
+        self.go_on_with_rival(now);
+        self.end_split(now);
+        if self.disk_failed.is_some() || self.keeping.is_suspended() {
             return;
         }
         self.come_back_in(now);
@@ -171,8 +177,6 @@ impl Node {
                 self.ask_for_permit(now, &peer, out);
             }
         }
-        self.go_on_with_rival(now);
-        self.end_split(now);
     }
 
     /// An end of the epoch without us was decided, though this run does not leave: an earlier run had asked for it, or the

@@ -415,3 +415,20 @@ fn a_machine_whose_disk_failed_can_still_be_stopped_in_order() {
     world.run_to(ms(1000), "b serves", |world| world.owner() == Some(B));
     fine(&world, 800);
 }
+
+#[test]
+fn a_machine_that_wakes_up_beside_a_rival_stops_before_it_goes_on() {
+    // R-MEM-5, R-LEDGER-6: else both answer as soon as it has listened for deadtime.
+    let mut world = pair();
+    world.cut(0);
+    world.cut(1);
+    world.run(ms(1000));
+    world.freeze(B);
+    world.run(ms(1500));
+    world.heal();
+    world.watch(IP);
+    world.thaw(B);
+    world.run_to(ms(100), "b has stopped", |world| !world.machines[B].running.contains_key(&ResourceId::from(IP)));
+    world.run(ms(2000));
+    fine(&world, 0);
+}
