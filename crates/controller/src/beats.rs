@@ -135,6 +135,8 @@ impl Node {
         let mut changes = Vec::new();
         let known = self.members.peer(&heartbeat.from).and_then(|peer| peer.incarnation);
         let newest = self.members.peer(&heartbeat.from).map(|peer| peer.newest);
+        let before = self.members.peer(&heartbeat.from).and_then(|peer| peer.claimed.as_ref());
+        let said_before = before.is_some_and(|before| says_the_same(before, &heartbeat));
         let fresh = self.members.heard(now, received_at.min(now), link, &heartbeat, &mut changes);
         let mut news = !changes.is_empty();
         self.note_changes(now, changes);
@@ -163,7 +165,9 @@ impl Node {
         let relation = self.ledger.relation(heartbeat.epoch.as_ref(), &heartbeat.lineage);
         self.meet(now, &heartbeat, relation);
         self.confirm(now, &heartbeat, relation);
-        true
+        // Of a peer that says what it said before nothing follows that the next turn would not see in time.
+        let settled = relation == Relation::Same && self.keeping.confirmed && !self.keeping.is_suspended();
+        news || !settled || !said_before || self.beat_now || self.record_changed
     }
 
     fn open_channel(&mut self, node: &NodeName, incarnation: Incarnation) {
@@ -325,4 +329,19 @@ impl Node {
             Relation::Rival => self.meet_rival(now, heartbeat),
         }
     }
+}
+
+/// Whether two heartbeats of a peer say the same of itself; what it says of us is membership's.
+fn says_the_same(one: &Heartbeat, other: &Heartbeat) -> bool {
+    one.status == other.status
+        && one.decided == other.decided
+        && one.epoch == other.epoch
+        && one.dc == other.dc
+        && one.admission == other.admission
+        && one.digest == other.digest
+        && one.unservable == other.unservable
+        && one.pings == other.pings
+        && one.has_carrier == other.has_carrier
+        && one.gated == other.gated
+        && one.incarnation == other.incarnation
 }
