@@ -25,7 +25,7 @@ pub fn ms(span: u64) -> Duration {
 
 enum What {
     Packet { to: usize, link: LinkId, message: Box<Message> },
-    OpDone { node: usize, incarnation: u64, result: OpResult, action: OpAction, resource: ResourceSpec },
+    OpDone { node: usize, incarnation: u64, result: OpResult, action: OpAction, resource: Box<ResourceSpec> },
     Ask { node: usize, incarnation: u64 },
     Ping { node: usize },
 }
@@ -338,7 +338,7 @@ impl World {
                     _ => OpOutcome::Ok,
                 };
                 let result = OpResult { id: request.id, outcome, took };
-                let (action, resource) = (request.action, (*request.resource).clone());
+                let (action, resource) = (request.action, Box::new((*request.resource).clone()));
                 let incarnation = machine.incarnation;
                 if action == OpAction::Stop && !failed && resource.address().is_some() {
                     // An address is gone at once.
@@ -480,7 +480,7 @@ impl World {
                 }
                 match action {
                     OpAction::Start if ok => {
-                        machine.running.insert(resource.id.clone(), resource.clone());
+                        machine.running.insert(resource.id.clone(), (*resource).clone());
                     }
                     OpAction::Stop if ok => {
                         machine.running.remove(&resource.id);
