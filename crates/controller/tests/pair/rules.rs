@@ -201,6 +201,7 @@ fn a_killed_daemon_that_never_comes_back_leaves_no_second_owner() {
 
 #[test]
 fn two_owners_after_thaw() {
+    // R-MEM-5, R-MEM-6: the pause is judged first, and the higher epoch that left this node out ends what it holds at once.
     let mut world = pair();
     world.freeze(A);
     world.run(ms(2500));
