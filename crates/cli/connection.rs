@@ -180,12 +180,12 @@ fn unreachable(path: &Path, error: &std::io::Error) -> Trouble {
     match error.kind() {
         ErrorKind::NotFound => {
             Trouble::new(Exit::NoDaemon, format!("no daemon answers on {path}: there is no such socket")).help(
-                "start it with `systemctl start hearth`; if it uses another socket: --socket PATH or HEARTH_SOCKET",
+                "start it with `systemctl start hearthd`; if it uses another socket: --socket PATH or HEARTH_SOCKET",
             )
         }
         ErrorKind::ConnectionRefused => {
             Trouble::new(Exit::NoDaemon, format!("no daemon answers on {path}: nothing listens on this socket"))
-                .help("hearthd has died and nothing restarted it: see its log, then `systemctl start hearth`")
+                .help("hearthd has died and nothing restarted it: see its log, then `systemctl start hearthd`")
         }
         ErrorKind::PermissionDenied => Trouble::new(Exit::Error, format!("{path} may not be opened by this user"))
             .help("only root and members of the group haclient may ask: use sudo, or join the group"),
