@@ -130,7 +130,7 @@ pub fn config(node: usize, kind: Kind, variant: u8) -> Config {
         cluster: ClusterConfig {
             name: "test".into(),
             local: NodeName::new(NAMES[node]),
-            nodes: NAMES.iter().map(|name| NodeName::new(*name)).collect(),
+            nodes: NAMES.into_iter().map(NodeName::new).collect(),
             media: vec![medium(INTERFACES[0], 0), medium(INTERFACES[1], 1)],
             ping_targets: if kind.tiebreaker { vec![router] } else { Vec::new() },
             timing: Timing {

@@ -192,12 +192,11 @@ impl Machine {
         self.asks.clear();
         self.probes = false;
         self.stated = None;
-        if let Some(write) = self.writes.pop_front().filter(|_| self.writing && !self.disk_failed) {
-            if write.state.is_none() || rng.chance(500) {
-                // A state file is replaced as a whole; of the lines behind it the last whole one counts.
-                let whole = rng.below(write.log.len() as u64 + 1) as usize;
-                self.put(write.state, write.log.into_iter().take(whole).collect());
-            }
+        let under_way = self.writes.pop_front().filter(|_| self.writing && !self.disk_failed);
+        if let Some(write) = under_way.filter(|write| write.state.is_none() || rng.chance(500)) {
+            // A state file is replaced as a whole; of the lines behind it the last whole one counts.
+            let whole = rng.below(write.log.len() as u64 + 1) as usize;
+            self.put(write.state, write.log.into_iter().take(whole).collect());
         }
         self.writes.clear();
         self.writing = false;

@@ -600,7 +600,7 @@ impl World {
 
     fn ask(&mut self, node: usize) {
         let machine = &self.machines[node];
-        if machine.controller.is_none() || !(machine.probes || !machine.asks.is_empty()) {
+        if machine.controller.is_none() || (!machine.probes && machine.asks.is_empty()) {
             self.machines[node].asking = false;
             return;
         }
