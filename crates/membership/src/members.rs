@@ -244,22 +244,21 @@ impl Members {
                 out.push(Change::Died { node, silent: now.since(peer.last_heard_at) });
                 peer.silent_from = peer.last_heard_at;
                 peer.late = false;
+                peer.one_way = None;
             }
-            (Liveness::NeverSeen, Liveness::Alive) => {
+            (Liveness::Alive, Liveness::OneWay) => {
+                peer.one_way = Some((now, true));
+                out.push(Change::OneWay { node });
+            }
+            // Somebody who has only just been heard may not have heard us yet: told when it lasts.
+            (_, Liveness::OneWay) => peer.one_way = Some((now, false)),
+            (_, Liveness::Alive) => {
+                let told = peer.one_way.take().is_some_and(|(_, told)| told);
+                let silent = (peer.silent_from > Timestamp::ZERO).then(|| now.since(peer.silent_from));
                 peer.alive_since = now;
-                out.push(Change::Appeared { node, silent: None });
+                out.push(if told { Change::TwoWay { node } } else { Change::Appeared { node, silent } });
             }
-            (Liveness::Dead, Liveness::Alive) => {
-                let silent = Some(now.since(peer.silent_from));
-                peer.alive_since = now;
-                out.push(Change::Appeared { node, silent });
-            }
-            (_, Liveness::OneWay) => out.push(Change::OneWay { node }),
-            (Liveness::OneWay, Liveness::Alive) => {
-                peer.alive_since = now;
-                out.push(Change::TwoWay { node });
-            }
-            (_, Liveness::NeverSeen) | (Liveness::Alive, Liveness::Alive) => {}
+            (_, Liveness::NeverSeen) => {}
         }
     }
 
@@ -271,6 +270,12 @@ impl Members {
         }
         let (warntime, deadtime, listening) = (self.params.warntime, self.params.deadtime, self.listening_since);
         for (name, peer) in &mut self.peers {
+            if let Some((since, told)) = peer.one_way.as_mut().filter(|(_, told)| !told)
+                && now.since(*since) >= deadtime
+            {
+                *told = true;
+                out.push(Change::OneWay { node: name.clone() });
+            }
             let heard_at = peer.last_heard_at.max(listening);
             if !peer.late && peer.is_alive() && now.since(heard_at) >= warntime {
                 peer.late = true;
@@ -296,6 +301,9 @@ impl Members {
             let heard_at = peer.last_heard_at.max(self.listening_since);
             if matches!(peer.liveness, Liveness::Alive | Liveness::OneWay) {
                 at_latest(heard_at + self.params.deadtime);
+            }
+            if let Some((since, false)) = peer.one_way {
+                at_latest(since + self.params.deadtime);
             }
             if peer.is_alive() && !peer.late {
                 at_latest(heard_at + self.params.warntime);

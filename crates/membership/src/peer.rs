@@ -39,6 +39,8 @@ pub struct PeerView {
     pub alive_since: Timestamp,
     /// Its last packet before it was declared dead.
     pub(crate) silent_from: Timestamp,
+    /// Since when it has not heard us, and whether that was told.
+    pub(crate) one_way: Option<(Timestamp, bool)>,
     /// When it last said that it hears us.
     pub heard_us_at: Timestamp,
     /// Newest message number heard.
@@ -66,6 +68,7 @@ impl PeerView {
             last_heard_at: Timestamp::ZERO,
             alive_since: Timestamp::ZERO,
             silent_from: Timestamp::ZERO,
+            one_way: None,
             heard_us_at: Timestamp::ZERO,
             newest: MessageNumber(0),
             vouched: None,
