@@ -5,7 +5,7 @@
 
 use crate::clock;
 use crate::gatekeeper::Gatekeeper;
-use crate::held::HeldBack;
+use crate::held::{HeldBack, Next};
 use crate::media::{Change, Media};
 use crate::order::{Mailbox, News, Order, Persist};
 use crate::peers::PeerAddresses;
@@ -173,8 +173,11 @@ impl Loop {
                         Ok(()) => Input::Persisted { ticket },
                         Err(error) => Input::PersistFailed { ticket, error },
                     });
-                    for output in self.held.release(ticket, lost) {
-                        self.execute(output);
+                    for next in self.held.release(ticket, lost) {
+                        match next {
+                            Next::Do(output) => self.execute(output),
+                            Next::Tell(input) => self.inputs.push_back(input),
+                        }
                     }
                 }
             }

@@ -1,9 +1,22 @@
 //! Outputs that wait until what stands before them is durable (R-LEDGER-3).
 
 use hearth_control::Reply;
-use hearth_controller::Output;
+use hearth_controller::{Input, Output};
+use hearth_types::{OpAction, OpOutcome, OpResult};
 use hearth_wire::Message;
 use std::collections::VecDeque;
+use std::time::Duration;
+
+const LOST: &str = "the state of this node cannot be written to its disk, so nothing was decided";
+
+/// What follows when a persist has ended.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Do it.
+    Do(Output),
+    /// It is not done: the controller is told.
+    Tell(Input),
+}
 
 /// The queue behind the persists under way.
 #[derive(Default)]
@@ -29,19 +42,29 @@ impl HeldBack {
         }
     }
 
-    /// What may be done once `ticket` is durable. If it was `lost`, what depends on it is never done; whoever waits for a
-    /// reply is told.
-    pub(crate) fn release(&mut self, ticket: u64, lost: bool) -> Vec<Output> {
+    /// What may be done once `ticket` is durable. If it was `lost`, what depends on it is never done, and whoever waits
+    /// for that is told.
+    pub(crate) fn release(&mut self, ticket: u64, lost: bool) -> Vec<Next> {
         let mut released = Vec::new();
         while self.batches.front().is_some_and(|(front, _)| *front <= ticket) {
             let Some((_, batch)) = self.batches.pop_front() else { break };
-            released.extend(if lost { batch.into_iter().filter_map(refused).collect() } else { batch });
+            if lost {
+                released.extend(batch.into_iter().filter_map(without_disk));
+            } else {
+                released.extend(batch.into_iter().map(Next::Do));
+            }
         }
         released
     }
 }
 
+/// Heartbeats and the gate do not depend on the disk, and neither does an answer that only tells what is: the daemon
+/// answers at all times. An answer that something is done waits.
 fn overtakes(output: &Output) -> bool {
+    let tells = |reply: &Reply| matches!(reply, Reply::Status { .. } | Reply::Timeline { .. } | Reply::Why { .. });
+    if let Output::Reply { reply, .. } = output {
+        return tells(reply);
+    }
     matches!(
         output,
         Output::Send { message: Message::Heartbeat(_), .. }
@@ -52,27 +75,37 @@ fn overtakes(output: &Output) -> bool {
     )
 }
 
-fn refused(output: Output) -> Option<Output> {
-    let Output::Reply { token, .. } = output else { return None };
-    let reply = Reply::Failed {
-        reason: "the state of this node cannot be written to its disk, so nothing was decided".into(),
-        help: Some("see the daemon's log, mend the disk, restart hearthd".into()),
-    };
-    Some(Output::Reply { token, reply: Box::new(reply), more: false })
+/// What becomes of an output whose persist was lost. Promises, starts and announcements are never made; what ends,
+/// looks or tells is as right as before, and without it nobody would hear of the disk and the daemon could not stop.
+fn without_disk(output: Output) -> Option<Next> {
+    match output {
+        Output::Reply { token, .. } => {
+            let help = Some("see the daemon's log, mend the disk, restart hearthd".into());
+            let reply = Box::new(Reply::Failed { reason: LOST.into(), help });
+            Some(Next::Do(Output::Reply { token, reply, more: false }))
+        }
+        Output::StartOp(request) if request.action == OpAction::Start => {
+            let outcome = OpOutcome::Failed { code: None, message: LOST.into() };
+            Some(Next::Tell(Input::OpFinished(OpResult { id: request.id, outcome, took: Duration::ZERO })))
+        }
+        Output::Send { .. } | Output::Announce { .. } => None,
+        other => Some(Next::Do(other)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hearth_types::Timestamp;
+    use hearth_types::{LinkId, OpId, OpRequest, Timestamp};
+    use std::sync::Arc;
 
     fn note(text: &str) -> Output {
         Output::Volatile { text: text.into() }
     }
 
-    fn texts(outputs: Vec<Output>) -> Vec<String> {
+    fn texts(outputs: Vec<Next>) -> Vec<String> {
         let text = |output| match output {
-            Output::Volatile { text } => text,
+            Next::Do(Output::Volatile { text }) => text,
             other => format!("{other:?}"),
         };
         outputs.into_iter().map(text).collect()
@@ -93,13 +126,71 @@ mod tests {
     }
 
     #[test]
+    fn r_ledger_3_an_answer_that_only_tells_waits_for_no_disk_and_a_result_does() {
+        let mut held = HeldBack::default();
+        held.barrier(1);
+        let reply = |reply: Reply| Output::Reply { token: 7, reply: Box::new(reply), more: false };
+        assert!(held.offer(reply(Reply::Timeline { events: Vec::new(), dropped: 0 })).is_some());
+        assert!(held.offer(reply(Reply::Done { text: String::new(), took_ms: 0, notes: Vec::new() })).is_none());
+    }
+
+    #[test]
     fn r_ledger_3_what_stands_behind_a_failed_write_is_never_done() {
         let mut held = HeldBack::default();
         held.barrier(1);
-        assert!(held.offer(note("a")).is_none());
-        let reply = Box::new(Reply::Done { text: String::new(), took_ms: 0, notes: Vec::new() });
-        assert!(held.offer(Output::Reply { token: 7, reply, more: true }).is_none());
+        let resource = hearth_types::ResourceSpec {
+            id: "web".into(),
+            class: hearth_types::AgentClass::Heartbeat,
+            agent: "web".into(),
+            args: Vec::new(),
+            kind: hearth_types::ResourceKind::Script,
+            owns: Default::default(),
+            timeouts: Default::default(),
+            monitor: None,
+            on_stop_fail: hearth_types::OnStopFail::Block,
+            wire_check: true,
+        };
+        let op = |id, action| {
+            let (resource, timeout) = (Arc::new(resource.clone()), Duration::from_secs(1));
+            Output::StartOp(OpRequest { id: OpId(id), action, resource, timeout, lifetime: None, not_after: None })
+        };
+        let done = Box::new(Reply::Done { text: String::new(), took_ms: 0, notes: Vec::new() });
+        let promise = Message::Segment(hearth_wire::Segment {
+            from: "a".into(),
+            incarnation: hearth_types::Incarnation(1),
+            to: "b".into(),
+            to_incarnation: hearth_types::Incarnation(2),
+            number: 1,
+            acknowledged: 0,
+            last: true,
+            bytes: Vec::new(),
+            session: 1,
+            to_session: None,
+            ask: false,
+        });
+        for output in [
+            Output::Send { link: LinkId(0), message: promise },
+            Output::Announce { resources: Vec::new(), burst: true },
+            op(1, OpAction::Start),
+            op(2, OpAction::Stop),
+            op(3, OpAction::Probe),
+            Output::Reply { token: 7, reply: done, more: true },
+            Output::Halt { reason: String::new() },
+        ] {
+            assert!(held.offer(output).is_none());
+        }
         let released = held.release(1, true);
-        assert!(matches!(&released[..], [Output::Reply { token: 7, more: false, .. }]));
+        let [
+            Next::Tell(Input::OpFinished(OpResult { id: OpId(1), outcome: OpOutcome::Failed { .. }, .. })),
+            Next::Do(Output::StartOp(stop)),
+            Next::Do(Output::StartOp(probe)),
+            Next::Do(Output::Reply { token: 7, reply, more: false }),
+            Next::Do(Output::Halt { .. }),
+        ] = &released[..]
+        else {
+            panic!("{released:?}");
+        };
+        assert_eq!((stop.id, probe.id), (OpId(2), OpId(3)));
+        assert!(matches!(&**reply, Reply::Failed { .. }));
     }
 }

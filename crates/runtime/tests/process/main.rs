@@ -1,0 +1,43 @@
+//! Whole daemons and supervisors, each in network and mount namespaces of its own, watched from outside.
+//!
+//! This program plays them itself, in a first thread that nothing else uses: that is why it has no test harness. Needs
+//! CAP_SYS_ADMIN and CAP_NET_ADMIN, and fails without them.
+
+mod disk;
+mod interfaces;
+mod machine;
+mod roles;
+mod running;
+mod supervisor;
+
+use std::process::ExitCode;
+
+type Test = (&'static str, fn());
+
+const TESTS: &[Test] = &[
+    ("r_leave_2_a_killed_daemon_is_back_within_200_ms", supervisor::killed),
+    ("a_wrong_configuration_is_not_tried_again", supervisor::wrong_configuration),
+    ("r_leave_1_a_stop_before_the_first_look_is_in_order", supervisor::stopped_at_once),
+    ("r_ledger_3_heartbeats_go_on_while_the_disk_is_full", disk::full),
+    ("a_foreign_user_is_refused", running::foreign_user),
+    ("a_reload_takes_effect_or_is_refused_whole", running::reload),
+    ("the_daemon_stays_small", running::small),
+    ("r_lease_8_the_gate_stands_on_new_interfaces", interfaces::gate_on_new_interfaces),
+];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("role", words)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return roles::play(words);
+    }
+    let names: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let chosen = TESTS.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|part| name.contains(*part)));
+    let mut failed = Vec::new();
+    for (name, test) in chosen {
+        let bad = std::panic::catch_unwind(test).is_err();
+        println!("test {name} ... {}", if bad { "FAILED" } else { "ok" });
+        failed.extend(bad.then_some(*name));
+    }
+    println!("\ntest result: {}. {} failed", if failed.is_empty() { "ok" } else { "FAILED" }, failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,56 @@
+//! The supervisor and its daemon.
+
+use crate::machine::{HA_CF, Machine, wait};
+use nix::sys::signal::{Signal, kill};
+use std::time::{Duration, Instant};
+
+/// R-LEAVE-2
+pub fn killed() {
+    let mut machine = Machine::new(HA_CF, "");
+    machine.start("supervised");
+    machine.up();
+    let first = machine.daemon().unwrap();
+    let at = Instant::now();
+    kill(first, Signal::SIGKILL).unwrap();
+    let second = wait("a new daemon", || machine.daemon().filter(|pid| *pid != first));
+    let (started, answered) = (at.elapsed(), {
+        wait("an answer", || machine.status());
+        at.elapsed()
+    });
+    println!("killed; a new process after {started:?}, it answers after {answered:?}");
+    assert!(started <= Duration::from_millis(200), "{started:?}");
+    // TERM is passed on, the daemon stops in order, and so does its supervisor.
+    machine.signal(Signal::SIGTERM);
+    assert_eq!(machine.end().code(), Some(0), "{}", machine.log());
+    assert!(machine.log().contains("alpha has stopped in order (SIGTERM)"), "{}", machine.log());
+    assert!(kill(second, None).is_err(), "the daemon outlives an orderly stop");
+}
+
+pub fn wrong_configuration() {
+    let mut machine = Machine::new("keepalive soon\n", "");
+    machine.start("supervised");
+    assert_eq!(machine.end().code(), Some(6), "{}", machine.log());
+    let log = machine.log();
+    assert_eq!(log.matches("keepalive soon").count(), 1, "tried once:\n{log}");
+    assert!(!log.contains("started again"), "{log}");
+}
+
+/// R-LEAVE-1: TERM as soon as there is a process, again and again a little later.
+pub fn stopped_at_once() {
+    for round in 0..4 {
+        let mut machine = Machine::new(HA_CF, "alpha 10.77.0.50\n");
+        machine.start("supervised");
+        wait("a daemon", || machine.daemon());
+        if round > 0 {
+            // Its socket is there, and not much else yet.
+            wait("a socket", || machine.socket().exists().then_some(()));
+        }
+        if round > 1 {
+            machine.up();
+        }
+        machine.signal(Signal::SIGTERM);
+        let code = machine.end().code();
+        let log = machine.log();
+        assert!(code == Some(0) && log.contains("has stopped in order"), "round {round}, {code:?}\n{log}");
+    }
+}
