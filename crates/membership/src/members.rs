@@ -45,6 +45,8 @@ pub struct Members {
     own_clone: PeerView,
     stall: Duration,
     stalled_at: Option<Timestamp>,
+    /// After an own stall nobody is declared dead before what arrived meanwhile can have been read.
+    dead_not_before: Timestamp,
 }
 
 impl Members {
@@ -62,6 +64,7 @@ impl Members {
             own_clone: PeerView::new(),
             stall: Duration::ZERO,
             stalled_at: None,
+            dead_not_before: Timestamp::ZERO,
         }
     }
 
@@ -78,6 +81,7 @@ impl Members {
     pub fn paused(&mut self, now: Timestamp, gap: Duration) {
         self.stall = self.stall.max(gap);
         self.stalled_at = Some(now);
+        self.dead_not_before = now + self.params.keepalive / 2;
         if gap > self.params.deadtime * 4 / 5 {
             self.listening_since = now;
         }
@@ -225,6 +229,8 @@ impl Members {
         let heard_us_at = peer.heard_us_at.max(self.listening_since);
         let liveness = if peer.last_heard_at == Timestamp::ZERO {
             Liveness::NeverSeen
+        } else if now.since(heard_at) >= deadtime && now < self.dead_not_before {
+            peer.liveness
         } else if now.since(heard_at) >= deadtime {
             Liveness::Dead
         } else if peer.heard_us_at == Timestamp::ZERO || heard_at.since(heard_us_at) >= deadtime {
@@ -300,7 +306,7 @@ impl Members {
         for peer in self.peers.values() {
             let heard_at = peer.last_heard_at.max(self.listening_since);
             if matches!(peer.liveness, Liveness::Alive | Liveness::OneWay) {
-                at_latest(heard_at + self.params.deadtime);
+                at_latest((heard_at + self.params.deadtime).max(self.dead_not_before));
             }
             if let Some((since, false)) = peer.one_way {
                 at_latest(since + self.params.deadtime);
@@ -391,7 +397,7 @@ impl Members {
     pub fn lost_at(&self, node: &NodeName) -> Timestamp {
         let heard = self.peers.get(node).is_some_and(|peer| peer.liveness != Liveness::NeverSeen);
         if heard {
-            self.silent_since(node) + self.params.deadtime
+            (self.silent_since(node) + self.params.deadtime).max(self.dead_not_before)
         } else {
             (self.started_at + self.params.initdead).max(self.listening_since + self.params.deadtime)
         }

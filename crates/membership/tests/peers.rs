@@ -302,3 +302,18 @@ fn a_vouch_counts_from_when_the_message_was_made_and_ends_when_it_is_withdrawn()
     take(&mut members, 1550, &silent);
     assert_eq!(members.vouched_at(&b()), None);
 }
+
+#[test]
+fn a_short_stall_of_our_own_lets_waiting_packets_be_read_before_anybody_is_dead() {
+    // R-MEM-5: a timer may be looked at before the socket.
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    members.paused(at(2010), ms(300));
+    assert!(tick(&mut members, 2010).iter().all(|change| !matches!(change, Change::Died { .. })));
+    assert!(members.lost_at(&b()) > at(2010));
+    let mut changes = Vec::new();
+    members.heard(at(2011), at(1950), LINK, &beat(THEIRS, number + 9, OURS, 11, ms(0)), &mut changes);
+    assert!(members.is_alive(&b()));
+    assert!(!changes.iter().any(|change| matches!(change, Change::Died { .. })));
+}
