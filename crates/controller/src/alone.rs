@@ -171,12 +171,32 @@ impl Node {
                 self.ledger.poll_founding(now, &reachable);
             }
         }
+        if self.may_resume_alone() && !self.keeping.confirmed {
+            return self.resume_alone(now);
+        }
         if let Some(peer) = self.peer() {
             let needs_permit = !self.ledger.is_sole() || !self.keeping.confirmed;
             if needs_permit {
                 self.ask_for_permit(now, &peer, out);
             }
         }
+    }
+
+    /// A sole voter listens for deadtime before it goes on: the other machine may have come up alone while this one was
+    /// away, and then it is heard at once.
+    fn resume_alone(&mut self, now: Timestamp) {
+        let until = self.members.started_at() + self.config.cluster.timing.deadtime;
+        let isolated = self.keeping.is_isolated() || !self.standing.links_have_carrier();
+        if now < until || isolated {
+            self.alone.verdict =
+                Some("it went on alone before, and listens whether the other machine did too".to_owned());
+            self.alone.verdict_until = Some(until).filter(|until| now < *until);
+            return;
+        }
+        self.keeping.confirmed = true;
+        self.record_changed = true;
+        let text = "Nobody else was heard: it goes on alone as before.".to_owned();
+        self.chronicle.lead(now, Severity::Info, "resumed-alone", self.local.clone(), text);
     }
 
     /// An end of the epoch without us was decided, though this run does not leave: an earlier run had asked for it, or the

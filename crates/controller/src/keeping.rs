@@ -289,12 +289,17 @@ impl Node {
         }
     }
 
+    /// A sole voter that, as it persisted, has not heard the other machine since it went on alone (R-MEM-8).
+    pub(crate) fn may_resume_alone(&self) -> bool {
+        self.ledger.is_sole() && self.ledger.note("heard-other") != Some("yes")
+    }
+
     /// Addresses that the daemon before us left behind after the end of its lease, where nobody but us confirms what we
     /// know: they have been silent, another may have them by now, so they are taken again by the wire check (R-TAKE-6).
     fn lapsed(&self) -> Vec<ResourceId> {
         let first = self.guarded.is_empty();
         let leased = self.keeping.inherited_until.is_some_and(|end| self.last_wake_at < end);
-        if !first || leased || !self.keeping.confirmed {
+        if !first || leased || !self.may_resume_alone() {
             return Vec::new();
         }
         let left = self.keeping.inherited.iter().filter(|spec| spec.address().is_some());

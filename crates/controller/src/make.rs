@@ -44,9 +44,11 @@ impl Node {
         let had_state = state.is_some();
         let mut ledger = Ledger::restore(params, state.as_deref(), &log).map_err(StartError::State)?;
         let left: Volatile = volatile.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        // R-MEM-8: a sole voter resumes by itself only if it has not heard the other machine since it went on alone.
+        // R-MEM-8: a sole voter resumes by itself only if it has not heard the other machine since it went on alone; at
+        // once where the lease of the daemon before bridges, else after it has listened (see `go_alone`).
         let voting = ledger.is_voting();
-        let confirmed = voting && ledger.is_sole() && ledger.note("heard-other") != Some("yes");
+        let alone = voting && ledger.is_sole() && ledger.note("heard-other") != Some("yes");
+        let confirmed = alone && volatile_lease.is_some_and(|end| now < end);
         if !ledger.has_no_epoch() && !voting {
             // It left in order: what it knows is a record without a part for it.
             ledger.give_up_epoch();
@@ -104,7 +106,7 @@ impl Node {
             config,
         };
         node.shadow = node.empty_shadow();
-        let text = match (had_state, confirmed) {
+        let text = match (had_state, alone) {
             (false, _) => "Started without earlier state.".to_owned(),
             (true, true) => "Started; it went on alone before and goes on.".to_owned(),
             (true, false) => "Started; what it knows has to be confirmed first.".to_owned(),

@@ -433,3 +433,40 @@ fn a_machine_that_wakes_up_beside_a_rival_stops_before_it_goes_on() {
     world.run(ms(2000));
     fine(&world, 0);
 }
+
+#[test]
+fn a_machine_that_went_on_alone_and_was_away_listens_before_it_starts_anything_again() {
+    // R-MEM-8: the other one may have come up alone meanwhile; only a lease that still runs bridges a restart.
+    let mut world = World::new(vec![group("a", vec![address(IP), script("web")])], false);
+    form(&mut world);
+    world.power_off(A);
+    world.run(ms(1500));
+    assert_eq!(world.owner(), Some(B));
+    world.power_off(B);
+    world.run(ms(100));
+    world.start(A);
+    world.run_to(ms(4000), "a serves", |world| world.owner() == Some(A));
+    world.start(B);
+    world.watch(IP);
+    let web = ResourceId::from("web");
+    for _ in 0..200 {
+        world.run(ms(10));
+        let both = world.machines.iter().all(|machine| machine.running.contains_key(&web));
+        assert!(!both, "runs twice\n{}", world.story());
+    }
+    fine(&world, 0);
+}
+
+#[test]
+fn a_machine_that_runs_alone_bridges_the_restart_of_its_daemon() {
+    // R-LEAVE-2, R-TAKE-4
+    let mut world = pair();
+    world.power_off(A);
+    world.run(ms(1500));
+    world.watch(IP);
+    world.kill(B);
+    world.run(ms(150));
+    world.start(B);
+    world.run(ms(2000));
+    fine(&world, 0);
+}

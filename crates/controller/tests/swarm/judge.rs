@@ -111,7 +111,10 @@ impl Judge {
                 self.reached[node] |= machine.pingable && machine.carrier[0];
             }
             let both = if kind.tiebreaker { self.reached == [true; 2] } else { kind.unfenced };
-            if !self.excused && both && now.since(since) > DEADTIME * 3 / 4 {
+            // Who went on alone before goes on when it comes up in a split.
+            let sole =
+                machines.iter().any(|machine| machine.stated.as_ref().is_some_and(|(_, voters, _)| *voters == 1));
+            if !self.excused && both && (sole || now.since(since) > DEADTIME * 3 / 4) {
                 self.excused = true;
                 (self.overlap, self.whole) = (Duration::ZERO, true);
                 self.runs = [a.run, b.run];
@@ -188,7 +191,9 @@ impl Judge {
             })
             .collect();
         for before in known.get(resource).into_iter().flatten() {
-            let gone = machine.vanished.get(before).is_some_and(|at| now.since(*at) < ms(2500));
+            // What vanished while the daemon slept is told to it in its turn.
+            let asleep = now.since(machine.thawed_at) < ms(100);
+            let gone = machine.vanished.get(before).is_some_and(|at| asleep || now.since(*at) < ms(2500));
             if !machine.running.contains_key(before) && !gone {
                 self.blame(now, format!("{} starts {resource} before {before}", NAMES[node]));
             }

@@ -88,6 +88,7 @@ pub struct Machine {
     /// Since when the daemon has not run (killed, frozen), in true time.
     pub absent_since: Option<Timestamp>,
     pub backlog: VecDeque<Input>,
+    pub thawed_at: Timestamp,
 
     pub disk: Disk,
     pub disk_failed: bool,
@@ -135,6 +136,7 @@ impl Machine {
             halted: false,
             absent_since: None,
             backlog: VecDeque::new(),
+            thawed_at: Timestamp::ZERO,
             disk: Disk::Fast,
             disk_failed: false,
             state: None,

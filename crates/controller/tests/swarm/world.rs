@@ -203,7 +203,9 @@ impl World {
             return;
         }
         machine.frozen = false;
+        machine.thawed_at = self.now;
         let frozen_at = machine.absent_since.take();
+        let long = frozen_at.is_some_and(|at| self.now.since(at) > ms(400));
         if self.mutant == Some(Mutant::ClockStops) {
             let at = frozen_at.unwrap_or(self.now);
             let local = machine.clock.local(at);
@@ -211,7 +213,7 @@ impl World {
             machine.lease = machine.lease.map(|_| local);
         }
         let mut backlog = std::mem::take(&mut machine.backlog);
-        if self.rng.chance(500) {
+        if self.rng.chance(500) && long {
             // Buffers of sockets are not endless.
             backlog.retain(|input| !matches!(input, Input::Packet { .. }));
         }
