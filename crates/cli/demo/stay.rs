@@ -36,6 +36,7 @@ pub(super) fn stay(stage: &Stage, look: &Look) -> anyhow::Result<()> {
         (format!("./client.sh curl http://{SERVICE}/"), "use the service"),
         (format!("./switch.sh ip link set {port} down"), "pull alder's service cable (up: put it back)"),
         (format!("./{ALDER}.sh pkill -9 hearthd"), "kill its daemon and what would start it again"),
+        (format!("./{ALDER}.sh setsid -f hearthd -d /mnt/ha.d --state /mnt/state --supervise"), "start it again"),
         (format!("./{ALDER}.sh sh"), "be on alder"),
     ] {
         page.put(&format!("    {command:42} # {does}")).end();
@@ -53,7 +54,9 @@ fn tell(client: &Client) -> anyhow::Result<()> {
         std::thread::sleep(Duration::from_millis(200));
         for answer in client.answers(last + 1) {
             let gap = answer.at.saturating_sub(last);
-            if answer.machine != owner {
+            if owner.is_empty() {
+                println!("client: answered by {}", answer.machine);
+            } else if answer.machine != owner {
                 println!("client: answered by {} after {:.0} ms", answer.machine, millis(gap));
             } else if gap > WORTH_TELLING {
                 println!("client: waited {:.0} ms, answered by {owner} again", millis(gap));
