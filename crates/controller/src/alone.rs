@@ -175,7 +175,9 @@ impl Node {
             return self.resume_alone(now);
         }
         if let Some(peer) = self.peer() {
-            let needs_permit = !self.ledger.is_sole() || !self.keeping.confirmed;
+            // Also one that went on alone: its peer may have come back, run something, and died again before it voted.
+            let held_there = self.ledger.record().is_some_and(|record| record.active_on(&peer).next().is_some());
+            let needs_permit = !self.ledger.is_sole() || !self.keeping.confirmed || held_there;
             if needs_permit {
                 self.ask_for_permit(now, &peer, out);
             }
@@ -258,6 +260,15 @@ impl Node {
         let known = !self.peer_addresses(peer).is_empty();
         let silent = known && answered.is_none_or(|at| now.since(*at) >= lease);
         let node_silent = permit == PermitKind::Resigned || silent;
+        if self.ledger.is_sole() && self.keeping.confirmed {
+            return self.release_lost(
+                now,
+                Entry::Forced { node: peer.clone(), permit, node_silent },
+                peer,
+                &reason,
+                out,
+            );
+        }
         let weight = self.executor_weight();
         self.chronicle.lead(now, Severity::Warning, "permit", peer, format!("Goes on alone ({permit}): {reason}."));
         let mut entries = Vec::new();
@@ -270,6 +281,19 @@ impl Node {
         self.ledger.force(permit, entries);
         self.keeping.confirmed = true;
         self.alone.resigned = None;
+        self.drain_ledger(now, out);
+    }
+
+    /// What may be active on a lost peer of a node that goes on alone already: the permit clears it, if it clears anything.
+    fn release_lost(&mut self, now: Timestamp, entry: Entry, peer: &NodeName, reason: &str, out: &mut Vec<Output>) {
+        let Some(record) = self.ledger.record() else { return };
+        let mut next = record.clone();
+        let refused = next.apply(next.applied.next(), &entry).is_err();
+        if refused || next.active_on(peer).count() >= record.active_on(peer).count() {
+            return;
+        }
+        self.chronicle.lead(now, Severity::Warning, "permit", peer, format!("{peer} is lost again: {reason}."));
+        self.propose(entry);
         self.drain_ledger(now, out);
     }
 
@@ -332,7 +356,13 @@ impl Node {
 
     /// The peer is in our epoch, or one of us has none.
     pub(crate) fn meet_same(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
-        self.alone.rival = None;
+        if let Some(rival) = self.alone.rival.take().filter(|rival| heartbeat.epoch.is_none() && !rival.won) {
+            // It gave up its epoch before its last word of the comparison arrived: what it ran may still run there.
+            let all =
+                || self.ledger.record().map(|record| record.model.resources().map(|(_, it)| it.id.clone()).collect());
+            let running = rival.theirs.map(|theirs| theirs.running).or_else(all).unwrap_or_default();
+            self.split_won(now, heartbeat.from.clone(), running);
+        }
         if heartbeat.epoch.is_some() && self.ledger.has_no_epoch() && self.shutdown.is_none() {
             self.ask_to_join(now, &heartbeat.from);
         }
@@ -418,10 +448,7 @@ impl Node {
         let (Some(theirs), true, false) = (rival.theirs.clone(), rival.echoed, rival.won) else { return };
         if rival.own.beats(&theirs) {
             rival.won = true;
-            let text = format!("This node goes on, {peer} stops: what runs here is not touched.");
-            self.chronicle.lead(now, Severity::Warning, "split-won", &peer, text);
-            let reason = "it went on alone too while the machines were split".to_owned();
-            self.propose(Entry::Unclean { node: peer, reason, running: theirs.running });
+            self.split_won(now, peer, theirs.running);
         } else {
             // Offers are frozen and may be under way for long: from the earlier of the two begins, as far as this side
             // can know it, and no later than the last moment together.
@@ -432,6 +459,14 @@ impl Node {
             self.chronicle.lead(now, Severity::Error, "split-lost", self.local.clone(), text);
             self.lose(now, &peer, since);
         }
+    }
+
+    /// The other side stops: what it ran may be active there until it says otherwise (R-LEDGER-6).
+    fn split_won(&mut self, now: Timestamp, peer: NodeName, running: Vec<ResourceId>) {
+        let text = format!("This node goes on, {peer} stops: what runs here is not touched.");
+        self.chronicle.lead(now, Severity::Warning, "split-won", &peer, text);
+        let reason = "it went on alone too while the machines were split".to_owned();
+        self.propose(Entry::Unclean { node: peer, reason, running });
     }
 
     /// Gives up the own epoch: everything is stopped by the old record, then this node asks to be let in.

@@ -470,3 +470,27 @@ fn a_machine_that_runs_alone_bridges_the_restart_of_its_daemon() {
     world.run(ms(2000));
     fine(&world, 0);
 }
+
+#[test]
+fn what_the_loser_of_a_split_still_ran_when_it_died_is_not_held_back_for_ever() {
+    // R-TAKE-1, section 8, 8: it was unclean, no voter yet, and never comes back.
+    let mut world = World::new(vec![group("a", vec![address(IP), script("web")])], false);
+    form(&mut world);
+    world.cut(0);
+    world.cut(1);
+    world.run(ms(2000));
+    let web = ResourceId::from("web");
+    assert!(world.machines[B].running.contains_key(&web), "{}", world.story());
+    world.machines[B].fail.insert((OpAction::Stop, web.clone()));
+    world.heal();
+    world.run(ms(100));
+    world.power_off(B);
+    world.run(ms(1500));
+    let kept = world.machines[A].running.contains_key(&web);
+    assert!(kept, "{}", world.story());
+    // Now it has to start anew on A as well.
+    world.kill(A);
+    world.machines[A].running.remove(&web);
+    world.start(A);
+    world.run_to(ms(4000), "a runs it", |world| world.machines[A].running.contains_key(&ResourceId::from("web")));
+}
