@@ -84,8 +84,8 @@ impl Node {
                 reply(out, token, Reply::Status { status }, true);
                 self.orders.watchers.push(token);
             }
-            Request::Standby { which, wait } => self.order_standby(now, token, which, wait, by, out),
-            Request::Takeover { which, wait } => self.order_takeover(now, token, which, wait, by, out),
+            Request::Standby { which, wait } => self.order_handover(now, token, (which, false, wait), &by, out),
+            Request::Takeover { which, wait } => self.order_handover(now, token, (which, true, wait), &by, out),
             Request::Failback { wait } => self.order_failback(now, token, wait, by, out),
             Request::Timeline { last, subject, follow } => {
                 let events = self.chronicle.select(subject.as_deref(), last);
@@ -174,40 +174,28 @@ impl Node {
             || record.model.group(group).is_some_and(|spec| spec.resources.iter().any(|it| it.id.as_str() == name))
     }
 
-    fn order_standby(
+    /// Groups of this node to the peer (standby), or of the peer to this node (takeover).
+    fn order_handover(
         &mut self,
         now: Timestamp,
         token: u64,
-        which: Which,
-        wait: bool,
-        by: String,
+        (which, takeover, wait): (Which, bool, bool),
+        by: &str,
         out: &mut Vec<Output>,
     ) {
-        let chosen = self.changeable().and_then(|record| self.chosen(record, &which, true));
-        let groups = match chosen {
+        let groups = match self.changeable().and_then(|record| self.chosen(record, &which, !takeover)) {
             Ok(groups) => groups,
             Err(answer) => return reply(out, token, answer, false),
         };
-        let local = self.local.clone();
-        self.order_move(now, token, groups, None, Some(local), format!("standby by {by}"), wait, "given up", out);
-    }
-
-    fn order_takeover(
-        &mut self,
-        now: Timestamp,
-        token: u64,
-        which: Which,
-        wait: bool,
-        by: String,
-        out: &mut Vec<Output>,
-    ) {
-        let chosen = self.changeable().and_then(|record| self.chosen(record, &which, false));
-        let groups = match chosen {
-            Ok(groups) => groups,
-            Err(answer) => return reply(out, token, answer, false),
-        };
-        let local = self.local.clone();
-        self.order_move(now, token, groups, Some(local), None, format!("takeover by {by}"), wait, "taken over", out);
+        let local = Some(self.local.clone());
+        match takeover {
+            true => {
+                self.order_move(now, token, groups, local, None, format!("takeover by {by}"), wait, "taken over", out)
+            }
+            false => {
+                self.order_move(now, token, groups, None, local, format!("standby by {by}"), wait, "given up", out)
+            }
+        }
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one order")]
