@@ -85,6 +85,8 @@ impl Core {
             this.wait(more)?;
             more = this.turn();
         }
+        // Only an orderly end comes here: nothing runs that it would have to keep silent.
+        this.core.gate.close();
         Ok(())
     }
 

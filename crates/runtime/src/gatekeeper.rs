@@ -17,6 +17,8 @@ pub(crate) struct Gatekeeper {
     gate: Option<Gate>,
     agent: Arc<AddressAgent>,
     resources: BTreeMap<ResourceId, ResourceSpec>,
+    /// Addresses were given to it, so it should stand.
+    asked: bool,
     /// To be told at the first look.
     unsaid: Vec<Input>,
 }
@@ -36,7 +38,7 @@ impl Gatekeeper {
         } else {
             None
         };
-        Gatekeeper { gate, agent, resources: BTreeMap::new(), unsaid }
+        Gatekeeper { gate, agent, resources: BTreeMap::new(), asked: false, unsaid }
     }
 
     /// Becomes readable when somebody touches the kernel's tables.
@@ -47,7 +49,8 @@ impl Gatekeeper {
     /// Whether the gate is whole; it is put back if not.
     pub(crate) fn look(&mut self) -> Vec<Input> {
         let mut news = std::mem::take(&mut self.unsaid);
-        if let Some(gate) = &mut self.gate
+        if self.asked
+            && let Some(gate) = &mut self.gate
             && let Err(trouble) = gate.seen_whole()
         {
             news.push(Input::GateSeen { whole: false, trouble: Some(trouble) });
@@ -79,6 +82,10 @@ impl Gatekeeper {
 
     fn build(&mut self) -> Vec<Input> {
         let Some(gate) = &mut self.gate else { return Vec::new() };
+        if self.resources.is_empty() && !self.asked {
+            return Vec::new();
+        }
+        self.asked = true;
         let addresses: Vec<_> = self.resources.values().filter_map(address).collect();
         let interfaces = match Snapshot::read() {
             Ok(snapshot) => snapshot.gate_interfaces(),
@@ -115,7 +122,7 @@ impl Gatekeeper {
                 if settled {
                     break;
                 }
-                self.close(ip);
+                self.shut_or_withdraw(ip);
             }
         }
         news
@@ -124,14 +131,22 @@ impl Gatekeeper {
     /// Shuts, and takes the addresses away.
     pub(crate) fn shut(&self, resources: &[ResourceId]) {
         for ip in resources.iter().filter_map(|id| self.resources.get(id)).filter_map(address) {
-            self.close(ip);
+            self.shut_or_withdraw(ip);
             if let Err(error) = self.agent.withdraw(ip) {
                 tracing::error!("{error}");
             }
         }
     }
 
-    fn close(&self, ip: std::net::IpAddr) {
+    /// Takes the gate down: this node holds nothing any more, and an address that somebody sets up here by hand must
+    /// answer.
+    pub(crate) fn close(self) {
+        if let Some(Err(error)) = self.gate.map(Gate::close) {
+            tracing::warn!("the gate is left standing, `nft list tables` shows it: {error}");
+        }
+    }
+
+    fn shut_or_withdraw(&self, ip: std::net::IpAddr) {
         if let Some(Err(error)) = self.gate.as_ref().map(|gate| gate.shut(ip)) {
             tracing::error!("{ip} cannot be shut and is taken away: {error}");
             if let Err(error) = self.agent.withdraw(ip) {

@@ -40,3 +40,51 @@ impl PeerAddresses {
         Some(Input::PeerAddress { node: heartbeat.from.clone(), address })
     }
 }
+
+#[cfg(test)]
+#[path = "../../wire/tests/samples/mod.rs"]
+#[allow(dead_code, reason = "only the heartbeat is of use here")]
+mod samples;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    fn from(name: &str) -> Message {
+        let mut heartbeat = samples::heartbeat();
+        heartbeat.from = name.into();
+        Message::Heartbeat(heartbeat)
+    }
+
+    fn told(addresses: &mut PeerAddresses, name: &str, source: &str) -> Option<(String, IpAddr)> {
+        let source: SocketAddr = source.parse().unwrap();
+        addresses.of(&from(name), &Source::Address(source)).map(|input| match input {
+            Input::PeerAddress { node, address } => (node.to_string(), address),
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn each_address_of_a_peer_is_told_once() {
+        let mut addresses = PeerAddresses::new("a".into());
+        let first: IpAddr = [10, 0, 0, 2].into();
+        assert_eq!(told(&mut addresses, "b", "10.0.0.2:694"), Some(("b".into(), first)));
+        assert_eq!(told(&mut addresses, "b", "10.0.0.2:1024"), None, "another port is no other machine");
+        assert!(told(&mut addresses, "b", "10.0.1.2:694").is_some());
+        assert!(told(&mut addresses, "b", "[fd77::2]:694").is_some());
+        assert_eq!(told(&mut addresses, "b", "[fe80::2%3]:694"), None);
+        assert_eq!(told(&mut addresses, "a", "10.0.0.1:694"), None, "our own packet came back");
+        assert!(told(&mut addresses, "c", "10.0.0.2:694").is_some());
+        assert!(addresses.of(&from("b"), &Source::Device("/dev/ttyS0".into())).is_none());
+    }
+
+    #[test]
+    fn r_wire_1_a_packet_that_is_sent_again_from_everywhere_takes_bounded_memory() {
+        let mut addresses = PeerAddresses::new("a".into());
+        let news = (0..10_000_u32).filter(|number| {
+            told(&mut addresses, "b", &format!("{}:694", std::net::Ipv4Addr::from(*number))).is_some()
+        });
+        assert_eq!(news.count(), KNOWN);
+    }
+}

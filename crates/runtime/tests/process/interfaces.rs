@@ -2,6 +2,11 @@
 
 use crate::machine::{HA_CF, Machine, wait};
 use crate::roles::WIRE;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::Signal;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::process::Command;
 
 /// R-LEASE-8: an address that somebody moves to a new interface must not get around the gate.
 pub fn gate_on_new_interfaces() {
@@ -25,4 +30,13 @@ pub fn gate_on_new_interfaces() {
     wait("heartbeats go out again", || (machine.sent() >= 20).then_some(()));
     wait("the gate stands on the new eth0", || rules().contains("\"eth0\"").then_some(()));
     wait("the address is served there", || machine.run("ip addr show dev eth0").contains("10.77.0.50").then_some(()));
+    // An orderly stop takes the gate away: whoever sets the address up by hand must be heard.
+    let network = File::open(format!("/proc/{}/ns/net", machine.pid())).unwrap();
+    machine.signal(Signal::SIGTERM);
+    assert_eq!(machine.end().code(), Some(0), "{}", machine.log());
+    let rules = format!("--net=/proc/self/fd/{}", network.as_raw_fd());
+    fcntl(&network, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    let output = Command::new("nsenter").args([&rules, "--", "nft", "list", "tables"]).output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+    assert!(!machine.log().contains("gate-broken"), "{}", machine.log());
 }
