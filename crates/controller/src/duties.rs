@@ -17,6 +17,10 @@ impl Node {
         if self.ahead.is_none() {
             self.ahead = self.ledger.record().cloned();
         }
+        if self.ledger.is_stuck() {
+            // What is proposed now could not be decided: it is proposed when it can.
+            return;
+        }
         self.propose_configuration(now);
         self.propose_admissions(now);
         self.propose_standings(now);

@@ -269,11 +269,13 @@ impl Node {
         }
     }
 
-    /// Campaigns where all voters are together and none leads: the first of them at once, the others if that fails.
+    /// Campaigns where all voters are together and none leads, or nothing is decided any more: the first of them at once,
+    /// the others if that fails.
     pub(crate) fn elect(&mut self, now: Timestamp) {
         let timing = self.config.cluster.timing;
-        let Some(record) = self.ledger.record().filter(|_| self.ledger.is_voting() && self.ledger.dc().is_none())
-        else {
+        let stuck = self.ledger.is_stuck();
+        let wanted = self.ledger.is_voting() && (self.ledger.dc().is_none() || stuck);
+        let Some(record) = self.ledger.record().filter(|_| wanted) else {
             self.without_dc_since = None;
             return;
         };
@@ -288,7 +290,7 @@ impl Node {
             return;
         }
         let first = record.voters.iter().all(|voter| self.local <= voter.name);
-        let wait = if first { timing.keepalive * 2 } else { timing.deadtime };
+        let wait = if first && !stuck { timing.keepalive * 2 } else { timing.deadtime };
         let since = *self.without_dc_since.get_or_insert(now);
         if now.since(since) >= wait {
             self.without_dc_since = Some(now);

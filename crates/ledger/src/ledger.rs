@@ -15,6 +15,8 @@ use std::time::Duration;
 /// Entries after which the DC ends an epoch in favour of an equal one that begins with a snapshot: bounds memory, the
 /// log on disk and the time of a restart (about 300 bytes an entry).
 const ENTRIES_MAX: usize = 1000;
+/// Entries under way beyond which no more are added only to hasten the others.
+const UNDECIDED_MAX: usize = 64;
 /// Lines behind the state file after which the file is written anew.
 const LINES_MAX: usize = 256;
 
@@ -277,7 +279,7 @@ impl Ledger {
         }
         if let Some(paxos) = self.paxos.as_mut() {
             paxos.tick();
-            if self.is_dc() && self.has_undecided() {
+            if self.is_dc() && self.has_undecided() && !self.is_stuck() {
                 // R-LEDGER-8: one lost Accepted would freeze a pair, omnipaxos does not repeat it.
                 if let Some(paxos) = self.paxos.as_mut() {
                     let _ = paxos.append(Item(Entry::Noop));
@@ -285,6 +287,12 @@ impl Ledger {
             }
         }
         self.take_decided();
+    }
+
+    /// Whether so much is undecided that no more is added to hasten it: a voter is away, or only a new round helps, which
+    /// the owner begins ([`Ledger::campaign`]) when all voters are together. Bounds the log while one is away for long.
+    pub fn is_stuck(&self) -> bool {
+        self.durable_entries() > self.applied + UNDECIDED_MAX
     }
 
     /// Tries to become the DC of an epoch of several voters.

@@ -472,3 +472,27 @@ fn of_two_rivals_exactly_one_goes_on_whoever_asks() {
     assert!(strong.beats(&offer(0, Some(PermitKind::Unfenced), 9, 9)));
     assert!(offer(0, None, 1, 1).beats(&offer(1, None, 1, 1)));
 }
+
+#[test]
+fn the_log_does_not_grow_while_the_other_voter_is_away_for_days() {
+    // R-LEDGER-8, R-PAIR-1: without a permit nothing is decided, and what hastens decisions must not pile up.
+    let mut world = World::together([1, 1]);
+    let dc = world.dc();
+    world.ledgers[dc].propose(configure(&[0, 1]));
+    for _ in 0..3000 {
+        world.ledgers[dc].tick();
+        world.drain(dc);
+        world.wire.clear();
+    }
+    let disk = &world.disks[dc];
+    let bytes = disk.0.as_ref().map_or(0, String::len) + disk.1.iter().map(String::len).sum::<usize>();
+    assert!(bytes < 64 << 10, "{bytes} bytes");
+    assert!(world.ledgers[dc].is_stuck());
+    // It comes back: a new round decides it.
+    world.restart(1 - dc);
+    world.ledgers[dc].campaign();
+    world.run();
+    world.same_record();
+    assert_eq!(world.ledgers[dc].record().map(|record| record.digest), Some(5));
+    assert!(!world.ledgers[dc].is_stuck());
+}
