@@ -10,6 +10,7 @@ use crate::network::Network;
 use crate::ops::Ops;
 use crate::order::{News, Order, Persist, Post, mailbox};
 use crate::peers::PeerAddresses;
+use crate::reload::{Files, Reading, changes, has_read};
 use crate::storage::{Storage, StorageError};
 use crate::volatile::Volatile;
 use crate::{clock, pings, sys};
@@ -258,7 +259,7 @@ impl Main {
         tell_systemd(&[sd_notify::NotifyState::Ready]);
         let mut alive =
             tokio::time::interval(sd_notify::watchdog_enabled().map_or(Duration::from_secs(3600), |span| span / 3));
-        let mut reason = None;
+        let (mut reason, mut reading) = (None, None);
         loop {
             tokio::select! {
                 biased;
@@ -273,15 +274,12 @@ impl Main {
                         return ended.map(|()| reason.unwrap_or_else(|| "stopped".into()));
                     }
                 },
-                Some(asked) = self.reloads.recv() => {
-                    let reply = self.reload(&asked.by);
-                    // A client that hung up meanwhile does not hear it.
-                    let _ = asked.answer.send(reply);
+                Some(asked) = self.reloads.recv(), if reading.is_none() => {
+                    reading = Some(self.read(asked.by, Some(asked.answer)));
                 }
-                _ = hangup.recv() => match self.reload("SIGHUP") {
-                    Reply::Refused { reason, .. } => tracing::error!("the files were not taken over:\n{reason}"),
-                    Reply::Done { text, .. } => tracing::info!("{text}"),
-                    _ => {}
+                _ = hangup.recv(), if reading.is_none() => reading = Some(self.read("SIGHUP".into(), None)),
+                files = has_read(&mut reading) => if let Some(reading) = reading.take() {
+                    self.reload(reading, files);
                 },
                 _ = terminate.recv() => self.post.input(Input::Shutdown { by: "SIGTERM".into() }),
                 _ = interrupt.recv() => self.post.input(Input::Shutdown { by: "SIGINT".into() }),
@@ -314,15 +312,35 @@ impl Main {
         None
     }
 
-    /// Reads all three files again; a bad one is refused whole.
-    fn reload(&mut self, by: &str) -> Reply {
-        let began = Instant::now();
+    /// Begins to read all three files again. Names in them may be asked for over a network: others are answered meanwhile.
+    fn read(&self, by: String, answer: Option<tokio::sync::oneshot::Sender<Reply>>) -> Reading {
+        let (folders, node) = (self.folders.clone(), self.node.clone());
+        let task = tokio::task::spawn_blocking(move || configuration(&folders, node.as_deref()));
+        Reading { task, by, answer, began: Instant::now() }
+    }
+
+    fn reload(&mut self, reading: Reading, files: Files) {
+        let reply = self.take_over(&reading.by, reading.began, files);
+        if let Some(answer) = reading.answer {
+            // A client that hung up meanwhile does not hear it.
+            let _ = answer.send(reply);
+            return;
+        }
+        match reply {
+            Reply::Refused { reason, .. } => tracing::error!("the files were not taken over:\n{reason}"),
+            Reply::Done { text, .. } => tracing::info!("{text}"),
+            _ => {}
+        }
+    }
+
+    /// Uses the files; a bad one is refused whole.
+    fn take_over(&mut self, by: &str, began: Instant, files: Files) -> Reply {
         let refused = |reason: String| Reply::Refused {
             reason,
             help: Some("nothing was changed; mend the files and reload again".into()),
             quorum: false,
         };
-        let (config, notes) = match configuration(&self.folders, self.node.as_deref()) {
+        let (config, notes) = match files {
             Ok(good) => good,
             Err(error) => return refused(error.to_string()),
         };
@@ -352,28 +370,6 @@ fn ping(config: &Config, post: &Post) -> JoinHandle<()> {
             tracing::error!("ping nodes cannot be asked: {error}");
         }
     })
-}
-
-fn changes(old: &Config, new: &Config) -> String {
-    let mut changed = Vec::new();
-    if old.cluster != new.cluster {
-        changed.push("ha.cf".to_owned());
-    }
-    if old.keys != new.keys {
-        changed.push("authkeys".to_owned());
-    }
-    let groups = |config: &Config| config.resources.groups.clone();
-    let (before, after) = (groups(old), groups(new));
-    for group in &after {
-        match before.iter().find(|known| known.id == group.id) {
-            None => changed.push(format!("group {} is new", group.id)),
-            Some(known) if known != group => changed.push(format!("group {} differs", group.id)),
-            Some(_) => {}
-        }
-    }
-    let gone = before.iter().filter(|known| after.iter().all(|group| group.id != known.id));
-    changed.extend(gone.map(|group| format!("group {} is gone", group.id)));
-    if changed.is_empty() { "nothing differs".into() } else { changed.join(", ") }
 }
 
 fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {

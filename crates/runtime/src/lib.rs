@@ -25,6 +25,7 @@ mod order;
 mod peers;
 mod pings;
 mod refused;
+mod reload;
 pub mod storage;
 pub mod supervise;
 mod sys;
