@@ -151,9 +151,20 @@ impl Members {
             }
             return false;
         }
+        let next = self.number.next();
+        if peer.incarnation.is_some_and(|known| known != heartbeat.incarnation) {
+            let heard = report.filter(|_| names_us).map_or(MessageNumber(0), |report| report.heard);
+            if !peer.is_live(heartbeat.incarnation, heard, next) && names_us {
+                // R-WIRE-4: it names this run of ours, and so does every recording of a run before the one that counts.
+                return false;
+            }
+        }
         if !names_us {
             // It has not heard this run of ours: it may be new, or a replay. Our reports name it; no more.
             if peer.incarnation.is_none_or(|known| known != heartbeat.incarnation) {
+                let same = peer.candidate == Some(heartbeat.incarnation);
+                peer.candidate_newest =
+                    if same { peer.candidate_newest.max(heartbeat.number) } else { heartbeat.number };
                 peer.candidate = Some(heartbeat.incarnation);
             }
             if peer.incarnation != Some(heartbeat.incarnation) {
@@ -347,7 +358,7 @@ impl Members {
             reports.push(PeerReport {
                 node: name.clone(),
                 incarnation,
-                heard: if counts { peer.newest } else { MessageNumber(0) },
+                heard: if counts { peer.newest } else { peer.candidate_newest },
                 age_us: if counts { age } else { u32::MAX },
                 links,
                 vouch: may_vouch.then_some(peer.newest),

@@ -10,6 +10,9 @@ use hearth_wire::Heartbeat;
 /// replay of it fails because it does not name our incarnation.
 const REPLACED_MAX: usize = 64;
 
+/// Unknown incarnations of one peer that are remembered at once; recordings of more push out the oldest.
+const CHALLENGES_MAX: usize = 16;
+
 /// Whether a peer counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
@@ -30,6 +33,11 @@ pub struct PeerView {
     pub incarnation: Option<Incarnation>,
     /// Last packet seen of an incarnation that does not count yet.
     pub(crate) candidate: Option<Incarnation>,
+    /// Newest message number of the candidate: told to it, so that it can be seen to be live.
+    pub(crate) candidate_newest: MessageNumber,
+    /// Unknown incarnations, oldest first, each with the message number of ours that it must have heard before it
+    /// replaces the one that counts: a recording has not.
+    pub(crate) challenges: Vec<(Incarnation, MessageNumber)>,
     pub(crate) replaced: Vec<Incarnation>,
     /// Whether it counts.
     pub liveness: Liveness,
@@ -63,6 +71,8 @@ impl PeerView {
         PeerView {
             incarnation: None,
             candidate: None,
+            candidate_newest: MessageNumber(0),
+            challenges: Vec::new(),
             replaced: Vec::new(),
             liveness: Liveness::NeverSeen,
             last_heard_at: Timestamp::ZERO,
@@ -90,9 +100,23 @@ impl PeerView {
         self.liveness == Liveness::Alive
     }
 
+    /// Whether an unknown incarnation that heard our message `heard` has shown that it is live; `next` is the number of
+    /// our next message, which it is asked to hear.
+    pub(crate) fn is_live(&mut self, incarnation: Incarnation, heard: MessageNumber, next: MessageNumber) -> bool {
+        if let Some((_, asked)) = self.challenges.iter().find(|(known, _)| *known == incarnation) {
+            return heard >= *asked;
+        }
+        if self.challenges.len() == CHALLENGES_MAX {
+            self.challenges.remove(0);
+        }
+        self.challenges.push((incarnation, next));
+        false
+    }
+
     pub(crate) fn replace(&mut self, new: Incarnation) -> Option<Incarnation> {
         let old = self.incarnation.replace(new);
         self.candidate = None;
+        self.challenges.clear();
         self.newest = MessageNumber(0);
         self.vouched = None;
         self.claimed = None;

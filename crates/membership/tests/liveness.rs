@@ -208,6 +208,9 @@ fn replays_and_old_incarnations_are_not_heard() {
     talk(&mut members, 10, 4);
     assert!(!hear(&mut members, 200, WIRE, &heartbeat(2, 2)).0, "a replayed sequence number");
     let reborn = Heartbeat { incarnation: Incarnation(3), ..heartbeat(1, 4) };
+    assert!(!hear(&mut members, 205, WIRE, &reborn).0, "it has not heard what we said since we know of it");
+    members.next_message(at(206));
+    let reborn = Heartbeat { incarnation: Incarnation(3), ..heartbeat(2, 5) };
     let (fresh, changes) = hear(&mut members, 210, WIRE, &reborn);
     assert!(fresh && changes.contains(&Change::Restarted { node: peer(), old: THEIRS, new: Incarnation(3) }));
     assert!(!hear(&mut members, 220, WIRE, &heartbeat(40, 4)).0, "the run that was replaced");
@@ -219,6 +222,8 @@ fn two_live_incarnations_of_one_name_are_not_vouched_for() {
     let mut members = members();
     talk(&mut members, 0, 4);
     hear(&mut members, 160, WIRE, &Heartbeat { incarnation: Incarnation(3), ..heartbeat(1, 4) });
+    members.next_message(at(161));
+    hear(&mut members, 162, WIRE, &Heartbeat { incarnation: Incarnation(3), ..heartbeat(2, 5) });
     let mut told = false;
     for number in 50..56 {
         told |= hear(&mut members, 170, WIRE, &heartbeat(number, 4)).1.contains(&Change::Cloned { node: peer() });

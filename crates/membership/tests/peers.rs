@@ -133,7 +133,9 @@ fn a_run_that_was_replaced_is_never_heard_again() {
     let mut number = 0;
     talk(&mut members, 1000, 1500, &mut number);
     let new = Incarnation(78);
-    let (fresh, changes) = take(&mut members, 1600, &beat(new, 1, OURS, 5, ms(0)));
+    assert!(!take(&mut members, 1590, &beat(new, 1, OURS, 0, ms(0))).0);
+    let asked = members.next_message(at(1591));
+    let (fresh, changes) = take(&mut members, 1600, &beat(new, 2, OURS, asked.0, ms(0)));
     assert!(fresh);
     assert!(changes.contains(&Change::Restarted { node: b(), old: THEIRS, new }));
     for later in [1610, 2200, 9000] {
@@ -316,4 +318,36 @@ fn a_short_stall_of_our_own_lets_waiting_packets_be_read_before_anybody_is_dead(
     members.heard(at(2011), at(1950), LINK, &beat(THEIRS, number + 9, OURS, 11, ms(0)), &mut changes);
     assert!(members.is_alive(&b()));
     assert!(!changes.iter().any(|change| matches!(change, Change::Died { .. })));
+}
+
+#[test]
+fn a_recording_of_an_unheard_run_does_not_replace_the_live_one() {
+    // R-WIRE-4: else the live run counts as replaced, is never heard again, and its resources are taken.
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    let old = Incarnation(76);
+    for now in [1510, 1700, 1900] {
+        // It names this run of ours and what that had said by then.
+        let (fresh, changes) = take(&mut members, now, &beat(old, 9, OURS, 11, ms(1)));
+        assert!(!fresh && changes.is_empty(), "{changes:?}");
+        members.next_message(at(now + 1));
+    }
+    assert_eq!(members.peer(&b()).and_then(|peer| peer.incarnation), Some(THEIRS));
+    assert!(take(&mut members, 1950, &beat(THEIRS, number + 1, OURS, 14, ms(0))).0);
+    assert!(members.is_alive(&b()));
+}
+
+#[test]
+fn a_restarted_peer_counts_after_one_round_trip() {
+    // R-WIRE-4: it says what it heard of us before it counts us.
+    let mut members = members();
+    let mut number = 0;
+    talk(&mut members, 1000, 1500, &mut number);
+    let new = Incarnation(78);
+    let unnamed = beat(new, 1, Incarnation(0), 0, ms(0));
+    assert!(!take(&mut members, 1510, &unnamed).0);
+    let asked = members.next_message(at(1511));
+    assert!(take(&mut members, 1512, &beat(new, 2, OURS, asked.0, ms(0))).0);
+    assert!(members.peer(&b()).is_some_and(|peer| peer.incarnation == Some(new)));
 }
