@@ -47,11 +47,14 @@ impl Record {
         }
         node.identity = Some(identity);
         node.admission = node.admission.next();
+        if node.member != MemberState::Admitted {
+            // A daemon that was only restarted has not asked its ping nodes yet: that is no news of the network.
+            node.pings = (0, 0);
+        }
         node.member = MemberState::Admitted;
         node.incarnation = incarnation;
         node.probed = false;
         node.unservable = BTreeSet::new();
-        node.pings = (0, 0);
         // What failed there failed in an earlier life of that machine: it may be tried again.
         self.failures.retain(|(_, on, _), _| on != name);
         self.note(format!("{name} takes part"));

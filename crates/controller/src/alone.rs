@@ -20,6 +20,8 @@ const ASKS_MIN: u32 = 3;
 const SILENT_FOR: Duration = Duration::from_millis(60);
 /// Addresses that are remembered of a peer: one a medium, and some that it changed.
 const PEER_ADDRESSES_MAX: usize = 16;
+/// For how long a node that lost a split waits for its own stops before it asks to be let in.
+const SPLIT_TOLD_WITHIN: Duration = Duration::from_secs(2);
 /// Span between repeats of a request to join, an invitation or an offer.
 const REPEAT: Duration = Duration::from_millis(250);
 
@@ -47,6 +49,7 @@ struct Rival {
 #[derive(Clone, Debug)]
 struct Split {
     since: Timestamp,
+    lost_at: Timestamp,
     peer: NodeName,
 }
 
@@ -473,7 +476,7 @@ impl Node {
     fn lose(&mut self, now: Timestamp, peer: &NodeName, since: Timestamp) {
         let held = !self.executor.running_addresses().is_empty() || self.executor.holds_anything();
         if held && self.keeping.keep.holds(now) && !self.keeping.is_suspended() {
-            self.alone.split = Some(Split { since, peer: peer.clone() });
+            self.alone.split = Some(Split { since, lost_at: now, peer: peer.clone() });
         } else if self.keeping.last_together.is_none() && self.keeping.served_until > since {
             // By the lease of the daemon before, while the other side may have gone on already.
             self.tell_overlap(now, peer, self.keeping.served_until.min(now).since(since));
@@ -528,6 +531,10 @@ impl Node {
     fn ask_to_join(&mut self, now: Timestamp, node: &NodeName) {
         // What this node ran must be known before it is let in: it has probed everything, or says what may run.
         if !self.shadow_probed || now.since(self.alone.joined_at) < REPEAT {
+            return;
+        }
+        // What the split cost is told with the request; a stop that hangs is not waited for.
+        if self.alone.split.as_ref().is_some_and(|split| now.since(split.lost_at) < SPLIT_TOLD_WITHIN) {
             return;
         }
         self.alone.joined_at = now;

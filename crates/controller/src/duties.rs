@@ -140,19 +140,22 @@ impl Node {
                 known.push((name.clone(), claimed.unservable.iter().cloned().collect(), claimed.pings));
             }
         }
-        for (name, unservable, pings) in known {
-            let since = match self.standings.get(&name) {
-                Some((count, since)) if *count == pings.0 => *since,
+        // Counts are compared with each other: they are taken over together, when all have stood for a lease (R-MEM-9).
+        let mut settled = true;
+        for (name, _, pings) in &known {
+            match self.standings.get(name) {
+                Some((count, since)) if *count == pings.0 => settled &= now.since(*since) >= lease,
                 _ => {
                     self.standings.insert(name.clone(), (pings.0, now));
-                    now
+                    settled = false;
                 }
-            };
+            }
+        }
+        for (name, unservable, pings) in known {
             let Some(record) = self.coming() else { return };
             let Some(node) = record.nodes.get(&name).filter(|node| node.member == MemberState::Admitted) else {
                 continue;
             };
-            let settled = node.pings == (0, 0) || now.since(since) >= lease;
             let pings = if settled { pings } else { node.pings };
             let model = &record.model;
             let unservable: BTreeSet<ResourceId> =

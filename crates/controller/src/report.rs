@@ -90,6 +90,14 @@ impl Node {
             let why = self.alone.verdict.clone().unwrap_or_else(|| "waiting for the other machine".to_owned());
             return health("failed", format!("This node waits to hear how things stand: {why}."));
         }
+        let offline = |name: &String| status.nodes.iter().any(|node| node.name == *name && !node.online && !node.local);
+        let lost = status.groups.iter().find(|group| group.node.as_ref().is_some_and(offline));
+        if let Some(group) = lost.filter(|_| !status.quorum) {
+            let why = self.alone.verdict.clone().unwrap_or_else(|| "nothing can be decided without it".to_owned());
+            let node = group.node.clone().unwrap_or_default();
+            let text = format!("{} may run on {node}, which is offline, and is not taken: {why}.", group.id);
+            return health("failed", text);
+        }
         let down: Vec<&GroupView> = status.groups.iter().filter(|group| group.state != "started").collect();
         let running = status.groups.len() - down.len();
         let dead: Vec<&str> = status.nodes.iter().filter(|node| !node.online).map(|node| node.name.as_str()).collect();

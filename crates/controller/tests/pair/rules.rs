@@ -494,3 +494,19 @@ fn what_the_loser_of_a_split_still_ran_when_it_died_is_not_held_back_for_ever() 
     world.start(A);
     world.run_to(ms(4000), "a runs it", |world| world.machines[A].running.contains_key(&ResourceId::from("web")));
 }
+
+#[test]
+fn a_restarted_daemon_that_has_not_pinged_yet_keeps_its_group() {
+    // R-MEM-9: a count that has not stood for a lease moves nothing.
+    let mut world = World::new(vec![group("a", vec![address(IP)])], true);
+    form(&mut world);
+    world.kill(A);
+    world.run(ms(100));
+    world.pingable[A] = false;
+    world.start(A);
+    world.run(ms(150));
+    world.pingable[A] = true;
+    world.run(ms(3000));
+    assert_eq!(world.owner(), Some(A), "{}", world.story());
+    fine(&world, 0);
+}
