@@ -203,7 +203,8 @@ impl Network {
         }
         for (node, addresses) in &self.probed {
             let peer = |ip: &IpAddr| Question::peer(Subject::Peer(node.clone(), *ip), *ip, &snapshot);
-            questions.extend(addresses.iter().map(peer));
+            // ha.cf is the same on both nodes: of its addresses those of this machine are not the peer's.
+            questions.extend(addresses.iter().filter(|ip| snapshot.holders(**ip).next().is_none()).map(peer));
         }
         self.asker.set(questions);
     }
