@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -135,14 +135,11 @@ impl Gate {
     /// The length of a lease changed: what the marks stand for is built anew at once.
     pub fn set_lease(&mut self, lease: Duration) -> Result<(), GateError> {
         if self.lease != lease {
-            let longer = self.lease.max(lease);
             self.lease = lease;
             if self.built.is_some() {
                 self.build()?;
             }
-            // Whichever mark a tick finds meanwhile, it stands for no more than the longer lease says.
-            self.ticker.store(longer);
-            self.ticker.mark(lease)?;
+            // A mark names its lease: until this is stored a tick's mark is that of the old one, which nothing takes.
             self.ticker.store(lease);
         }
         Ok(())
@@ -322,32 +319,44 @@ impl Gate {
     }
 }
 
-/// Sends the marks that let addresses answer. Clones share their sockets; any thread may tick.
+/// Sends the marks that let addresses answer. Clones share the socket; any thread may tick.
+///
+/// One socket for all marks: the kernel takes some 10 ms to close each packet socket, and a killed daemon is replaced
+/// only when all of its sockets are closed.
 #[derive(Clone, Debug)]
 pub struct Ticker {
-    markers: Arc<[Socket]>,
+    marker: Arc<Mutex<Marker>>,
     exits: [SockAddr; 2],
     lease_ns: Arc<AtomicU64>,
 }
 
+#[derive(Debug)]
+struct Marker {
+    socket: Socket,
+    /// The mark that it carries.
+    mark: u32,
+}
+
+impl Marker {
+    fn send(&mut self, mark: u32, ip: IpAddr, exit: &SockAddr) -> io::Result<usize> {
+        if self.mark != mark {
+            self.socket.set_mark(mark)?;
+            self.mark = mark;
+        }
+        self.socket.send_to(&packet::tick(ip), exit)
+    }
+}
+
 impl Ticker {
     fn new(lease: Duration) -> io::Result<Ticker> {
-        let mut markers = Vec::new();
-        for _ in 1..=STEPS {
-            markers.push(packet::sender()?);
-        }
+        let marker = Marker { socket: packet::sender()?, mark: 0 };
         let ticker = Ticker {
-            markers: markers.into(),
+            marker: Arc::new(Mutex::new(marker)),
             exits: [packet::exit(LOOPBACK, packet::IPV4), packet::exit(LOOPBACK, packet::IPV6)],
             lease_ns: Arc::default(),
         };
-        ticker.mark(lease)?;
         ticker.store(lease);
         Ok(ticker)
-    }
-
-    fn mark(&self, lease: Duration) -> io::Result<()> {
-        (1..=STEPS).zip(self.markers.iter()).try_for_each(|(step, socket)| socket.set_mark(rules::mark(lease, step)))
     }
 
     fn store(&self, lease: Duration) {
@@ -355,7 +364,7 @@ impl Ticker {
     }
 
     /// Lets an address answer for the longest mark that does not exceed `hold`, and says for how long; none (and nothing
-    /// is sent) if `hold` is below an eighth of the lease. One system call, about a microsecond. An error means that the
+    /// is sent) if `hold` is below an eighth of the lease. One system call, two where the mark is another one than before. An error means that the
     /// address was not renewed, for example because the table is gone. `hold` counts from the call: read the clock
     /// again afterwards, and shut what is past its end.
     pub fn tick(&self, ip: IpAddr, hold: Duration) -> io::Result<Option<Duration>> {
@@ -365,7 +374,8 @@ impl Ticker {
             return Ok(None);
         };
         let exit = &self.exits[usize::from(ip.is_ipv6())];
-        match self.markers[step as usize - 1].send_to(&packet::tick(ip), exit) {
+        let mut marker = self.marker.lock().unwrap_or_else(PoisonError::into_inner);
+        match marker.send(rules::mark(lease, step), ip, exit) {
             // The rule drops the packet after it has renewed the address, and the kernel says so.
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(Some(span)),
             Err(error) => Err(error),
