@@ -168,11 +168,21 @@ impl Node {
         }
     }
 
+    /// Whether a peer is heard whose epoch does not lead to ours: who goes on is settled first, or two would serve.
+    fn hears_another_line(&self) -> bool {
+        let mut heard =
+            self.members.peers().filter(|(_, peer)| peer.is_alive()).filter_map(|(_, peer)| peer.claimed.as_ref());
+        heard.any(|claimed| {
+            matches!(self.ledger.relation(claimed.epoch.as_ref(), &claimed.lineage), Relation::Ahead | Relation::Rival)
+        })
+    }
+
     /// The right to keep, and everything that hangs on it.
     pub(crate) fn keep_on(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let timing = self.config.cluster.timing;
         let lease = timing.lease();
-        if self.keeping.suspended.is_some_and(|suspension| now.since(suspension.since) >= timing.deadtime) {
+        let listened = self.keeping.suspended.is_some_and(|suspension| now.since(suspension.since) >= timing.deadtime);
+        if listened && !self.hears_another_line() {
             self.resume(now, "nobody was heard for deadtime");
         }
         let held = self.held_addresses();
