@@ -451,6 +451,8 @@ impl Node {
         let (Some(theirs), true, false) = (rival.theirs.clone(), rival.echoed, rival.won) else { return };
         if rival.own.beats(&theirs) {
             rival.won = true;
+            // Clients may have learnt the other side's hardware address.
+            self.keeping.announce_burst = true;
             self.split_won(now, peer, theirs.running);
         } else {
             // Offers are frozen and may be under way for long: from the earlier of the two begins, as far as this side

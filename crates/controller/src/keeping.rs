@@ -285,12 +285,17 @@ impl Node {
         }
     }
 
+    /// Whether this node may tell the network that an address is here.
+    pub(crate) fn may_announce(&self, now: Timestamp) -> bool {
+        self.keeping.confirmed && !self.keeping.is_suspended() && self.keeping.keep.holds(now)
+    }
+
     /// Announces what is held anew after a heal or a link coming up (R-TAKE-7); the executor does the rest.
     pub(crate) fn announce(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         if !std::mem::take(&mut self.keeping.announce_burst) {
             return;
         }
-        if self.keeping.is_suspended() || !self.keeping.confirmed || !self.keeping.keep.holds(now) {
+        if !self.may_announce(now) {
             return;
         }
         let resources = self.executor.running_addresses();

@@ -164,8 +164,11 @@ impl Node {
                 self.hand_in(vec![entry]);
             }
             ExecutorOutput::Shut(resources) => out.push(Output::GateShut { resources }),
+            // A round that came due while this node did not run would lead clients back to it (R-MEM-5).
             ExecutorOutput::Announce { resource, burst } => {
-                out.push(Output::Announce { resources: vec![resource], burst });
+                if self.may_announce(now) {
+                    out.push(Output::Announce { resources: vec![resource], burst });
+                }
             }
             ExecutorOutput::NeedWire(resources) => {
                 self.told_wire.retain(|resource, _| resources.contains(resource));

@@ -510,3 +510,29 @@ fn a_restarted_daemon_that_has_not_pinged_yet_keeps_its_group() {
     assert_eq!(world.owner(), Some(A), "{}", world.story());
     fine(&world, 0);
 }
+
+#[test]
+fn a_thawed_node_announces_nothing_that_is_not_its_own() {
+    // R-MEM-5: rounds of announcement that came due during the freeze would lead clients back to it.
+    let mut world = pair();
+    world.freeze(A);
+    world.run(ms(2500));
+    let announced = world.machines[A].announced;
+    world.thaw(A);
+    world.run(ms(3000));
+    assert_eq!(world.owner(), Some(B), "{}", world.story());
+    assert_eq!(world.machines[A].announced, announced, "announced after the thaw\n{}", world.story());
+}
+
+#[test]
+fn the_winner_of_a_split_announces_at_once() {
+    // R-TAKE-7: clients of the other side learn where the address is now.
+    let mut world = pair();
+    world.cut(0);
+    world.cut(1);
+    world.run(ms(2000));
+    let announced = world.machines[A].announced;
+    world.heal();
+    world.run_to(ms(300), "the split is decided", |world| world.has_event(A, "split-won"));
+    assert!(world.machines[A].announced > announced, "{}", world.story());
+}

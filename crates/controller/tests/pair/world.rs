@@ -69,6 +69,8 @@ pub struct Machine {
     pub events: Vec<Event>,
     pub replies: Vec<(u64, Reply)>,
     pub halted: bool,
+    /// How many times it announced something.
+    pub announced: usize,
     pub fail: BTreeSet<(OpAction, ResourceId)>,
 }
 
@@ -195,6 +197,7 @@ impl World {
             events: Vec::new(),
             replies: Vec::new(),
             halted: false,
+            announced: 0,
             fail: BTreeSet::new(),
         };
         World {
@@ -375,10 +378,8 @@ impl World {
                 self.machines[node].halted = true;
                 self.machines[node].controller = None;
             }
-            Output::RenewLifetime { .. }
-            | Output::Guard { .. }
-            | Output::ProbePeer { .. }
-            | Output::Announce { .. } => {}
+            Output::Announce { .. } => self.machines[node].announced += 1,
+            Output::RenewLifetime { .. } | Output::Guard { .. } | Output::ProbePeer { .. } => {}
         }
     }
 
