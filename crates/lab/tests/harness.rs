@@ -72,6 +72,8 @@ fn a_gap_is_as_long_as_the_address_was_away_and_says_who_answered() {
     own(&lab, "a");
     let (client, observer) = (client(&lab), Observer::start(&lab, ADDRESS, UDP, STEP).unwrap());
     let from = answered_by(&client, "a");
+    // What is judged begins behind `from`: without an answer there, nothing shows that a ever had the address.
+    until("an answer to a question behind it", || client.answered_by(from + 10_000_000));
     disown(&lab, "a");
     let away = now();
     until("300 ms", || (now() > away + 300_000_000).then_some(()));
