@@ -184,6 +184,12 @@ impl Reader<'_> {
     fn facility(&mut self, value: &Word<'_>) {
         if FACILITIES.contains(&value.text) {
             self.file.cluster.logging.facility = (value.text != "none").then(|| value.text.to_owned());
+            if value.text != "none" {
+                let title = format!("`logfacility {}` is handed to scripts as HA_LOGFACILITY", value.text);
+                let told = note("log-facility", value.span.clone(), title);
+                self.report
+                    .push(told.help("hearthd itself writes to the journal, else to standard error, and to `logfile`"));
+            }
             return;
         }
         let wrong = error("bad-facility", value.span.clone(), format!("syslog has no facility `{}`", value.text));
