@@ -121,7 +121,10 @@ impl Observer {
         let asks = within(&times.asks, from, to);
         let mut runs = Vec::new();
         for (machine, answers) in &times.answers {
-            runs.extend(runs_of(machine, asks, within(answers, from, to)));
+            let others = times.answers.iter().filter(|(name, _)| *name != machine).flat_map(|(_, answers)| answers);
+            let mut others: Vec<u64> = others.filter(|at| (from..=to).contains(*at)).copied().collect();
+            others.sort_unstable();
+            runs.extend(runs_of(machine, asks, within(answers, from, to), &others));
         }
         runs.sort_by_key(|run| run.from);
         let two = overlap(&runs, self.step);
@@ -241,15 +244,24 @@ fn within(sorted: &[u64], from: u64, to: u64) -> &[u64] {
 }
 
 /// A run ends where more than two questions in a row were not answered; a time in which nothing was asked ends none.
-fn runs_of(machine: &str, asks: &[u64], answers: &[u64]) -> Vec<Run> {
+/// It ends at the first unanswered question where another machine answered meanwhile: all are asked at the same time,
+/// so this one did not have the address then.  [A start that fails gives an address back within two questions.]
+fn runs_of(machine: &str, asks: &[u64], answers: &[u64], of_others: &[u64]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for at in answers {
         match runs.last_mut() {
-            Some(run) if within(asks, run.to + 1, *at).len() <= 3 => run.to = *at,
+            Some(run) if goes_on(run.to, *at, asks, of_others) => run.to = *at,
             _ => runs.push(Run { machine: machine.to_owned(), from: *at, to: *at }),
         }
     }
     runs
+}
+
+/// Whether two answers of one machine belong to one run.
+fn goes_on(before: u64, after: u64, asks: &[u64], of_others: &[u64]) -> bool {
+    let asked = within(asks, before + 1, after).len();
+    let taken = !within(of_others, before, after).is_empty();
+    asked <= if taken { 1 } else { 3 }
 }
 
 /// Sum of the spans in which runs of different machines overlap; each counts for one step at least.
@@ -284,6 +296,25 @@ mod tests {
     #[test]
     fn a_run_ends_after_three_unanswered_questions_but_not_in_a_pause_of_the_observer() {
         let asks = [0, 4, 8, 12, 16, 20, 120, 124];
-        assert_eq!(runs_of("a", &asks, &[1, 5, 21, 121]), [run("a", 1, 5), run("a", 21, 121)]);
+        assert_eq!(runs_of("a", &asks, &[1, 5, 21, 121], &[]), [run("a", 1, 5), run("a", 21, 121)]);
+    }
+
+    #[test]
+    fn an_address_given_back_between_two_questions_has_no_two_owners() {
+        let asks = [0, 4, 8, 12, 16, 20];
+        let (b, a) = ([1, 5, 13, 17], [9]);
+        let mut runs = runs_of("b", &asks, &b, &a);
+        runs.extend(runs_of("a", &asks, &a, &b));
+        assert_eq!(runs, [run("b", 1, 5), run("b", 13, 17), run("a", 9, 9)]);
+        assert_eq!(overlap(&runs, 4), 0);
+    }
+
+    #[test]
+    fn two_machines_that_answer_one_question_are_two_owners() {
+        let asks = [0, 4, 8, 12];
+        let (b, a) = ([1, 5, 9, 13], [6]);
+        let mut runs = runs_of("b", &asks, &b, &a);
+        runs.extend(runs_of("a", &asks, &a, &b));
+        assert_eq!(overlap(&runs, 4), 4);
     }
 }
