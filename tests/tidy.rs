@@ -78,8 +78,12 @@ fn files() -> Vec<String> {
         for entry in entries {
             let (path, name) = (entry.path(), entry.file_name());
             let kind = entry.file_type().expect("a kind of file");
+            // In a second work tree .git is a file.
+            if name == ".git" {
+                continue;
+            }
             if kind.is_dir() {
-                if name != "target" && name != ".git" {
+                if name != "target" {
                     walk(&path, base, found);
                 }
             } else if kind.is_file() {
