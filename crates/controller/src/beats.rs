@@ -7,6 +7,7 @@ use hearth_ledger::Relation;
 use hearth_membership::Change;
 use hearth_types::{Incarnation, LinkId, NodeName, Timestamp};
 use hearth_wire::{Channel, Heartbeat, Message, NodeStatus};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest time between two heartbeats that are sent out of turn: answers to many questions at once stay one.
@@ -63,12 +64,10 @@ impl Node {
         }
         self.beat_now = false;
         self.keeping.beat_at = now;
-        let heartbeat = self.make_heartbeat(now);
+        let heartbeat = Arc::new(self.make_heartbeat(now));
         for position in 0..self.config.cluster.media.len() {
             let link = LinkId(position as u8);
-            let sequence = self.members.next_sequence(link);
-            let message = Message::Heartbeat(Heartbeat { sequence, ..heartbeat.clone() });
-            out.push(Output::Send { link, message });
+            out.push(Output::Send { link, message: Message::Heartbeat(heartbeat.clone()) });
         }
     }
 
@@ -86,7 +85,7 @@ impl Node {
             from: self.local.clone(),
             identity: self.ledger.identity(),
             incarnation: self.incarnation,
-            sequence: 0,
+            sequence: self.members.next_sequence(),
             number,
             epoch: record.map(|record| record.epoch.clone()),
             lineage: record.map(|record| record.lineage.clone()).unwrap_or_default(),
@@ -121,7 +120,7 @@ impl Node {
         out: &mut Vec<Output>,
     ) -> bool {
         match message {
-            Message::Heartbeat(heartbeat) => self.take_heartbeat(now, link, heartbeat, received_at),
+            Message::Heartbeat(heartbeat) => self.take_heartbeat(now, link, &heartbeat, received_at),
             Message::Segment(segment) => {
                 self.take_segment(now, segment, out);
                 true
@@ -130,14 +129,20 @@ impl Node {
     }
 
     /// True if something may follow from it.
-    fn take_heartbeat(&mut self, now: Timestamp, link: LinkId, heartbeat: Heartbeat, received_at: Timestamp) -> bool {
+    fn take_heartbeat(
+        &mut self,
+        now: Timestamp,
+        link: LinkId,
+        heartbeat: &Arc<Heartbeat>,
+        received_at: Timestamp,
+    ) -> bool {
         let Some(link) = self.canonical(link) else { return false };
         let mut changes = Vec::new();
         let known = self.members.peer(&heartbeat.from).and_then(|peer| peer.incarnation);
         let newest = self.members.peer(&heartbeat.from).map(|peer| peer.newest);
         let before = self.members.peer(&heartbeat.from).and_then(|peer| peer.claimed.as_ref());
-        let said_before = before.is_some_and(|before| says_the_same(before, &heartbeat));
-        let fresh = self.members.heard(now, received_at.min(now), link, &heartbeat, &mut changes);
+        let said_before = before.is_some_and(|before| says_the_same(before, heartbeat));
+        let fresh = self.members.heard(now, received_at.min(now), link, heartbeat, &mut changes);
         let mut news = !changes.is_empty();
         self.note_changes(now, changes);
         if !fresh {
@@ -163,8 +168,8 @@ impl Node {
             self.ledger.saw_number(epoch.number);
         }
         let relation = self.ledger.relation(heartbeat.epoch.as_ref(), &heartbeat.lineage);
-        self.meet(now, &heartbeat, relation);
-        self.confirm(now, &heartbeat, relation);
+        self.meet(now, heartbeat, relation);
+        self.confirm(now, heartbeat, relation);
         // Of a peer that says what it said before nothing follows that the next turn would not see in time.
         let settled = relation == Relation::Same && self.keeping.confirmed && !self.keeping.is_suspended();
         news || !settled || !said_before || self.beat_now || self.record_changed

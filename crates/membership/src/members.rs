@@ -2,6 +2,7 @@
 
 use crate::{Change, LateCause, Liveness, PeerLink, PeerView};
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use hearth_types::{Incarnation, LinkId, MessageNumber, NodeName, Timestamp};
@@ -40,7 +41,7 @@ pub struct Members {
     listening_since: Timestamp,
     started_at: Timestamp,
     number: MessageNumber,
-    sequences: BTreeMap<LinkId, u64>,
+    sequence: u64,
     sent: VecDeque<(MessageNumber, Timestamp)>,
     own_clone: PeerView,
     stall: Duration,
@@ -59,7 +60,7 @@ impl Members {
             listening_since: now,
             started_at: now,
             number: MessageNumber(0),
-            sequences: BTreeMap::new(),
+            sequence: 0,
             sent: VecDeque::new(),
             own_clone: PeerView::new(),
             stall: Duration::ZERO,
@@ -107,11 +108,10 @@ impl Members {
         self.number
     }
 
-    /// Sequence number for the next packet on a link.
-    pub fn next_sequence(&mut self, link: LinkId) -> u64 {
-        let sequence = self.sequences.entry(link).or_insert(0);
-        *sequence += 1;
-        *sequence
+    /// Sequence number of the next heartbeat that is sent, on whichever links.
+    pub fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
     }
 
     /// When the message of that number was made; none if it is too old.
@@ -127,7 +127,7 @@ impl Members {
         now: Timestamp,
         at: Timestamp,
         link: LinkId,
-        heartbeat: &Heartbeat,
+        heartbeat: &Arc<Heartbeat>,
         out: &mut Vec<Change>,
     ) -> bool {
         if heartbeat.from == self.params.local {

@@ -2,6 +2,7 @@
 
 use crate::PeerLink;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hearth_types::{Incarnation, LinkId, MessageNumber, Timestamp};
 use hearth_wire::Heartbeat;
@@ -56,7 +57,7 @@ pub struct PeerView {
     /// Newest of our message numbers that it vouched for.
     pub vouched: Option<MessageNumber>,
     /// Its newest heartbeat.
-    pub claimed: Option<Heartbeat>,
+    pub claimed: Option<Arc<Heartbeat>>,
     /// Links.
     pub links: BTreeMap<LinkId, PeerLink>,
     /// Whether lateness was reported in this episode.

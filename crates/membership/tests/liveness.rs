@@ -3,6 +3,7 @@
 use hearth_membership::{Change, LateCause, Liveness, Members, Params};
 use hearth_types::{Incarnation, Index, LinkId, MessageNumber, NodeIdentity, NodeName, Timestamp};
 use hearth_wire::{Heartbeat, NodeStatus, PeerReport};
+use std::sync::Arc;
 use std::time::Duration;
 
 const K: u64 = 50;
@@ -73,7 +74,7 @@ fn heartbeat(number: u64, heard: u64) -> Heartbeat {
 
 fn hear(members: &mut Members, ms: u64, link: LinkId, heartbeat: &Heartbeat) -> (bool, Vec<Change>) {
     let mut changes = Vec::new();
-    let fresh = members.heard(at(ms), at(ms), link, heartbeat, &mut changes);
+    let fresh = members.heard(at(ms), at(ms), link, &Arc::new(heartbeat.clone()), &mut changes);
     (fresh, changes)
 }
 

@@ -3,6 +3,7 @@
 use hearth_membership::{Change, LateCause, Liveness, Members, Params};
 use hearth_types::{Admission, Incarnation, Index, LinkId, MessageNumber, NodeIdentity, NodeName, Timestamp};
 use hearth_wire::{Heartbeat, NodeStatus, PeerReport};
+use std::sync::Arc;
 use std::time::Duration;
 
 const OURS: Incarnation = Incarnation(1);
@@ -78,7 +79,7 @@ fn talk(members: &mut Members, from: u64, until: u64, number: &mut u64) -> Vec<C
     while now <= until {
         let ours = members.next_message(at(now));
         *number += 1;
-        members.heard(at(now), at(now), LINK, &beat(THEIRS, *number, OURS, ours.0, ms(0)), &mut changes);
+        members.heard(at(now), at(now), LINK, &beat(THEIRS, *number, OURS, ours.0, ms(0)).into(), &mut changes);
         members.tick(at(now), &mut changes);
         now += 50;
     }
@@ -87,7 +88,7 @@ fn talk(members: &mut Members, from: u64, until: u64, number: &mut u64) -> Vec<C
 
 fn take(members: &mut Members, now: u64, heartbeat: &Heartbeat) -> (bool, Vec<Change>) {
     let mut changes = Vec::new();
-    let fresh = members.heard(at(now), at(now), LINK, heartbeat, &mut changes);
+    let fresh = members.heard(at(now), at(now), LINK, &Arc::new(heartbeat.clone()), &mut changes);
     (fresh, changes)
 }
 
@@ -283,7 +284,7 @@ fn each_link_is_judged_alone_and_a_slow_one_delays_no_other() {
         let ours = members.next_message(at(now));
         number += 1;
         let heartbeat = beat(THEIRS, number, OURS, ours.0, ms(0));
-        members.heard(at(now), at(now), LinkId(1), &heartbeat, &mut changes);
+        members.heard(at(now), at(now), LinkId(1), &Arc::new(heartbeat), &mut changes);
         members.tick(at(now), &mut changes);
     }
     assert!(changes.contains(&Change::LinkUp { node: b(), link: LinkId(1) }));
@@ -315,7 +316,7 @@ fn a_short_stall_of_our_own_lets_waiting_packets_be_read_before_anybody_is_dead(
     assert!(tick(&mut members, 2010).iter().all(|change| !matches!(change, Change::Died { .. })));
     assert!(members.lost_at(&b()) > at(2010));
     let mut changes = Vec::new();
-    members.heard(at(2011), at(1950), LINK, &beat(THEIRS, number + 9, OURS, 11, ms(0)), &mut changes);
+    members.heard(at(2011), at(1950), LINK, &beat(THEIRS, number + 9, OURS, 11, ms(0)).into(), &mut changes);
     assert!(members.is_alive(&b()));
     assert!(!changes.iter().any(|change| matches!(change, Change::Died { .. })));
 }

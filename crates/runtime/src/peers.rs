@@ -54,7 +54,7 @@ mod tests {
     fn from(name: &str) -> Message {
         let mut heartbeat = samples::heartbeat();
         heartbeat.from = name.into();
-        Message::Heartbeat(heartbeat)
+        Message::Heartbeat(heartbeat.into())
     }
 
     fn told(addresses: &mut PeerAddresses, name: &str, source: &str) -> Option<(String, IpAddr)> {

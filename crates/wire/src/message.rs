@@ -1,5 +1,6 @@
 //! What nodes say to each other, as values. Numbered fields: old reads new, new reads old.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hearth_types::{Admission, EpochName, Incarnation, Index, MessageNumber, NodeIdentity, NodeName};
 use minicbor::{Decode, Encode};
@@ -9,7 +10,10 @@ use minicbor::{Decode, Encode};
 pub enum Message {
     /// "I am here", on every link each keepalive (R-MEM-1).
     #[n(0)]
-    Heartbeat(#[n(0)] Heartbeat),
+    Heartbeat(
+        // Shared: the same on every link, and kept by its receivers as it is.
+        #[cbor(n(0), with = "shared")] Arc<Heartbeat>,
+    ),
     /// A piece of the ordered channel between two incarnations (R-LEDGER-8).
     #[n(1)]
     Segment(#[n(0)] Segment),
@@ -44,7 +48,7 @@ pub struct Heartbeat {
     /// Its incarnation.
     #[n(2)]
     pub incarnation: Incarnation,
-    /// Sequence number of this packet on this link (R-WIRE-4 window).
+    /// Sequence number (R-WIRE-4 window): rises by one a heartbeat, the same on every link, each of which has its window.
     #[n(3)]
     pub sequence: u64,
     /// Message number, equal on all links.
@@ -104,6 +108,28 @@ pub struct Heartbeat {
     /// Voters of its epoch.
     #[n(22)]
     pub voters: Vec<NodeName>,
+}
+
+/// A shared value is encoded as the value itself.
+mod shared {
+    use super::Arc;
+    use minicbor::decode::{self, Decode, Decoder};
+    use minicbor::encode::{self, Encode, Encoder, Write};
+
+    pub(super) fn encode<C, T: Encode<C>, W: Write>(
+        value: &Arc<T>,
+        e: &mut Encoder<W>,
+        context: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        T::encode(value, e, context)
+    }
+
+    pub(super) fn decode<'b, C, T: Decode<'b, C>>(
+        d: &mut Decoder<'b>,
+        context: &mut C,
+    ) -> Result<Arc<T>, decode::Error> {
+        T::decode(d, context).map(Arc::new)
+    }
 }
 
 /// What the sender of a heartbeat knows of one peer.

@@ -17,8 +17,11 @@ fn sealed(signing: u8, message: &Message) -> Vec<u8> {
 /// The sizes that the constants promise: a heartbeat of two nodes below 250 bytes, a full fragment in one packet.
 #[test]
 fn sizes_keep_their_bounds() {
-    let small = minicbor::to_vec(Message::Heartbeat(heartbeat())).expect("encodes").len();
-    println!("heartbeat of two nodes: {small} bytes, sealed {}", sealed(1, &Message::Heartbeat(heartbeat())).len());
+    let small = minicbor::to_vec(Message::Heartbeat(heartbeat().into())).expect("encodes").len();
+    println!(
+        "heartbeat of two nodes: {small} bytes, sealed {}",
+        sealed(1, &Message::Heartbeat(heartbeat().into())).len()
+    );
     assert!(small < 250, "{small}");
     assert!(sealed(1, &segment(FRAGMENT)).len() <= MAX_PACKET);
     let oversize = ring("home", 1).seal(LinkId(0), &segment(MAX_PAYLOAD), &mut vec![]);
@@ -29,8 +32,8 @@ fn sizes_keep_their_bounds() {
 #[test]
 fn each_listed_key_is_accepted() {
     for signing in 1..=4 {
-        let packet = sealed(signing, &Message::Heartbeat(heartbeat()));
-        assert_eq!(ring("home", 1).open(&packet), Ok((LinkId(1), Message::Heartbeat(heartbeat()))));
+        let packet = sealed(signing, &Message::Heartbeat(heartbeat().into()));
+        assert_eq!(ring("home", 1).open(&packet), Ok((LinkId(1), Message::Heartbeat(heartbeat().into()))));
     }
     let few = KeyRing::new("home", 9, [(9, Method::Sha256, vec![1])]).expect("good");
     assert_eq!(few.open(&sealed(1, &segment(1))), Err(Refusal::UnknownKey(1)));
@@ -53,7 +56,7 @@ fn the_tag_covers_the_name() {
 #[test]
 fn any_flipped_bit_is_refused() {
     for signing in 1..=4 {
-        let packet = sealed(signing, &Message::Heartbeat(heartbeat()));
+        let packet = sealed(signing, &Message::Heartbeat(heartbeat().into()));
         for bit in 0..packet.len() * 8 {
             let mut damaged = packet.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -147,7 +150,7 @@ proptest! {
     /// The decoder behind the tag sees what only a holder of the key could send; it must not fall over it either.
     #[test]
     fn a_damaged_message_is_survived(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
-        for message in [Message::Heartbeat(heartbeat()), segment(20)] {
+        for message in [Message::Heartbeat(heartbeat().into()), segment(20)] {
             let mut bytes = minicbor::to_vec(&message).expect("encodes");
             let place = at.index(bytes.len());
             bytes[place] = byte;

@@ -48,7 +48,7 @@ fn changed(mut packet: Vec<u8>, at: usize, byte: u8) -> Vec<u8> {
 
 fn packets() -> Vec<(String, Vec<u8>)> {
     let home = ring("home", 1);
-    let beat = Message::Heartbeat(heartbeat());
+    let beat = Message::Heartbeat(heartbeat().into());
     let good = sealed(&home, &beat);
     let wrong = KeyRing::new("home", 1, [(1, Method::Sha256, b"another text".to_vec())]).expect("good");
     let unlisted = KeyRing::new("home", 77, [(77, Method::Sha256, b"x".to_vec())]).expect("good");
@@ -90,7 +90,7 @@ fn packets() -> Vec<(String, Vec<u8>)> {
 }
 
 fn serial_lines() -> Vec<(String, Vec<u8>)> {
-    let packet = sealed(&ring("home", 1), &Message::Heartbeat(heartbeat()));
+    let packet = sealed(&ring("home", 1), &Message::Heartbeat(heartbeat().into()));
     let frames = |packet: &[u8]| {
         let mut sender = SerialSender::new();
         sender.push_urgent(packet.to_vec());
@@ -167,7 +167,7 @@ fn lines_give_their_packets() {
 #[test]
 fn a_replay_is_authentic_but_not_fresh() {
     let home = ring("home", 1);
-    let packet = sealed(&home, &Message::Heartbeat(heartbeat()));
+    let packet = sealed(&home, &Message::Heartbeat(heartbeat().into()));
     let mut window = SequenceWindow::new();
     let fresh: Vec<bool> = (0..2)
         .map(|_| match home.open(&packet) {
