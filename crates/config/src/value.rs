@@ -9,13 +9,14 @@ use hearth_types::{NodeName, ResourceModel};
 use serde::{Deserialize, Serialize};
 
 /// Everything that the three files say, checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// ha.cf.
     pub cluster: ClusterConfig,
     /// haresources.
     pub resources: ResourceModel,
-    /// authkeys.
+    /// authkeys. Never serialised: whatever is written down of a node is read by others than those who may sign.
+    #[serde(skip)]
     pub keys: Keys,
 }
 
@@ -158,8 +159,8 @@ pub struct Logging {
     pub facility: Option<String>,
 }
 
-/// What authkeys says. `Debug` never shows key text.
-#[derive(Clone, PartialEq, Eq)]
+/// What authkeys says. `Debug` never shows key text, and nothing serialises it.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Keys {
     /// Index of the key that signs (`auth N`).
     pub signing: u8,

@@ -10,6 +10,7 @@ use hearth_fencer::{Facts, Policy, Verdict};
 use hearth_ledger::{Join, LedgerMessage, RivalOffer};
 use hearth_types::{EpochName, NodeName, PermitKind, ResourceId, Timestamp};
 use hearth_wire::Heartbeat;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,7 +27,7 @@ const SPLIT_TOLD_WITHIN: Duration = Duration::from_secs(2);
 const REPEAT: Duration = Duration::from_millis(250);
 
 /// What the wire said about one address.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Ask {
     count: u32,
     first_at: Timestamp,
@@ -36,7 +37,7 @@ struct Ask {
 }
 
 /// A rival epoch under comparison.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Rival {
     own: RivalOffer,
     theirs: Option<RivalOffer>,
@@ -46,7 +47,7 @@ struct Rival {
 }
 
 /// A split that this node lost: until everything is stopped there may have been two owners.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Split {
     since: Timestamp,
     lost_at: Timestamp,
@@ -54,7 +55,7 @@ struct Split {
 }
 
 /// State of all that.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Alone {
     asks: BTreeMap<ResourceId, Ask>,
     peer_asked_since: Option<Timestamp>,

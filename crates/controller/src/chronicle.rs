@@ -2,6 +2,7 @@
 
 use crate::{Event, EventId, Severity};
 use hearth_types::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Events that are kept: at the usual 20 a takeover about 200 takeovers, 1 MB at most.
@@ -13,7 +14,7 @@ const CHAIN_MAX: usize = 64;
 const FOLLOWS: [&str; 6] = ["resource-", "address-", "start-", "stop-", "monitor-", "probe-"];
 
 /// Events of this incarnation, oldest first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Chronicle {
     events: VecDeque<Event>,
     next: u64,

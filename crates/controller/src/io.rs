@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::event::Event;
 
 /// Something that happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant, reason = "packets are the common case: a box for each costs more than the room")]
 pub enum Input {
     /// A packet that was authenticated and decoded at the edge (`hearth-wire`), so that keys never reach a recording.
@@ -159,7 +159,7 @@ pub enum Carrier {
 }
 
 /// What somebody else, or the kernel, did to an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AddressChange {
     /// Somebody removed it.
     Removed,
@@ -173,7 +173,7 @@ pub enum AddressChange {
 
 /// Something to be done. The order of a list is meaning: whatever stands behind a [`Output::Persist`] waits until it is
 /// durable, except heartbeats and gate ticks (R-LEDGER-3).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Output {
     /// Sign and send.
     Send {

@@ -23,7 +23,7 @@ pub(crate) struct Volatile {
 }
 
 /// An own pause that is not over yet (R-MEM-5).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Suspension {
     since: Timestamp,
     /// A packet counts if its sender heard a message above this one, made after the pause.
@@ -31,7 +31,7 @@ struct Suspension {
 }
 
 /// State of the right to keep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Keeping {
     /// Whether this run knows what is decided (R-LEASE-5).
     pub confirmed: bool,

@@ -16,6 +16,7 @@ use hearth_membership::Members;
 use hearth_scheduler::Alive;
 use hearth_types::{EpochName, Incarnation, Index, NodeName, ResourceId, ResourceSpec, Timestamp};
 use hearth_wire::Channel;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rounds of "decide, apply, plan" that one input may cause before the rest waits for the next one. A takeover of any
@@ -85,7 +86,7 @@ pub(crate) struct Node {
 }
 
 /// An orderly stop under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Shutdown {
     pub by: String,
     pub since: Timestamp,

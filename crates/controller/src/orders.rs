@@ -6,6 +6,7 @@ use hearth_cib::{ClearSubject, Entry, Record, RequestId, ResourceState};
 use hearth_config::Config;
 use hearth_control::{Reply, Request, TimelineEvent, Which};
 use hearth_types::{GroupId, NodeName, ResourceId, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Orders that may wait at once; more are refused. Each is a person at a terminal.
@@ -16,7 +17,7 @@ const WATCH_PERIOD: Duration = Duration::from_millis(100);
 const REPEAT: Duration = Duration::from_millis(250);
 
 /// An order under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Pending {
     token: u64,
     since: Timestamp,
@@ -26,10 +27,10 @@ struct Pending {
     groups: Vec<GroupId>,
     goal: Goal,
     wait: bool,
-    verb: &'static str,
+    verb: String,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Goal {
     To(NodeName),
     AwayFrom(NodeName),
@@ -38,7 +39,7 @@ enum Goal {
 }
 
 /// Orders under way and people who watch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Orders {
     number: u64,
     pending: Vec<Pending>,
@@ -321,7 +322,17 @@ impl Node {
         }
         self.hand_in(vec![entry.clone()]);
         let repeat_at = now + REPEAT;
-        self.orders.pending.push(Pending { token, since: now, request, entry, repeat_at, groups, goal, wait, verb });
+        self.orders.pending.push(Pending {
+            token,
+            since: now,
+            request,
+            entry,
+            repeat_at,
+            groups,
+            goal,
+            wait,
+            verb: verb.to_owned(),
+        });
     }
 
     /// Answers what has come to its end, and everybody who watches.

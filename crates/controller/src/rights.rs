@@ -1,6 +1,7 @@
 //! Whether this node may keep what it holds, and until when (protocol section 3): the one place where the table stands.
 
 use hearth_types::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What the table is asked with.
@@ -26,7 +27,7 @@ pub(crate) struct Claim {
 }
 
 /// The table's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Keep {
     /// Nothing of the table vouches: stop what is leased (R-LEASE-5).
     No,

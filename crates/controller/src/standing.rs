@@ -3,6 +3,7 @@
 use crate::Carrier;
 use hearth_config::{ClusterConfig, Medium};
 use hearth_types::{ResourceId, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ const BACK_AFTER_MAX: Duration = Duration::from_secs(300);
 /// Span in which flaps add up.
 const FLAP_WINDOW: Duration = Duration::from_secs(600);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Port {
     carrier: Carrier,
     since: Timestamp,
@@ -21,7 +22,7 @@ struct Port {
     flaps: Vec<Timestamp>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Target {
     name: String,
     /// Send time of the newest answered echo.
@@ -29,7 +30,7 @@ struct Target {
 }
 
 /// Facts of this machine's own network.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Standing {
     ports: BTreeMap<String, Port>,
     homes: BTreeMap<ResourceId, Option<String>>,

@@ -2,11 +2,12 @@
 
 use hearth_config::Config;
 use hearth_types::{Incarnation, NodeIdentity, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::node::Node;
 
 /// Everything that the first moment depends on; with the inputs it determines every output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Start {
     /// The checked files.
     pub config: Config,

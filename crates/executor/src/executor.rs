@@ -9,6 +9,7 @@ use hearth_cib::{MemberState, Record};
 use hearth_types::{
     Admission, AssignmentId, GroupId, Incarnation, NodeName, OpAction, ResourceId, ResourceSpec, Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::local::{Local, REPAIR_PERIOD, State, same_thing};
 use crate::outbox::{Outbox, admitted};
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// This node's share of the plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Executor {
     pub(crate) local: NodeName,
     pub(crate) incarnation: Incarnation,

@@ -154,7 +154,7 @@ pub struct Note {
 }
 
 /// Something to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExecutorOutput {
     /// Run an operation.
     StartOp(OpRequest),

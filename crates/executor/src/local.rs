@@ -4,11 +4,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
 use hearth_types::{AssignmentId, GroupId, OpAction, OpId, ResourceId, ResourceSpec, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{AddressChange, LocalState};
 
 /// What is known of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum State {
     /// Not probed yet.
     Unknown,
@@ -23,7 +24,7 @@ pub(crate) enum State {
 }
 
 /// Why a stop comes first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Why {
     /// A start failed; reported when the stop is confirmed.
     StartFailed { code: Option<i32>, message: String },
@@ -34,7 +35,7 @@ pub(crate) enum Why {
 }
 
 /// The operation under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Running {
     pub id: OpId,
     pub action: OpAction,
@@ -47,7 +48,7 @@ pub(crate) struct Running {
 }
 
 /// One resource on this node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Local {
     /// As the record has it, or had it last.
     pub spec: Arc<ResourceSpec>,

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use hearth_cib::{NodeRecord, Record, ReportKind};
 use hearth_types::{AssignmentId, Incarnation, NodeName, ResourceId};
+use serde::{Deserialize, Serialize};
 
 use crate::OutgoingReport;
 
@@ -11,7 +12,7 @@ use crate::OutgoingReport;
 pub(crate) const WAITING: usize = 1024;
 
 /// Reports that the record does not show yet. Numbers begin when the record has admitted this run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Outbox {
     /// In order. Those behind `sent` have no valid number yet.
     reports: VecDeque<OutgoingReport>,

@@ -77,7 +77,7 @@ pub enum Step {
 }
 
 /// A node's part in the decree.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Founding {
     local: NodeName,
     identity: NodeIdentity,
@@ -90,7 +90,7 @@ pub struct Founding {
     retry_at: Timestamp,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Attempt {
     round: Round,
     promises: BTreeMap<NodeName, (NodeIdentity, Option<(Round, Proposal)>)>,

@@ -10,6 +10,7 @@ use omnipaxos::messages::Message;
 use omnipaxos::messages::sequence_paxos::{PaxosMessage, PaxosMsg};
 use omnipaxos::util::LogEntry;
 use omnipaxos::{ClusterConfig, OmniPaxos, ServerConfig};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Entries after which the DC ends an epoch in favour of an equal one that begins with a snapshot: bounds memory, the
@@ -21,7 +22,7 @@ const UNDECIDED_MAX: usize = 64;
 const LINES_MAX: usize = 256;
 
 /// What a ledger depends on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Params {
     /// This node.
     pub local: NodeName,

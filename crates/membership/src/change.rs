@@ -2,9 +2,10 @@
 
 use core::time::Duration;
 use hearth_types::{Incarnation, LinkId, NodeName};
+use serde::{Deserialize, Serialize};
 
 /// One change of what is known of a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// The peer was heard for the first time in this run, or again after it was dead.
     Appeared {
@@ -82,7 +83,7 @@ pub enum Change {
 }
 
 /// Why a heartbeat was late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LateCause {
     /// The sender says that it stalled.
     SenderStalled,

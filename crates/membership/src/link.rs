@@ -3,6 +3,7 @@
 use core::time::Duration;
 use hearth_types::Timestamp;
 use hearth_wire::SequenceWindow;
+use serde::{Deserialize, Serialize};
 
 /// How many packets in a row make a link up.
 const UP_AFTER: u8 = 3;
@@ -10,7 +11,7 @@ const UP_AFTER: u8 = 3;
 const SMOOTHING: u64 = 8;
 
 /// What is known of one link to one peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PeerLink {
     /// Sequence numbers seen of the current incarnation.
     pub(crate) window: SequenceWindow,

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use hearth_types::{Incarnation, LinkId, MessageNumber, NodeName, Timestamp};
 use hearth_wire::{Heartbeat, PeerReport};
+use serde::{Deserialize, Serialize};
 
 /// Send times that are remembered: at K = D/8 a lease needs 8, a round trip fewer; the rest is room for slow links.
 const SENT_MAX: usize = 128;
@@ -14,7 +15,7 @@ const SENT_MAX: usize = 128;
 const CLONE_AFTER: u8 = 3;
 
 /// What the judgement of peers depends on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Params {
     /// This node.
     pub local: NodeName,
@@ -33,7 +34,7 @@ pub struct Params {
 }
 
 /// Membership of this node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Members {
     params: Params,
     peers: BTreeMap<NodeName, PeerView>,

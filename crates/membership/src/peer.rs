@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hearth_types::{Incarnation, LinkId, MessageNumber, Timestamp};
 use hearth_wire::Heartbeat;
+use serde::{Deserialize, Serialize};
 
 /// Replaced incarnations that are remembered per peer: one a start; the oldest is forgotten first, and by then any
 /// replay of it fails because it does not name our incarnation.
@@ -15,7 +16,7 @@ const REPLACED_MAX: usize = 64;
 const CHALLENGES_MAX: usize = 16;
 
 /// Whether a peer counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Liveness {
     /// Not heard in this run.
     NeverSeen,
@@ -28,7 +29,7 @@ pub enum Liveness {
 }
 
 /// What is known of one peer. Fields that end in `claimed` are its own words.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PeerView {
     /// The incarnation that counts.
     pub incarnation: Option<Incarnation>,

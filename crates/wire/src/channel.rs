@@ -9,6 +9,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 use hearth_types::{Incarnation, NodeName, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::message::Segment;
 
@@ -59,7 +60,7 @@ pub struct Received {
     pub messages: Vec<Vec<u8>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Fragment {
     bytes: Vec<u8>,
     last: bool,
@@ -69,7 +70,7 @@ struct Fragment {
 }
 
 /// One end of the channel. A new incarnation on either side needs a new one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Channel {
     local: NodeName,
     incarnation: Incarnation,

@@ -4,9 +4,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hearth_types::{Admission, EpochName, Incarnation, Index, MessageNumber, NodeIdentity, NodeName};
 use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
 
 /// What a packet carries behind its header.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize, Deserialize)]
 pub enum Message {
     /// "I am here", on every link each keepalive (R-MEM-1).
     #[n(0)]
@@ -20,7 +21,7 @@ pub enum Message {
 }
 
 /// Daemon status that a heartbeat states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub enum NodeStatus {
     /// Started, has not heard of an epoch.
     #[n(0)]
@@ -37,7 +38,7 @@ pub enum NodeStatus {
 }
 
 /// R-MEM-1.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Sender.
     #[n(0)]
@@ -133,7 +134,7 @@ mod shared {
 }
 
 /// What the sender of a heartbeat knows of one peer.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize, Deserialize)]
 pub struct PeerReport {
     /// The peer.
     #[n(0)]
@@ -156,7 +157,7 @@ pub struct PeerReport {
 }
 
 /// One fragment of the ordered channel between two incarnations.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize, Deserialize)]
 pub struct Segment {
     /// Sender.
     #[n(0)]

@@ -7,7 +7,7 @@ const WORDS: usize = (WINDOW_BITS / 64) as usize;
 
 /// Sliding window over the sequence numbers of one incarnation on one link. Every number is accepted once; one that
 /// is older than the window is refused, since nobody remembers it any more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SequenceWindow {
     newest: Option<u64>,
     /// Ring of bits, number modulo [`WINDOW_BITS`].
