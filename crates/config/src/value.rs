@@ -75,7 +75,7 @@ impl Timing {
 
 /// One heartbeat medium.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "kind")]
+#[serde(rename_all = "lowercase")]
 pub enum Medium {
     /// One peer by address. A line that names this machine stays in the list and carries nothing.
     Ucast {

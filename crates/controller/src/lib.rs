@@ -11,6 +11,7 @@
 
 mod alone;
 mod beats;
+mod checkpoint;
 mod chronicle;
 mod duties;
 mod event;
@@ -27,6 +28,7 @@ mod standing;
 mod start;
 mod talk;
 
+pub use checkpoint::NoCheckpoint;
 pub use event::{Event, EventId, Severity};
 pub use io::{AddressChange, Carrier, Input, Output};
 pub use start::{Controller, Start, StartError, TimerKind};

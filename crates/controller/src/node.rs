@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const ROUNDS_MAX: usize = 32;
 
 /// Everything of one node.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Node {
     pub config: Config,
     pub digest: (u64, u64),

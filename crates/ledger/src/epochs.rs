@@ -5,7 +5,6 @@ use crate::ledger::{Ledger, Relation};
 use crate::message::{Join, LedgerMessage};
 use hearth_cib::{Entry, Record, Voter};
 use hearth_types::{EpochName, NodeName, PermitKind};
-use omnipaxos::ClusterConfig;
 
 impl Ledger {
     /// How the epoch that a peer states, with its lineage, stands to ours.
@@ -34,12 +33,8 @@ impl Ledger {
             return self.succeed(next);
         }
         let Some(paxos) = self.paxos.as_mut() else { return };
-        // omnipaxos wants a configuration of at least two; the voters that count stand in the metadata (R-LEDGER-2).
-        let configuration =
-            ClusterConfig { configuration_id: next.epoch.number as u32, nodes: vec![1, 2], flexible_quorum: None };
         let metadata = serde_json::to_vec(&next).unwrap_or_default();
-        // Refused only while another end of the epoch is under way, which serves as well.
-        let _ = paxos.reconfigure(configuration, Some(metadata));
+        paxos.reconfigure(next.epoch.number as u32, metadata);
         self.take_decided();
     }
 

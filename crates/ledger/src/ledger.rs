@@ -3,13 +3,13 @@
 use crate::durable::{Durable, EpochState, NextEpoch};
 use crate::founding::{FoundMessage, Founding, Step};
 use crate::message::LedgerMessage;
+use crate::paxos::{Beginning, Paxos};
 use crate::storage::{Item, Journal, Line, Log};
 use hearth_cib::{Entry, Record, Rejection, Voter};
 use hearth_types::{EpochName, Index, NodeIdentity, NodeName, Timestamp};
 use omnipaxos::messages::Message;
 use omnipaxos::messages::sequence_paxos::{PaxosMessage, PaxosMsg};
 use omnipaxos::util::LogEntry;
-use omnipaxos::{ClusterConfig, OmniPaxos, ServerConfig};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -86,16 +86,19 @@ pub enum Relation {
     Rival,
 }
 
-/// The ledger of one node.
+/// The ledger of one node. It is serialised only at rest ([`Ledger::is_at_rest`]), and [`Ledger::join_up`] follows.
+#[derive(Serialize, Deserialize)]
 pub struct Ledger {
     pub(crate) params: Params,
     pub(crate) durable: Durable,
-    pub(crate) paxos: Option<OmniPaxos<Item, Log>>,
+    pub(crate) paxos: Option<Paxos>,
+    #[serde(skip)]
     journal: Journal,
     pub(crate) record: Option<Record>,
     applied: usize,
     pub(crate) rewrite: bool,
     lines_behind: usize,
+    #[serde(skip)]
     pub(crate) out: Vec<LedgerOut>,
     founding: Founding,
     nonces: u64,
@@ -161,6 +164,19 @@ impl Ledger {
         self.out.clear();
     }
 
+    /// Whether nothing waits to be written or said, and all that led here is known, so that it can be serialised.
+    pub fn is_at_rest(&self) -> bool {
+        self.out.is_empty() && self.journal.is_empty() && self.paxos.as_ref().is_none_or(Paxos::is_at_rest)
+    }
+
+    /// Joins the parts of a deserialised ledger: they share one journal.
+    pub fn join_up(&mut self) {
+        if let Some(state) = self.durable.epoch.as_mut() {
+            self.journal = self.paxos.as_ref().map_or_else(|| state.log.journal(), Paxos::journal);
+            state.log.write_to(self.journal.clone());
+        }
+    }
+
     /// The persisted identity of this machine.
     pub fn identity(&self) -> NodeIdentity {
         self.durable.identity
@@ -207,7 +223,7 @@ impl Ledger {
         if self.is_sole() {
             return Some(self.params.local.clone());
         }
-        let (pid, accepting) = self.paxos.as_ref()?.get_current_leader()?;
+        let (pid, accepting) = self.paxos.as_ref()?.current_leader()?;
         accepting.then(|| self.voters().get(pid as usize - 1).map(|voter| voter.name.clone())).flatten()
     }
 
@@ -227,7 +243,7 @@ impl Ledger {
     }
 
     fn durable_entries(&self) -> usize {
-        self.paxos.as_ref().map_or(0, OmniPaxos::get_accepted_idx)
+        self.paxos.as_ref().map_or(0, Paxos::accepted_idx)
     }
 
     /// A note that survives the daemon.
@@ -260,7 +276,7 @@ impl Ledger {
             return false;
         }
         let Some(paxos) = self.paxos.as_mut() else { return false };
-        let accepted = paxos.append(Item(entry)).is_ok();
+        let accepted = paxos.append(Item(entry));
         self.renew_if_long();
         self.take_decided();
         accepted
@@ -419,23 +435,8 @@ impl Ledger {
         let log = state.log.clone();
         if voters > 1 && self.is_voter() {
             let pid = self.pid_of(&self.params.local).unwrap_or(1);
-            let cluster = ClusterConfig {
-                configuration_id: number as u32,
-                nodes: (1..=voters as u64).collect(),
-                flexible_quorum: None,
-            };
-            let server = ServerConfig {
-                pid,
-                // Elections go by what the owner sees (`campaign`); these rounds are the second line.
-                election_tick_timeout: 20,
-                resend_message_tick_timeout: 2,
-                ..ServerConfig::default()
-            };
-            match cluster.build_for_server(server, log) {
-                Ok(paxos) => self.paxos = Some(paxos),
-                // Voters, pid and number come from a checked record: a refusal is a bug of ours.
-                Err(error) => unreachable!("omnipaxos refused {voters} voters: {error}"),
-            }
+            let voters = voters as u64;
+            self.paxos = Some(Paxos::begin(Beginning { pid, voters, number, log }));
         }
         self.take_decided();
     }
@@ -463,7 +464,7 @@ impl Ledger {
                 self.applied += 1;
                 self.apply(entry);
             }
-            let Some(stopsign) = self.paxos.as_ref().and_then(OmniPaxos::is_reconfigured) else { return };
+            let Some(stopsign) = self.paxos.as_ref().and_then(Paxos::is_reconfigured) else { return };
             let next: Option<NextEpoch> =
                 stopsign.metadata.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok());
             let Some(next) = next else { return };

@@ -18,6 +18,7 @@ mod epochs;
 pub mod founding;
 mod ledger;
 mod message;
+mod paxos;
 mod storage;
 
 pub use ledger::{Ledger, LedgerOut, Params, Relation};

@@ -85,6 +85,11 @@ impl Log {
         self.journal.clone()
     }
 
+    /// Lets its writes go to that journal.
+    pub(crate) fn write_to(&mut self, journal: Journal) {
+        self.journal = journal;
+    }
+
     /// Repeats one line that was read back.
     pub fn repeat(&mut self, line: Line) {
         match line {

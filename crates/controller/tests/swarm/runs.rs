@@ -23,6 +23,10 @@ fn kind(seed: u64) -> Kind {
 fn swarm(seed: u64, mutant: Option<Mutant>, trace: bool) -> Result<(u64, usize), String> {
     let mut world = World::new(seed, kind(seed), mutant);
     world.trace = trace.then_some(0xcbf2_9ce4_8422_2325);
+    through(&mut world)
+}
+
+fn through(world: &mut World) -> Result<(u64, usize), String> {
     world.start(0);
     let span = world.rng.span(ms(0), ms(300));
     world.run(span);
@@ -40,7 +44,7 @@ fn swarm(seed: u64, mutant: Option<Mutant>, trace: bool) -> Result<(u64, usize),
     world.judge.close(world.now);
     let mut wrong: Vec<String> = world.judge.faults.iter().map(|(at, text)| format!("{at} {text}")).collect();
     wrong.extend(healed.err().map(|text| format!("{} not healed: {text}", world.now)));
-    wrong.extend(records_differ(&world));
+    wrong.extend(records_differ(world));
     let orders = world.tokens.len() as u32;
     for (node, machine) in world.machines.iter().enumerate() {
         for (resource, starts) in &machine.starts {
@@ -159,6 +163,20 @@ fn the_same_seed_gives_the_same_trace() {
         let one = swarm(seed, None, true);
         assert_eq!(one, swarm(seed, None, true), "seed {seed}");
         assert!(one.is_ok_and(|(trace, faults)| trace != 0 && faults > 3), "seed {seed}");
+    }
+}
+
+/// A recording begins anew with a node that was written down: it must do from there on exactly what the node did.
+#[test]
+fn a_node_that_was_written_down_and_read_back_at_every_turn_does_the_same() {
+    for seed in 0..40 {
+        let mut world = World::new(seed, kind(seed), None);
+        world.trace = Some(0xcbf2_9ce4_8422_2325);
+        world.read_back = [1, 7, 31, 97][seed as usize % 4];
+        let run = through(&mut world);
+        assert_eq!(run, swarm(seed, None, true), "seed {seed}");
+        let most = world.fed / world.read_back;
+        assert!(world.times_read_back * 10 >= most * 9, "seed {seed}: {} of {most}", world.times_read_back);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::judge::Judge;
 use crate::machine::{Active, Clock, LiveOp, Machine, Write, overtakes};
 use crate::mutants::Mutant;
 use hearth_control::Request;
-use hearth_controller::{AddressChange, Carrier, Controller, Input, Output, Start};
+use hearth_controller::{AddressChange, Carrier, Controller, Input, NoCheckpoint, Output, Start};
 use hearth_types::{
     Incarnation, LinkId, NodeIdentity, NodeName, OpAction, OpOutcome, OpRequest, OpResult, ResourceId, Timestamp,
 };
@@ -71,6 +71,10 @@ pub struct World {
     pub story: Vec<(Timestamp, String)>,
     /// Of every output, if wanted.
     pub trace: Option<u64>,
+    /// Every how many inputs a node is written down, read back and replaced by what was read; zero: never.
+    pub read_back: u64,
+    pub times_read_back: u64,
+    pub fed: u64,
 }
 
 impl World {
@@ -105,6 +109,9 @@ impl World {
             incarnations: seed,
             story: Vec::new(),
             trace: None,
+            read_back: 0,
+            times_read_back: 0,
+            fed: 0,
         }
     }
 
@@ -270,6 +277,18 @@ impl World {
         }
         let now = machine.clock.local(self.now);
         let mut out = Vec::new();
+        self.fed += 1;
+        if self.read_back > 0 && self.fed.is_multiple_of(self.read_back) {
+            let written = machine.controller.as_ref().map(Controller::checkpoint);
+            match written.expect("a node") {
+                Ok(written) => {
+                    machine.controller = Some(Controller::resume(&written).expect("its own bytes"));
+                    self.times_read_back += 1;
+                }
+                Err(NoCheckpoint::NotAtRest) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+        }
         if let Some(controller) = machine.controller.as_mut() {
             controller.handle(now, input, &mut out);
         }
