@@ -232,6 +232,10 @@ impl Node {
         let lease = self.config.cluster.timing.lease();
         let view = self.members.peer(peer);
         let resigned = self.alone.resigned.as_ref().is_some_and(|epoch| Some(epoch) == self.ledger.epoch());
+        if !resigned && self.keeping.confirmed && self.members.is_alive(peer) {
+            // There is nothing to ask for, and nobody who takes part is told what he waits for.
+            return;
+        }
         let asked = self.alone.peer_asked_since.is_some_and(|at| now.since(at) >= SILENT_FOR);
         let facts = Facts {
             now,
@@ -329,7 +333,7 @@ impl Node {
 
     /// Keeps the driver asking the wire for what may have to be taken without its old owner's word.
     pub(crate) fn ask_wire(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        let mut wanted: BTreeSet<ResourceId> = self.executor_needs_wire();
+        let mut wanted: BTreeSet<ResourceId> = self.needs_wire.clone();
         let late = self.peer_is_late(now) && !self.ledger.is_sole();
         if late {
             let held = self.held_addresses();

@@ -138,10 +138,10 @@ impl Node {
     ) -> bool {
         let Some(link) = self.canonical(link) else { return false };
         let mut changes = Vec::new();
-        let known = self.members.peer(&heartbeat.from).and_then(|peer| peer.incarnation);
-        let newest = self.members.peer(&heartbeat.from).map(|peer| peer.newest);
-        let before = self.members.peer(&heartbeat.from).and_then(|peer| peer.claimed.as_ref());
-        let said_before = before.is_some_and(|before| says_the_same(before, heartbeat));
+        let peer = self.members.peer(&heartbeat.from);
+        let known = peer.and_then(|peer| peer.incarnation);
+        let newest = peer.map(|peer| peer.newest);
+        let before = peer.and_then(|peer| peer.claimed.clone());
         let fresh = self.members.heard(now, received_at.min(now), link, heartbeat, &mut changes);
         let mut news = !changes.is_empty();
         self.note_changes(now, changes);
@@ -172,7 +172,8 @@ impl Node {
         self.confirm(now, heartbeat, relation);
         // Of a peer that says what it said before nothing follows that the next turn would not see in time.
         let settled = relation == Relation::Same && self.keeping.confirmed && !self.keeping.is_suspended();
-        news || !settled || !said_before || self.beat_now || self.record_changed
+        let said_before = || before.is_some_and(|before| says_the_same(&before, heartbeat));
+        news || !settled || self.beat_now || self.record_changed || !said_before()
     }
 
     fn open_channel(&mut self, node: &NodeName, incarnation: Incarnation) {

@@ -58,9 +58,16 @@ impl Node {
     }
 
     fn propose_admissions(&mut self, now: Timestamp) {
-        let own = (self.local.clone(), self.ledger.identity(), self.incarnation, Vec::new());
-        let mut wanted = vec![own];
         let Some(record) = self.coming() else { return };
+        // Most of the time nobody is new, and this is asked at every beat.
+        let is_new = |name: &NodeName, incarnation: Incarnation| {
+            let known = record.nodes.get(name);
+            known.is_some_and(|known| known.member != MemberState::Admitted || known.incarnation != incarnation)
+        };
+        let mut wanted = Vec::new();
+        if is_new(&self.local, self.incarnation) {
+            wanted.push((self.local.clone(), self.ledger.identity(), self.incarnation, Vec::new()));
+        }
         for voter in &record.voters {
             let Some(peer) = self.members.peer(&voter.name).filter(|peer| peer.is_alive() && !peer.is_cloned()) else {
                 continue;
@@ -69,21 +76,16 @@ impl Node {
                 .claimed
                 .as_ref()
                 .filter(|claimed| claimed.epoch.as_ref() == self.ledger.epoch() && claimed.identity == voter.identity);
-            if let Some(claimed) = claimed {
+            if let Some(claimed) = claimed.filter(|claimed| is_new(&voter.name, claimed.incarnation)) {
                 wanted.push((voter.name.clone(), voter.identity, claimed.incarnation, Vec::new()));
             }
         }
         for (name, join) in &self.alone.joins {
             let current = self.members.peer(name).filter(|peer| peer.is_alive()).and_then(|peer| peer.incarnation);
-            if current == Some(join.incarnation) {
+            if current == Some(join.incarnation) && is_new(name, join.incarnation) {
                 wanted.push((name.clone(), join.identity, join.incarnation, join.may_run.clone()));
             }
         }
-        // Most of the time nobody is new, and this is asked at every packet.
-        wanted.retain(|(name, _, incarnation, _)| {
-            let known = record.nodes.get(name);
-            known.is_some_and(|known| known.member != MemberState::Admitted || known.incarnation != *incarnation)
-        });
         for (name, identity, incarnation, may_run) in wanted {
             self.propose_admission(now, name, identity, incarnation, may_run);
         }
@@ -133,36 +135,33 @@ impl Node {
     fn propose_standings(&mut self, now: Timestamp) {
         let timing = self.config.cluster.timing;
         let lease = timing.lease();
-        let own_unservable = self.standing.unservable(now, timing.carrier_grace, &self.held_addresses());
-        let mut known = vec![(self.local.clone(), own_unservable, self.standing.pings(now, timing.deadping))];
-        for (name, peer) in self.members.peers().filter(|(_, peer)| peer.is_alive()) {
-            if let Some(claimed) = &peer.claimed {
-                known.push((name.clone(), claimed.unservable.iter().cloned().collect(), claimed.pings));
-            }
-        }
+        let own = (
+            self.standing.unservable(now, timing.carrier_grace, &self.held_addresses()),
+            self.standing.pings(now, timing.deadping),
+        );
+        let alive = self.members.peers().filter(|(_, peer)| peer.is_alive());
+        let claims = alive.filter_map(|(name, peer)| Some((name, peer.claimed.as_deref()?)));
         // Counts are compared with each other: they are taken over together, when all have stood for a lease (R-MEM-9).
         let mut settled = true;
-        for (name, _, pings) in &known {
+        let counts = claims.clone().map(|(name, claimed)| (name, claimed.pings.0));
+        for (name, count) in counts.chain([(&self.local, own.1.0)]) {
             match self.standings.get(name) {
-                Some((count, since)) if *count == pings.0 => settled &= now.since(*since) >= lease,
+                Some((known, since)) if *known == count => settled &= now.since(*since) >= lease,
                 _ => {
-                    self.standings.insert(name.clone(), (pings.0, now));
+                    self.standings.insert(name.clone(), (count, now));
                     settled = false;
                 }
             }
         }
-        for (name, unservable, pings) in known {
-            let Some(record) = self.coming() else { return };
-            let Some(node) = record.nodes.get(&name).filter(|node| node.member == MemberState::Admitted) else {
-                continue;
-            };
-            let pings = if settled { pings } else { node.pings };
-            let model = &record.model;
-            let unservable: BTreeSet<ResourceId> =
-                unservable.into_iter().filter(|id| model.resource(id).is_some()).collect();
-            if node.unservable != unservable || node.pings != pings {
-                self.propose(Entry::Standing { node: name, unservable, pings });
-            }
+        let Some(record) = self.ahead.as_ref().or(self.ledger.record()) else { return };
+        let mut entries: Vec<Entry> = Vec::new();
+        entries.extend(standing_entry(record, &self.local, own.0.iter(), Some(own.1).filter(|_| settled)));
+        for (name, claimed) in claims {
+            let pings = Some(claimed.pings).filter(|_| settled);
+            entries.extend(standing_entry(record, name, claimed.unservable.iter(), pings));
+        }
+        for entry in entries {
+            self.propose(entry);
         }
     }
 
@@ -197,15 +196,42 @@ impl Node {
 
     fn propose_plan(&mut self) {
         let Some(record) = self.coming() else { return };
-        let alive = self.alive();
-        let key = (record.applied, alive.clone(), record.epoch.clone());
-        if self.planned.as_ref() == Some(&key) {
+        if self.is_planned(record) {
             return;
         }
+        let alive = self.alive();
         let plan = hearth_scheduler::plan(record, &alive);
-        self.planned = Some(key);
+        self.planned = Some((record.applied, alive, record.epoch.clone()));
         for action in plan.actions {
             self.propose(action.entry);
         }
     }
+
+    /// Whether the plan was made for this record and for those who are there now.
+    fn is_planned(&self, record: &Record) -> bool {
+        let Some((applied, there, epoch)) = &self.planned else { return false };
+        let mut peers = self.members.peers();
+        *applied == record.applied
+            && *epoch == record.epoch
+            && there.leaving == self.leaving
+            && peers.all(|(name, peer)| there.alive.contains(name) == peer.is_alive())
+    }
+}
+
+/// What the record is to be told of a node's standing, if it differs; `pings` only where they may be taken over.
+fn standing_entry<'a>(
+    record: &Record,
+    name: &NodeName,
+    unservable: impl Iterator<Item = &'a ResourceId> + Clone,
+    pings: Option<(u16, u16)>,
+) -> Option<Entry> {
+    let node = record.nodes.get(name).filter(|node| node.member == MemberState::Admitted)?;
+    let pings = pings.unwrap_or(node.pings);
+    let known = unservable.filter(|id| record.model.resource(id).is_some());
+    if node.pings == pings && node.unservable.iter().eq(known.clone()) {
+        return None;
+    }
+    let unservable: BTreeSet<ResourceId> = known.cloned().collect();
+    let differs = node.unservable != unservable || node.pings != pings;
+    differs.then(|| Entry::Standing { node: name.clone(), unservable, pings })
 }

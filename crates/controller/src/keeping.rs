@@ -8,6 +8,7 @@ use hearth_types::{MessageNumber, ResourceId, ResourceSpec, Timestamp};
 use hearth_wire::Heartbeat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest kernel lifetime: the kernel counts whole seconds (R-LEASE-11).
@@ -85,6 +86,11 @@ impl Keeping {
         self.isolated
     }
 
+    /// Of what is held, what may answer: its interface has had carrier within a lease.
+    fn serving(&self, held: &BTreeSet<ResourceId>) -> Vec<ResourceId> {
+        held.difference(&self.dark).cloned().collect()
+    }
+
     pub(crate) fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let mut next = self.next_tick_at;
         if let Keep::Until(end) = self.keep {
@@ -110,13 +116,13 @@ impl Node {
     }
 
     /// Addresses that run here: our own, and until everything is probed those that the daemon before us left.
-    pub(crate) fn held_addresses(&self) -> BTreeSet<ResourceId> {
-        let mut held: BTreeSet<ResourceId> = self.executor.running_addresses().into_iter().collect();
-        if !self.probes_done && !self.keeping.confirmed {
-            let left = self.keeping.inherited.iter().filter(|spec| spec.address().is_some());
-            held.extend(left.map(|spec| spec.id.clone()));
+    pub(crate) fn held_addresses(&self) -> Arc<BTreeSet<ResourceId>> {
+        let running = self.executor.running_addresses();
+        if self.probes_done || self.keeping.confirmed || self.keeping.inherited.is_empty() {
+            return running.clone();
         }
-        held
+        let left = self.keeping.inherited.iter().filter(|spec| spec.address().is_some());
+        Arc::new(running.iter().chain(left.map(|spec| &spec.id)).cloned().collect())
     }
 
     /// This node did not run for longer than a lease (R-MEM-5).
@@ -204,18 +210,19 @@ impl Node {
         if self.keeping.is_suspended() || !keep.holds(now) {
             return;
         }
-        let serving: Vec<ResourceId> = held.difference(&self.keeping.dark).cloned().collect();
-        // What is due within a quarter of its period is done along with what woke us: half the wake-ups, no later tick.
-        if now + self.tick_period() / 4 >= self.keeping.next_tick_at {
+        // Done along with a beat, and with what wakes us within a quarter of its period: half the wake-ups, no later tick.
+        let beats = now >= self.next_keepalive_at;
+        if beats || now + self.tick_period() / 4 >= self.keeping.next_tick_at {
             self.keeping.next_tick_at = now + self.tick_period();
-            self.tick_gate(now, keep, &serving, lease, out);
+            self.tick_gate(now, keep, self.keeping.serving(&held), lease, out);
         }
         if now + timing.keepalive / 4 >= self.keeping.next_renew_at {
             self.keeping.next_renew_at = now + (timing.keepalive * 2).min(RENEW_MAX);
-            if !serving.is_empty() && self.keeping.confirmed {
+            let resources = self.keeping.serving(&held);
+            if !resources.is_empty() && self.keeping.confirmed {
                 let lifetime = self.lifetime();
                 let hold = keep.hold(now, lease);
-                out.push(Output::RenewLifetime { resources: serving, lifetime, not_after: now + hold });
+                out.push(Output::RenewLifetime { resources, lifetime, not_after: now + hold });
             }
         }
     }
@@ -224,7 +231,7 @@ impl Node {
         &mut self,
         now: Timestamp,
         keep: Keep,
-        serving: &[ResourceId],
+        serving: Vec<ResourceId>,
         lease: Duration,
         out: &mut Vec<Output>,
     ) {
@@ -233,7 +240,7 @@ impl Node {
             return;
         }
         self.keeping.served_until = now + hold;
-        out.push(Output::GateTick { resources: serving.to_vec(), decided_at: now, hold });
+        out.push(Output::GateTick { resources: serving, decided_at: now, hold });
         if self.keeping.confirmed {
             // The peer counts deadtime from a packet that left no earlier than this: a lease from here is before it.
             let until = match keep {
@@ -298,7 +305,7 @@ impl Node {
         if !self.may_announce(now) {
             return;
         }
-        let resources = self.executor.running_addresses();
+        let resources: Vec<ResourceId> = self.executor.running_addresses().iter().cloned().collect();
         if !resources.is_empty() {
             out.push(Output::Announce { resources, burst: true });
         }

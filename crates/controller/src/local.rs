@@ -6,7 +6,6 @@ use crate::{AddressChange, Output, Severity};
 use hearth_cib::{Entry, Report};
 use hearth_executor::{ExecutorInput, ExecutorOutput, NoteKind, OutgoingReport, Policy, Rights, StartedResource};
 use hearth_types::{OpResult, ResourceId, ResourceSpec, Timestamp};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Span after which reports that the record does not show are sent again.
@@ -87,7 +86,6 @@ impl Node {
     }
 
     pub(crate) fn take_op(&mut self, now: Timestamp, result: OpResult, out: &mut Vec<Output>) {
-        self.volatile_dirty = true;
         self.tell(now, ExecutorInput::OpFinished(result), out);
     }
 
@@ -128,10 +126,6 @@ impl Node {
 
     pub(crate) fn stop_everything(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.tell(now, ExecutorInput::StopEverything, out);
-    }
-
-    pub(crate) fn executor_needs_wire(&self) -> BTreeSet<ResourceId> {
-        self.needs_wire.clone()
     }
 
     /// What is not confirmed stopped here.

@@ -6,7 +6,7 @@ use crate::keeping::{Keeping, Volatile};
 use crate::node::Node;
 use crate::orders::Orders;
 use crate::standing::Standing;
-use crate::{Severity, Start, StartError};
+use crate::{Severity, Start, StartError, TimerKind};
 use hearth_config::Config;
 use hearth_executor::Executor;
 use hearth_ledger::Ledger;
@@ -90,6 +90,7 @@ impl Node {
             next_ledger_at: now,
             without_dc_since: None,
             last_wake_at: Timestamp::ZERO,
+            due: (now, TimerKind::Keepalive),
             beat_now: true,
             record_changed: true,
             volatile_text: String::new(),

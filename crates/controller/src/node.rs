@@ -68,6 +68,8 @@ pub(crate) struct Node {
     /// Since when the voters are together and have no DC.
     pub without_dc_since: Option<Timestamp>,
     pub last_wake_at: Timestamp,
+    /// When time alone brings something next, as of the last input.
+    pub due: (Timestamp, TimerKind),
     pub beat_now: bool,
     pub record_changed: bool,
     pub volatile_text: String,
@@ -118,7 +120,7 @@ impl Controller {
 
     /// When [`Input::Deadline`] is wanted next, and why.
     pub fn next_deadline(&self) -> Option<(Timestamp, TimerKind)> {
-        self.node.next_deadline()
+        Some(self.node.due)
     }
 
     /// The state for people; wall times are left zero for the driver to fill in.
@@ -138,11 +140,14 @@ impl Node {
                 false
             }
         };
-        if copy && self.next_deadline().is_some_and(|(due, _)| now < due) {
+        if !copy || now >= self.due.0 {
+            self.advance(now, out);
+            self.chronicle.because(None);
+        } else if self.due.1 != TimerKind::Silence {
+            // It was heard, which only puts silence off.
             return;
         }
-        self.advance(now, out);
-        self.chronicle.because(None);
+        self.due = self.next_deadline();
     }
 
     fn take(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
@@ -239,7 +244,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<(Timestamp, TimerKind)> {
+    fn next_deadline(&self) -> (Timestamp, TimerKind) {
         let mut next = (self.next_keepalive_at, TimerKind::Keepalive);
         let mut at_latest = |at: Option<Timestamp>, kind: TimerKind| {
             if let Some(at) = at.filter(|at| *at < next.0) {
@@ -261,6 +266,6 @@ impl Node {
         for channel in self.channels.values() {
             at_latest(channel.next_deadline(), TimerKind::Ledger);
         }
-        Some(next)
+        next
     }
 }

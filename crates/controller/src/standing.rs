@@ -162,14 +162,17 @@ impl Standing {
 
     /// Addresses whose interface has been dark for `span`: they are withdrawn.
     pub(crate) fn dark_addresses(&self, now: Timestamp, span: Duration) -> BTreeSet<ResourceId> {
+        if self.ports.values().all(|port| port.carrier != Carrier::Down) {
+            return BTreeSet::new();
+        }
         let dark = |home: &Option<String>| home.as_deref().is_some_and(|home| self.is_dark(home, now, span));
         self.homes.iter().filter(|(_, home)| dark(home)).map(|(resource, _)| resource.clone()).collect()
     }
 
+    /// Ports of links and of held addresses; one that is both comes twice.
     fn own_ports<'a>(&'a self, held: &'a BTreeSet<ResourceId>) -> impl Iterator<Item = &'a Port> {
         let homes = held.iter().filter_map(|resource| self.home(resource));
-        let names: BTreeSet<&str> = self.media.iter().map(String::as_str).chain(homes).collect();
-        names.into_iter().filter_map(|name| self.ports.get(name))
+        self.media.iter().map(String::as_str).chain(homes).filter_map(|name| self.ports.get(name))
     }
 
     /// Whether none of the interfaces of links and of held addresses has had carrier for `span` (R-MEM-7). An
@@ -231,17 +234,13 @@ impl Standing {
         lease: Duration,
         deadping: Duration,
     ) -> Option<Timestamp> {
-        let mut moments = Vec::new();
-        for port in self.ports.values() {
-            let back = Self::back_after(port);
-            moments.extend([port.since + grace, port.since + lease]);
-            moments.extend(port.flaps.last().map(|at| *at + back));
-        }
-        for target in &self.targets {
-            moments.extend(target.answered.map(|at| at + deadping));
-            moments.extend(target.answered.map(|at| at + lease));
-        }
-        moments.into_iter().filter(|at| *at > now).min()
+        let ports = self.ports.values().flat_map(|port| {
+            let back = port.flaps.last().map(|at| *at + Self::back_after(port));
+            [Some(port.since + grace), Some(port.since + lease), back]
+        });
+        let answers = self.targets.iter().filter_map(|target| target.answered);
+        let targets = answers.flat_map(|at| [Some(at + deadping), Some(at + lease)]);
+        ports.chain(targets).flatten().filter(|at| *at > now).min()
     }
 }
 

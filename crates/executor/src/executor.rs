@@ -40,6 +40,9 @@ pub struct Executor {
     pub(crate) adoptable: BTreeMap<ResourceId, ResourceSpec>,
     pub(crate) started: Vec<StartedResource>,
     pub(crate) last_op: u64,
+    /// Both follow from the rest at the end of every input, and are asked for at every heartbeat.
+    due: Option<(Timestamp, ExecutorTimer)>,
+    running: Arc<BTreeSet<ResourceId>>,
 }
 
 impl Executor {
@@ -62,6 +65,8 @@ impl Executor {
             adoptable: BTreeMap::new(),
             started: Vec::new(),
             last_op: 0,
+            due: None,
+            running: Arc::default(),
         }
     }
 
@@ -87,11 +92,15 @@ impl Executor {
             ExecutorInput::StopEverything => self.stop_everything = true,
         }
         self.settle(now, out);
+        self.due = self.resources.values().filter_map(|it| self.deadline(it)).min();
+        if !self.addresses().eq(self.running.iter()) {
+            self.running = Arc::new(self.addresses().cloned().collect());
+        }
     }
 
     /// When [`ExecutorInput::Deadline`] is due next, and why.
     pub fn next_deadline(&self) -> Option<(Timestamp, ExecutorTimer)> {
-        self.resources.values().filter_map(|it| self.deadline(it)).min()
+        self.due
     }
 
     /// Reports that the record does not show yet, in order of their numbers. To be sent again when the DC changes and
@@ -111,18 +120,19 @@ impl Executor {
     }
 
     /// Addresses that run here or are being started: those that the gate should let answer.
-    pub fn running_addresses(&self) -> Vec<ResourceId> {
-        if !self.kept {
-            return Vec::new();
-        }
-        let answers = |it: &Local| {
+    pub fn running_addresses(&self) -> &Arc<BTreeSet<ResourceId>> {
+        &self.running
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = &ResourceId> {
+        let answers = |(_, it): &(&ResourceId, &Local)| {
             let stays = matches!(it.state, State::Running | State::Gone) && !it.doing(OpAction::Stop);
             it.is_address() && (stays || it.doing(OpAction::Start))
         };
-        let ours = self.resources.iter().filter(|(_, it)| answers(it)).map(|(id, _)| id);
+        let ours = self.resources.iter().filter(answers).map(|(id, _)| id);
         // What the daemon before us held stays open while we look (R-LEASE-8).
         let unseen = self.adoptable.values().filter(|spec| spec.address().is_some()).map(|spec| &spec.id);
-        ours.chain(unseen).cloned().collect()
+        ours.chain(unseen).filter(|_| self.kept)
     }
 
     /// Whether the record shows a probe of everything from this run; if it does not say so yet, the DC may be told.

@@ -189,7 +189,7 @@ pub enum ExecutorOutput {
 }
 
 /// Why a deadline was set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ExecutorTimer {
     /// A stop, start or repair is tried again.
     Retry,

@@ -378,7 +378,7 @@ fn vanished_interface_counts_as_a_failed_start() {
 fn restart_of_the_daemon_restarts_the_services() {
     let mut world = World::running(&["10.0.0.1 web", "db"]);
     world.restart();
-    assert_eq!(world.executor.running_addresses(), ["10.0.0.1".into()], "the gate stays open while we look");
+    assert_eq!(**world.executor.running_addresses(), ["10.0.0.1".into()].into(), "the gate stays open while we look");
     world.rights(ALL);
     world.admit();
     world.run();

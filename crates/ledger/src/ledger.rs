@@ -518,6 +518,9 @@ impl Ledger {
         let Some(paxos) = self.paxos.as_mut() else { return };
         let mut messages = Vec::new();
         paxos.take_outgoing_messages(&mut messages);
+        if messages.is_empty() {
+            return;
+        }
         let Some(epoch) = self.epoch().cloned() else { return };
         let length = self.durable.epoch.as_ref().map_or(0, |state| state.log.entries().len());
         for mut message in messages {

@@ -141,8 +141,10 @@ impl Members {
             }
             return false;
         }
-        let Some(peer) = self.peers.get_mut(&heartbeat.from) else { return false };
         let report = heartbeat.peers.iter().find(|report| report.node == self.params.local);
+        let (by, next) = (self.judgement(now), self.number.next());
+        let heard_made_at = report.and_then(|report| self.sent_at(report.heard));
+        let Some(peer) = self.peers.get_mut(&heartbeat.from) else { return false };
         let names_us = report.is_some_and(|report| report.incarnation == self.params.incarnation);
         if peer.replaced.contains(&heartbeat.incarnation) {
             // R-WIRE-4: packets still under way are old news, rising numbers after the switch are a second machine.
@@ -152,7 +154,6 @@ impl Members {
             }
             return false;
         }
-        let next = self.number.next();
         if peer.incarnation.is_some_and(|known| known != heartbeat.incarnation) {
             let heard = report.filter(|_| names_us).map_or(MessageNumber(0), |report| report.heard);
             if !peer.is_live(heartbeat.incarnation, heard, next) && names_us {
@@ -185,6 +186,11 @@ impl Members {
         if peer_link.heard(at, heartbeat.sequence, self.params.keepalive) {
             out.push(Change::LinkUp { node: heartbeat.from.clone(), link });
         }
+        let ours = report.filter(|_| names_us);
+        if let (Some(report), Some(made_at)) = (ours, heard_made_at) {
+            // Only a prompt answer measures the line and not the keepalive.
+            peer_link.measured(now.since(made_at).saturating_sub(Duration::from_micros(report.age_us.into())));
+        }
         let silent = at.since(peer.last_heard_at);
         peer.last_heard_at = peer.last_heard_at.max(at);
         let first_copy = heartbeat.number > peer.newest;
@@ -194,99 +200,29 @@ impl Members {
             peer.newest = heartbeat.number;
             peer.claimed = Some(heartbeat.clone());
         }
-        if let Some(report) = report.filter(|_| names_us) {
-            self.take_report(now, at, link, &heartbeat.from, report, first_copy);
+        if let Some(report) = ours {
+            peer.take_report(at, report, by.deadtime, first_copy);
         }
-        self.judge(&heartbeat.from.clone(), now, out);
+        judge(&heartbeat.from, peer, &by, out);
         true
     }
 
-    fn take_report(
-        &mut self,
-        now: Timestamp,
-        at: Timestamp,
-        link: LinkId,
-        from: &NodeName,
-        report: &PeerReport,
-        newest: bool,
-    ) {
-        let age = Duration::from_micros(report.age_us.into());
-        let deadtime = self.params.deadtime;
-        let made_at = self.sent_at(report.heard);
-        let Some(peer) = self.peers.get_mut(from) else { return };
-        if age < deadtime {
-            peer.heard_us_at = peer.heard_us_at.max(at.before(age));
-        }
-        if let Some(made_at) = made_at {
-            // Only a prompt answer measures the line and not the keepalive.
-            let trip = now.since(made_at).saturating_sub(age);
-            if let Some(link) = peer.links.get_mut(&link) {
-                link.measured(trip);
-            }
-        }
-        // A vouch that is missing is a revocation (R-MEM-1); an older packet neither revokes nor brings one back.
-        if newest {
-            peer.vouched = report.vouch.map(|vouch| peer.vouched.map_or(vouch, |known| known.max(vouch)));
-        }
-    }
-
-    /// Judges one peer by what has been heard until `now`.
-    fn judge(&mut self, name: &NodeName, now: Timestamp, out: &mut Vec<Change>) {
-        let deadtime = self.params.deadtime;
-        let Some(peer) = self.peers.get_mut(name) else { return };
-        if peer.incarnation.is_none() {
-            return;
-        }
-        let heard_at = peer.last_heard_at.max(self.listening_since);
-        let heard_us_at = peer.heard_us_at.max(self.listening_since);
-        let liveness = if peer.last_heard_at == Timestamp::ZERO {
-            Liveness::NeverSeen
-        } else if now.since(heard_at) >= deadtime && now < self.dead_not_before {
-            peer.liveness
-        } else if now.since(heard_at) >= deadtime {
-            Liveness::Dead
-        } else if peer.heard_us_at == Timestamp::ZERO || heard_at.since(heard_us_at) >= deadtime {
-            // Its own word says so (R-MEM-3); silence says nothing of what it hears.
-            Liveness::OneWay
-        } else {
-            Liveness::Alive
-        };
-        let before = peer.liveness;
-        if liveness == before {
-            return;
-        }
-        peer.liveness = liveness;
-        let node = name.clone();
-        match (before, liveness) {
-            (_, Liveness::Dead) => {
-                out.push(Change::Died { node, silent: now.since(peer.last_heard_at) });
-                peer.silent_from = peer.last_heard_at;
-                peer.late = false;
-                peer.one_way = None;
-            }
-            (Liveness::Alive, Liveness::OneWay) => {
-                peer.one_way = Some((now, true));
-                out.push(Change::OneWay { node });
-            }
-            // Somebody who has only just been heard may not have heard us yet: told when it lasts.
-            (_, Liveness::OneWay) => peer.one_way = Some((now, false)),
-            (_, Liveness::Alive) => {
-                let told = peer.one_way.take().is_some_and(|(_, told)| told);
-                let silent = (peer.silent_from > Timestamp::ZERO).then(|| now.since(peer.silent_from));
-                peer.alive_since = now;
-                out.push(if told { Change::TwoWay { node } } else { Change::Appeared { node, silent } });
-            }
-            (_, Liveness::NeverSeen) => {}
+    fn judgement(&self, now: Timestamp) -> Judgement {
+        Judgement {
+            now,
+            deadtime: self.params.deadtime,
+            listening_since: self.listening_since,
+            dead_not_before: self.dead_not_before,
         }
     }
 
     /// Judges everybody: to be called when [`Members::next_deadline`] has come.
     pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Change>) {
-        let names: Vec<NodeName> = self.peers.keys().cloned().collect();
-        for name in &names {
-            self.judge(name, now, out);
-        }
+        let by = self.judgement(now);
         let (warntime, deadtime, listening) = (self.params.warntime, self.params.deadtime, self.listening_since);
+        for (name, peer) in &mut self.peers {
+            judge(name, peer, &by, out);
+        }
         for (name, peer) in &mut self.peers {
             if let Some((since, told)) = peer.one_way.as_mut().filter(|(_, told)| !told)
                 && now.since(*since) >= deadtime
@@ -307,8 +243,7 @@ impl Members {
             }
             end_clone(name, peer, now, deadtime, out);
         }
-        let local = self.params.local.clone();
-        end_clone(&local, &mut self.own_clone, now, deadtime, out);
+        end_clone(&self.params.local, &mut self.own_clone, now, deadtime, out);
     }
 
     /// The next moment at which silence would change a judgement.
@@ -383,7 +318,7 @@ impl Members {
     }
 
     /// All peers.
-    pub fn peers(&self) -> impl Iterator<Item = (&NodeName, &PeerView)> {
+    pub fn peers(&self) -> impl Iterator<Item = (&NodeName, &PeerView)> + Clone {
         self.peers.iter()
     }
 
@@ -423,6 +358,63 @@ impl Members {
     /// Whether anything fresh was heard of anybody since `since`.
     pub fn heard_since(&self, since: Timestamp) -> bool {
         self.peers.values().any(|peer| peer.last_heard_at > since)
+    }
+}
+
+/// What one judgement depends on.
+struct Judgement {
+    now: Timestamp,
+    deadtime: Duration,
+    listening_since: Timestamp,
+    dead_not_before: Timestamp,
+}
+
+/// Judges one peer by what has been heard until now.
+fn judge(name: &NodeName, peer: &mut PeerView, by: &Judgement, out: &mut Vec<Change>) {
+    let Judgement { now, deadtime, listening_since, dead_not_before } = *by;
+    if peer.incarnation.is_none() {
+        return;
+    }
+    let heard_at = peer.last_heard_at.max(listening_since);
+    let heard_us_at = peer.heard_us_at.max(listening_since);
+    let liveness = if peer.last_heard_at == Timestamp::ZERO {
+        Liveness::NeverSeen
+    } else if now.since(heard_at) >= deadtime && now < dead_not_before {
+        peer.liveness
+    } else if now.since(heard_at) >= deadtime {
+        Liveness::Dead
+    } else if peer.heard_us_at == Timestamp::ZERO || heard_at.since(heard_us_at) >= deadtime {
+        // Its own word says so (R-MEM-3); silence says nothing of what it hears.
+        Liveness::OneWay
+    } else {
+        Liveness::Alive
+    };
+    let before = peer.liveness;
+    if liveness == before {
+        return;
+    }
+    peer.liveness = liveness;
+    let node = name.clone();
+    match (before, liveness) {
+        (_, Liveness::Dead) => {
+            out.push(Change::Died { node, silent: now.since(peer.last_heard_at) });
+            peer.silent_from = peer.last_heard_at;
+            peer.late = false;
+            peer.one_way = None;
+        }
+        (Liveness::Alive, Liveness::OneWay) => {
+            peer.one_way = Some((now, true));
+            out.push(Change::OneWay { node });
+        }
+        // Somebody who has only just been heard may not have heard us yet: told when it lasts.
+        (_, Liveness::OneWay) => peer.one_way = Some((now, false)),
+        (_, Liveness::Alive) => {
+            let told = peer.one_way.take().is_some_and(|(_, told)| told);
+            let silent = (peer.silent_from > Timestamp::ZERO).then(|| now.since(peer.silent_from));
+            peer.alive_since = now;
+            out.push(if told { Change::TwoWay { node } } else { Change::Appeared { node, silent } });
+        }
+        (_, Liveness::NeverSeen) => {}
     }
 }
 

@@ -4,8 +4,9 @@ use crate::PeerLink;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 use hearth_types::{Incarnation, LinkId, MessageNumber, Timestamp};
-use hearth_wire::Heartbeat;
+use hearth_wire::{Heartbeat, PeerReport};
 use serde::{Deserialize, Serialize};
 
 /// Replaced incarnations that are remembered per peer: one a start; the oldest is forgotten first, and by then any
@@ -113,6 +114,18 @@ impl PeerView {
         }
         self.challenges.push((incarnation, next));
         false
+    }
+
+    /// Takes what it says of us, received `at`; an older packet than the newest neither revokes nor brings back.
+    pub(crate) fn take_report(&mut self, at: Timestamp, report: &PeerReport, deadtime: Duration, newest: bool) {
+        let age = Duration::from_micros(report.age_us.into());
+        if age < deadtime {
+            self.heard_us_at = self.heard_us_at.max(at.before(age));
+        }
+        // A vouch that is missing is a revocation (R-MEM-1).
+        if newest {
+            self.vouched = report.vouch.map(|vouch| self.vouched.map_or(vouch, |known| known.max(vouch)));
+        }
     }
 
     pub(crate) fn replace(&mut self, new: Incarnation) -> Option<Incarnation> {

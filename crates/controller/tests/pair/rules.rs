@@ -3,7 +3,7 @@
 use crate::world::*;
 use hearth_control::{Reply, Request, Which};
 use hearth_controller::{Carrier, Input};
-use hearth_types::{OpAction, ResourceId};
+use hearth_types::{LinkId, OpAction, ResourceId};
 
 const IP: &str = "10.0.0.50";
 
@@ -31,6 +31,21 @@ fn fine(world: &World, longest: u64) {
 fn two_machines_start_together_and_serve_without_waiting_for_initdead() {
     let world = pair();
     fine(&world, 0);
+}
+
+#[test]
+fn a_gate_tick_of_an_idle_owner_costs_no_wake_up_of_its_own() {
+    let mut world = pair();
+    world.pingable = [false, false];
+    let beat_at = world.machines[A].controller.as_ref().and_then(|it| it.next_deadline()).expect("it runs").0;
+    world.run((beat_at + ms(40)).since(world.now));
+    // Whatever is told shortly before a beat takes the tick along, and out of step; the next beat brings it back.
+    world.feed(A, Input::LinkChanged { link: LinkId(0), trouble: None });
+    let before = world.machines[A].lone_ticks;
+    world.run(ms(5_000));
+    let alone = world.machines[A].lone_ticks - before;
+    assert!(alone <= 2, "{alone} gate ticks in 5 s came without a heartbeat\n{}", world.story());
+    assert_eq!(world.owner(), Some(A));
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub struct Machine {
     pub events: Vec<Event>,
     pub replies: Vec<(u64, Reply)>,
     pub halted: bool,
+    /// How many gate ticks came without a heartbeat beside them.
+    pub lone_ticks: usize,
     /// How many times it announced something.
     pub announced: usize,
     pub fail: BTreeSet<(OpAction, ResourceId)>,
@@ -197,6 +199,7 @@ impl World {
             events: Vec::new(),
             replies: Vec::new(),
             halted: false,
+            lone_ticks: 0,
             announced: 0,
             fail: BTreeSet::new(),
         };
@@ -316,6 +319,9 @@ impl World {
         if let Some(controller) = self.machines[node].controller.as_mut() {
             controller.handle(now, input, &mut out);
         }
+        let ticks = out.iter().any(|output| matches!(output, Output::GateTick { .. }));
+        let beats = out.iter().any(|output| matches!(output, Output::Send { message: Message::Heartbeat(_), .. }));
+        self.machines[node].lone_ticks += usize::from(ticks && !beats);
         for output in out {
             self.carry_out(node, output);
         }
