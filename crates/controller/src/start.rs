@@ -39,7 +39,7 @@ pub enum StartError {
 }
 
 /// Why a deadline was set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimerKind {
     /// A heartbeat is due.
     Keepalive,
