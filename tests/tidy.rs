@@ -41,9 +41,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "controller",
         &["types", "wire", "config", "control", "membership", "cib", "ledger", "scheduler", "fencer", "executor"],
     ),
+    ("recording", &["types", "controller"]),
     ("agents", &["types"]),
     ("lab", &["types", "control"]),
-    ("runtime", &["types", "wire", "config", "control", "controller", "agents"]),
+    ("runtime", &["types", "wire", "config", "control", "controller", "recording", "agents"]),
     ("hearth", &["types", "config", "control", "fencer", "runtime", "lab"]),
 ];
 
@@ -51,7 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const CORE: &[&str] = &["types", "wire", "config", "control", "membership", "cib", "scheduler", "fencer", "executor"];
 
 /// Crates that must be deterministic though they use the standard library.
-const DETERMINISTIC: &[&str] = &["ledger", "controller"];
+const DETERMINISTIC: &[&str] = &["ledger", "controller", "recording"];
 
 /// Clauses of docs/protocol.md that no test proves, each with its reason. Exactly those marked "(later" there.
 const LATER: &[(&str, &str)] = &[

@@ -143,6 +143,7 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
         ("the media change", a.media != b.media),
         ("`gate` changes", a.gate != b.gate),
         ("`realtime` or `rtprio` changes", (a.realtime, a.rtprio) != (b.realtime, b.rtprio)),
+        ("`record` changes", a.record != b.record),
         ("the log changes", a.logging != b.logging),
         ("`env` changes", a.env != b.env),
     ];

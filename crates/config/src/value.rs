@@ -43,6 +43,8 @@ pub struct ClusterConfig {
     pub realtime: bool,
     /// Its priority.
     pub rtprio: u8,
+    /// Bytes kept of what this node is told (`record`); none: nothing is recorded. Default 8 MiB.
+    pub record: Option<u64>,
     /// Where log lines go.
     pub logging: Logging,
     /// `env NAME=VALUE`: handed to scripts as HA_NAME.

@@ -1,4 +1,4 @@
-//! omnipaxos together with how it came to its state: it cannot be written down itself, but it is deterministic, so the
+//! omnipaxos together with how it came to its state (decision 0025): it cannot be written down itself, but it is deterministic, so the
 //! same calls on the same beginning make the same instance again.
 //!
 //! The calls of an epoch are few (its entries are bounded), except its clock and the heartbeats of its election, which
@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 
 /// Ticks of a round of its election. Elections go by what the owner sees (`campaign`); these rounds are the second line.
 const ROUND: u64 = 20;
-/// Calls and entries of one epoch beyond which they are no longer kept: about 2 MB. Only peers that come and go without
+/// Calls and entries of one epoch beyond which they are not kept: about 4 MB. Only peers that come and go without
 /// end reach it; then there is no way to write this instance down until the next epoch.
-const HISTORY_MAX: usize = 8192;
+const HISTORY_MAX: usize = 16_384;
 
 /// One instance of omnipaxos, for one epoch.
 pub(crate) struct Paxos {

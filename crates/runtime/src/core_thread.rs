@@ -9,6 +9,7 @@ use crate::held::{HeldBack, Next};
 use crate::media::{Change, Media};
 use crate::order::{Mailbox, News, Order, Persist};
 use crate::peers::PeerAddresses;
+use crate::recorder::Recorder;
 use crate::refused::RefusedCount;
 use crate::sys;
 use crate::volatile::Volatile;
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) persists: mpsc::Sender<Persist>,
     /// Priority of SCHED_RR; none: not wanted.
     pub(crate) realtime: Option<u8>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 struct Loop {
@@ -87,6 +89,9 @@ impl Core {
         }
         // Only an orderly end comes here: nothing runs that it would have to keep silent.
         this.core.gate.close();
+        if let Some(recorder) = this.core.recorder.take() {
+            recorder.finish();
+        }
         Ok(())
     }
 
@@ -125,6 +130,9 @@ impl Loop {
         }
         for input in self.refused.due(now) {
             self.feed(input);
+        }
+        if let Some(recorder) = &mut self.core.recorder {
+            recorder.look(now);
         }
         more
     }
@@ -189,7 +197,14 @@ impl Loop {
 
     fn feed(&mut self, input: Input) {
         let mut out = std::mem::take(&mut self.out);
-        self.core.controller.handle(clock::now(), input, &mut out);
+        let now = clock::now();
+        if let Some(recorder) = &mut self.core.recorder {
+            recorder.before(now, &self.core.controller);
+            self.core.controller.handle(now, input.clone(), &mut out);
+            recorder.note(now, input, &out);
+        } else {
+            self.core.controller.handle(now, input, &mut out);
+        }
         for output in out.drain(..) {
             if let Output::Persist { ticket, state, log } = output {
                 self.held.barrier(ticket);
@@ -257,6 +272,7 @@ impl Loop {
             self.core.controller.next_deadline().map(|(due, _)| due),
             self.core.media.next_deadline(),
             self.refused.next_deadline(),
+            self.core.recorder.as_ref().and_then(Recorder::next_deadline),
         ];
         self.arm(due.into_iter().flatten().min())?;
         let timeout = if more || !self.changes.is_empty() { PollTimeout::ZERO } else { PollTimeout::NONE };

@@ -10,6 +10,7 @@ use crate::network::Network;
 use crate::ops::Ops;
 use crate::order::{News, Order, Persist, Post, mailbox};
 use crate::peers::PeerAddresses;
+use crate::recorder::Recorder;
 use crate::reload::{Files, Reading, changes, has_read};
 use crate::storage::{Storage, StorageError};
 use crate::volatile::Volatile;
@@ -32,7 +33,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 /// What the heartbeat and storage threads need; the system's default would be 8 MiB each.
-const STACK: usize = 512 << 10;
+pub(crate) const STACK: usize = 512 << 10;
 
 /// Where everything lies.
 #[derive(Clone, Debug)]
@@ -113,7 +114,7 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
     let (volatile, note, lease) =
         opened.map_err(machine(&format!("the run folder {} cannot be used", folders.run.display())))?;
     let numbers = random().map_err(machine("/dev/urandom cannot be read"))?;
-    let controller = Controller::new(Start {
+    let start = Start {
         config: config.clone(),
         fresh_identity: NodeIdentity(numbers[0]),
         incarnation: Incarnation(numbers[1]),
@@ -124,8 +125,9 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
         volatile_lease: lease,
         now: clock::now(),
         version: version.to_owned(),
-    })
-    .map_err(|error| match error {
+    };
+    let recorder = config.cluster.record.and_then(|size| record(&folders, size, &start));
+    let controller = Controller::new(start).map_err(|error| match error {
         StartError::State(error) => DaemonError::State { folder: folders.state.display().to_string(), error },
     })?;
     become_subreaper().map_err(machine("orphans of scripts cannot be watched"))?;
@@ -144,6 +146,7 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
         orders,
         persists,
         realtime: config.cluster.realtime.then_some(config.cluster.rtprio),
+        recorder,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -165,6 +168,13 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
     // Scripts that still run keep running; they are no child of this runtime's shutdown.
     runtime.shutdown_background();
     ended
+}
+
+/// Begins the recording; without it the daemon runs as well.
+fn record(folders: &Folders, size: u64, start: &Start) -> Option<Recorder> {
+    let folder = folders.state.join("recording");
+    let begun = Recorder::start(&folder, size, start);
+    begun.inspect_err(|error| tracing::warn!("this run is not recorded: {}: {error}", folder.display())).ok()
 }
 
 fn ring(config: &Config) -> Result<KeyRing, String> {

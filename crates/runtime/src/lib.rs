@@ -24,6 +24,7 @@ mod ops;
 mod order;
 mod peers;
 mod pings;
+mod recorder;
 mod refused;
 mod reload;
 pub mod storage;

@@ -101,6 +101,7 @@ fn blank(local: NodeName) -> File {
         gate: true,
         realtime: true,
         rtprio: 1,
+        record: Some(RECORD_DEFAULT),
         logging: Logging::default(),
         env: BTreeMap::new(),
     };
@@ -118,6 +119,26 @@ fn blank(local: NodeName) -> File {
         port: 694,
         baud: 19200,
     }
+}
+
+/// Bytes kept of what this node is told, where nothing else is said: some hours at the usual keepalive.
+const RECORD_DEFAULT: u64 = 8 << 20;
+
+/// `off`, or a size with the letter K, M or G; none: neither, or out of bounds.
+fn size(text: &str) -> Option<Option<u64>> {
+    if text.eq_ignore_ascii_case("off") {
+        return Some(None);
+    }
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "" => 0,
+        _ => return None,
+    };
+    let size = digits.parse::<u64>().ok()?.checked_mul(1 << unit)?;
+    (1 << 20..=1 << 30).contains(&size).then_some(Some(size))
 }
 
 impl Reader<'_> {
@@ -171,6 +192,10 @@ impl Reader<'_> {
                 ("rtprio", Ok(number)) if (1..=99).contains(&number) => self.file.cluster.rtprio = number,
                 ("debug", Ok(number)) => self.file.cluster.logging.debug = number,
                 _ => self.bad(value, "rtprio is 1 to 99, debug 0 to 255"),
+            },
+            "record" => match size(value.text) {
+                Some(size) => self.file.cluster.record = size,
+                None => self.bad(value, "record is `off` or a size from 1M to 1G: 8M"),
             },
             "cluster" => self.file.cluster.name = value.text.to_owned(),
             "logfile" => self.file.cluster.logging.logfile = Some(value.text.to_owned()),

@@ -275,6 +275,7 @@ fn config(local: usize, count: usize) -> Config {
             gate: true,
             realtime: false,
             rtprio: 1,
+            record: None,
             logging: Logging::default(),
             env: BTreeMap::new(),
         },

@@ -162,6 +162,7 @@ pub fn config(local: &str, groups: Vec<GroupSpec>, tiebreaker: bool) -> Config {
             gate: true,
             realtime: false,
             rtprio: 1,
+            record: None,
             logging: Logging::default(),
             env: BTreeMap::new(),
         },

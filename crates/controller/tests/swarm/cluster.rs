@@ -145,6 +145,7 @@ pub fn config(node: usize, kind: Kind, variant: u8) -> Config {
             gate: true,
             realtime: false,
             rtprio: 1,
+            record: None,
             logging: Logging::default(),
             env: BTreeMap::new(),
         },
