@@ -147,6 +147,34 @@ pub enum Entry {
         /// Its admission.
         admission: Admission,
     },
+    /// A voter vouches no more for a node that is alive and not lost: a `lost` was accepted and overwritten. It goes on
+    /// under its next admission, with all that is assigned to it (R-LEASE-3).
+    Renew {
+        /// Which.
+        node: NodeName,
+        /// Its admission until now.
+        admission: Admission,
+    },
+    /// A node has applied an epoch of three or more voters and keeps things only by its lease (R-LEASE-4). Counts in the
+    /// epoch that it names.
+    Leased {
+        /// Which.
+        node: NodeName,
+        /// Its run.
+        incarnation: Incarnation,
+        /// The epoch that it has applied.
+        epoch: EpochName,
+    },
+    /// The lease of a lost node has ended beyond doubt (R-LEASE-4): its addresses are free, subject to the wire check
+    /// (R-TAKE-2). Nothing else is cleared by time.
+    Proven {
+        /// The lost node.
+        node: NodeName,
+        /// The admission under which it was lost.
+        admission: Admission,
+        /// Addresses that do not answer there any more.
+        addresses: BTreeSet<ResourceId>,
+    },
     /// A node stopped in order (R-LEAVE-1); refused while anything may be active there.
     Left {
         /// Which.

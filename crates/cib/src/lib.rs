@@ -28,7 +28,7 @@ mod report;
 
 pub use entry::{ClearSubject, Entry, Report, ReportKind, RequestId};
 pub use record::{
-    Assignment, Change, Failure, LINEAGE, MemberState, NodeRecord, Record, RequestedPlacement, ResourceState, Unclean,
-    Voter,
+    Assignment, Change, Failure, LEASE_VOTERS, LINEAGE, MemberState, NodeRecord, Record, RequestedPlacement,
+    ResourceState, Unclean, Voter,
 };
 pub use rejection::Rejection;

@@ -45,6 +45,10 @@ impl Record {
         if node.incarnation != incarnation {
             node.reported = 0;
         }
+        if node.identity != Some(identity) {
+            // Another machine, or one without its state: what the one before it said of leases does not bind it.
+            node.leased = false;
+        }
         node.identity = Some(identity);
         node.admission = node.admission.next();
         if node.member != MemberState::Admitted {
@@ -126,9 +130,81 @@ impl Record {
         Ok(())
     }
 
+    /// R-LEASE-3: what names the old admission from now on is refused, everything else stays.
+    pub(crate) fn renew(&mut self, name: &NodeName, admission: Admission) -> Result<(), Rejection> {
+        let node = self.node_mut(name)?;
+        if node.member != MemberState::Admitted {
+            return Err(Rejection::NotAdmitted { node: name.clone(), state: node.member.as_str() });
+        }
+        if node.admission != admission {
+            return Err(Rejection::Admission { node: name.clone(), known: node.admission, named: admission });
+        }
+        node.admission = admission.next();
+        self.note(format!("{name} goes on under its next admission"));
+        Ok(())
+    }
+
+    pub(crate) fn leased(
+        &mut self,
+        name: &NodeName,
+        incarnation: Incarnation,
+        epoch: &EpochName,
+    ) -> Result<(), Rejection> {
+        if !self.has_leases() {
+            return Err(Rejection::NoLeases { count: self.voters.len() });
+        }
+        if *epoch != self.epoch {
+            return Err(Rejection::AnotherEpoch { named: epoch.clone(), current: self.epoch.clone() });
+        }
+        let node = self.node_mut(name)?;
+        if node.incarnation != incarnation {
+            return Err(Rejection::Incarnation { node: name.clone(), known: node.incarnation, named: incarnation });
+        }
+        node.leased = true;
+        Ok(())
+    }
+
+    /// R-TAKE-2: flags up to the entry that declared the node lost, and of native addresses alone.
+    pub(crate) fn proven(
+        &mut self,
+        name: &NodeName,
+        admission: Admission,
+        addresses: &BTreeSet<ResourceId>,
+    ) -> Result<(), Rejection> {
+        if !self.has_leases() {
+            return Err(Rejection::NoLeases { count: self.voters.len() });
+        }
+        let node = self.node_mut(name)?;
+        if node.member != MemberState::Lost {
+            return Err(Rejection::NotLost { node: name.clone(), state: node.member.as_str() });
+        }
+        if node.admission != admission {
+            return Err(Rejection::Admission { node: name.clone(), known: node.admission, named: admission });
+        }
+        if !node.leased {
+            return Err(Rejection::NotLeased { node: name.clone() });
+        }
+        let lost = AssignmentId(node.lost.0);
+        let clears = |id: &&ResourceId| {
+            self.spec(id).is_some_and(|spec| spec.address().is_some())
+                && self.flag(id, name).is_some_and(|flag| flag <= lost)
+        };
+        for resource in addresses.iter().filter(clears).cloned().collect::<Vec<_>>() {
+            self.clear_flag(&resource, name);
+            self.states.remove(&(resource.clone(), name.clone()));
+            if self.model.resource(&resource).is_some() {
+                self.check_wire.insert(resource);
+            }
+        }
+        self.note(format!("the lease of {name} has ended beyond doubt"));
+        Ok(())
+    }
+
     fn set_lost(&mut self, name: &NodeName) {
+        let index = self.applied;
         if let Some(node) = self.nodes.get_mut(name) {
             node.member = MemberState::Lost;
+            node.lost = index;
             node.probed = false;
         }
         self.release(name);
@@ -228,6 +304,10 @@ impl Record {
         self.lineage.truncate(LINEAGE);
         self.voters = voters.to_vec();
         self.permit = permit;
+        if !self.has_leases() {
+            // In a smaller epoch nobody's right ends with a lease: nobody is bound by one (R-LEASE-4).
+            self.nodes.values_mut().for_each(|node| node.leased = false);
+        }
         let list: Vec<&str> = voters.iter().map(|voter| voter.name.as_str()).collect();
         let permit = permit.map_or(String::new(), |permit| format!(", under permit {permit}"));
         self.note(format!("epoch {name} of {}{permit}", list.join(" and ")));

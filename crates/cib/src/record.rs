@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{RequestId, list};
 
+/// From so many voters on leases bind (protocol section 3).
+pub const LEASE_VOTERS: usize = 3;
+
 /// Ancestors that are kept of an epoch: what a heartbeat carries.
 pub const LINEAGE: usize = 8;
 
@@ -68,6 +71,12 @@ pub struct NodeRecord {
     pub pings: (u16, u16),
     /// Set while a healed split is not confirmed cleaned up there.
     pub unclean: Option<Unclean>,
+    /// By its own word it keeps things only by a lease (R-LEASE-4); void in an epoch of fewer than three voters.
+    #[serde(default)]
+    pub leased: bool,
+    /// The entry that last declared it lost; zero: never.
+    #[serde(default)]
+    pub lost: Index,
 }
 
 /// Where a group is to run.
@@ -240,6 +249,16 @@ impl Record {
     /// Whether the node takes part.
     pub fn is_admitted(&self, node: &NodeName) -> bool {
         self.nodes.get(node).is_some_and(|node| node.member == MemberState::Admitted)
+    }
+
+    /// Whether leases bind in this epoch (protocol section 3).
+    pub fn has_leases(&self) -> bool {
+        self.voters.len() >= LEASE_VOTERS
+    }
+
+    /// How many of the voters are a majority.
+    pub fn majority(&self) -> usize {
+        self.voters.len() / 2 + 1
     }
 
     /// Whether the epoch is `ancestor` or descends from it, as far back as the lineage goes.

@@ -34,6 +34,14 @@ pub enum Rejection {
     ReportOrder { node: NodeName, number: u64, reported: u64 },
     #[error("{node} takes part under admission {known}, not {named} (R-LEASE-3)")]
     Admission { node: NodeName, known: Admission, named: Admission },
+    #[error("{node} is {state}, not lost: time proves nothing (R-LEASE-4)")]
+    NotLost { node: NodeName, state: &'static str },
+    #[error("{node} has not said that it keeps things only by a lease: time proves nothing (R-LEASE-4)")]
+    NotLeased { node: NodeName },
+    #[error("the epoch is {current}, not {named} (R-LEASE-4)")]
+    AnotherEpoch { named: EpochName, current: EpochName },
+    #[error("in an epoch of {count} voters no lease binds (R-LEASE-4)")]
+    NoLeases { count: usize },
     #[error("{resource} may be active on {node}: not to be assigned elsewhere before that is cleared (R-TAKE-3)")]
     MayBeActive { resource: ResourceId, node: NodeName },
     #[error("{resource} owns {key}, which {other} may hold active on {node} (R-TAKE-9)")]

@@ -141,6 +141,9 @@ impl Alone {
 impl Node {
     /// Whether the peer has been silent for so long that evidence is gathered (R-TAKE-6): from warntime on.
     fn peer_is_late(&self, now: Timestamp) -> bool {
+        if self.is_many() {
+            return self.holder_is_late(now);
+        }
         let Some(peer) = self.peer() else { return false };
         let silent = now.since(self.members.silent_since(&peer)) >= self.config.cluster.timing.warntime;
         silent || !self.members.is_alive(&peer)
@@ -172,7 +175,8 @@ impl Node {
                 .map(|(name, _)| name.clone())
                 .collect();
             if self.config.cluster.nodes.len() == 1 || !reachable.is_empty() {
-                self.ledger.poll_founding(now, &reachable);
+                let waited_for = now >= self.members.started_at() + self.config.cluster.timing.initdead;
+                self.ledger.poll_founding(now, &reachable, waited_for);
             }
         }
         if self.may_resume_alone() && !self.keeping.confirmed {
@@ -208,7 +212,9 @@ impl Node {
     /// An end of the epoch without us was decided, though this run does not leave: an earlier run had asked for it, or the
     /// other machine had taken us for gone. Of two machines one that does not vote takes no part: it asks to be let in.
     fn come_back_in(&mut self, now: Timestamp) {
-        let Some(peer) = self.peer().filter(|_| !self.ledger.has_no_epoch() && !self.ledger.is_voting()) else {
+        let left_out = !self.ledger.has_no_epoch() && !self.ledger.is_voting();
+        let heard = || self.members.peers().find(|(_, peer)| peer.is_alive()).map(|(name, _)| name.clone());
+        let Some(peer) = self.peer().or_else(|| heard().filter(|_| self.is_many())).filter(|_| left_out) else {
             return;
         };
         let text = format!("{peer} goes on as agreed before, without this node: it asks to be let in again.");
@@ -482,7 +488,10 @@ impl Node {
     /// Gives up the own epoch: everything is stopped by the old record, then this node asks to be let in.
     fn lose(&mut self, now: Timestamp, peer: &NodeName, since: Timestamp) {
         let held = !self.executor.running_addresses().is_empty() || self.executor.holds_anything();
-        if held && self.keeping.keep.holds(now) && !self.keeping.is_suspended() {
+        let leases = self.ledger.record().is_some_and(Record::has_leases);
+        if leases {
+            // Its lease ended before anything of it could be taken.
+        } else if held && self.keeping.keep.holds(now) && !self.keeping.is_suspended() {
             self.alone.split = Some(Split { since, lost_at: now, peer: peer.clone() });
         } else if self.keeping.last_together.is_none() && self.keeping.served_until > since {
             // By the lease of the daemon before, while the other side may have gone on already.
@@ -553,7 +562,15 @@ impl Node {
             number_seen: self.ledger.number_seen(),
             overlap_ms: self.alone.overlap.map(|span| span.as_millis() as u64),
         };
-        self.ledger.ask_to_join(node, join);
+        let dc = self.members.peer(node).and_then(|peer| peer.claimed.as_ref()).and_then(|claimed| claimed.dc.clone());
+        match dc.filter(|dc| self.is_many() && dc != node) {
+            Some(dc) if self.members.is_alive(&dc) => self.ledger.ask_to_join(&dc, join),
+            Some(_) => {
+                let message = Box::new(PeerMessage::Ledger(Box::new(LedgerMessage::Join(join))));
+                self.say(node, &PeerMessage::Relay { origin: self.local.clone(), message });
+            }
+            None => self.ledger.ask_to_join(node, join),
+        }
     }
 
     pub(crate) fn take_join(&mut self, now: Timestamp, from: &NodeName, join: Join) {
@@ -562,7 +579,7 @@ impl Node {
         let voter = record.voters.iter().find(|voter| voter.name == *from).map(|voter| voter.identity);
         match voter {
             Some(identity) if identity == join.identity => self.ledger.offer(from),
-            Some(_) if join.may_run.is_empty() => {
+            Some(_) if join.may_run.is_empty() && !self.is_many() => {
                 // It is the voter's machine without the voter's state: its word that it does not vote (section 5).
                 if self.alone.resigned.is_none() {
                     let text = format!("{from} came up without its state and runs nothing.");
@@ -583,7 +600,11 @@ impl Node {
 
     /// Invites nodes that were admitted and do not vote yet.
     pub(crate) fn invite(&mut self, now: Timestamp) {
-        if !self.ledger.is_sole() || now.since(self.alone.invited_at) < REPEAT {
+        if now.since(self.alone.invited_at) < REPEAT || !(self.ledger.is_sole() || self.is_many()) {
+            return;
+        }
+        // One change of voters at a time, and a proof under way goes first (R-LEDGER-2, R-LEASE-12).
+        if self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving() {
             return;
         }
         let Some(record) = self.ledger.record() else { return };

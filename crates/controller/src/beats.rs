@@ -2,11 +2,13 @@
 
 use crate::node::Node;
 use crate::{Carrier, Output, Severity};
+use hearth_cib::Record;
 use hearth_config::Medium;
 use hearth_ledger::Relation;
 use hearth_membership::Change;
 use hearth_types::{Incarnation, LinkId, NodeName, Timestamp};
 use hearth_wire::{Channel, Heartbeat, Message, NodeStatus};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,14 +80,17 @@ impl Node {
         let stall = self.members.take_stall();
         let held = self.held_addresses();
         let gated = self.config.cluster.gate && self.gate_trouble.is_none();
+        let refused = if self.is_many() { self.not_vouched_for() } else { BTreeSet::new() };
+        let entitled = if self.is_many() { self.ledger.is_voting() } else { self.ledger.record().is_some() };
+        let peers = self.members.reports(now, |name| !own_clone && entitled && !refused.contains(name));
+        let statement = self.make_statement(now);
+        let sequence = self.members.next_sequence();
         let record = self.ledger.record();
-        let vouch = |_: &NodeName| !own_clone && record.is_some();
-        let peers = self.members.reports(now, vouch);
         Heartbeat {
             from: self.local.clone(),
             identity: self.ledger.identity(),
             incarnation: self.incarnation,
-            sequence: self.members.next_sequence(),
+            sequence,
             number,
             epoch: record.map(|record| record.epoch.clone()),
             lineage: record.map(|record| record.lineage.clone()).unwrap_or_default(),
@@ -100,13 +105,15 @@ impl Node {
             gated: if gated { held.iter().cloned().collect() } else { Vec::new() },
             unservable: self.standing.unservable(now, timing.carrier_grace, &held).into_iter().collect(),
             pings: self.standing.pings(now, timing.deadping),
-            answer_now: self.keeping.wants_answer(now, timing.lease()),
+            answer_now: self.keeping.wants_answer(now, timing.lease())
+                || (record.is_some_and(Record::has_leases) && !self.keeping.keep.holds(now)),
             has_carrier: self.standing.has_carrier(&held),
             dc: self.ledger.dc(),
             voters: record
                 .map(|record| record.voters.iter().map(|voter| voter.name.clone()).collect())
                 .unwrap_or_default(),
             peers,
+            statement,
         }
     }
 
@@ -169,6 +176,7 @@ impl Node {
         }
         let relation = self.ledger.relation(heartbeat.epoch.as_ref(), &heartbeat.lineage);
         self.meet(now, heartbeat, relation);
+        self.learn_from(now, heartbeat);
         self.confirm(now, heartbeat, relation);
         // Of a peer that says what it said before nothing follows that the next turn would not see in time.
         let settled = relation == Relation::Same && self.keeping.confirmed && !self.keeping.is_suspended();
@@ -221,6 +229,8 @@ impl Node {
                 self.chronicle.lead(now, Severity::Error, "node-died", &node, text);
                 self.channels.remove(&node);
                 self.leaving.remove(&node);
+                // The other voters wait for our word (R-LEASE-2).
+                self.beat_now |= self.is_many();
             }
             Change::OneWay { node } => {
                 let text = format!("{node} is heard but does not hear this node.");
@@ -350,4 +360,19 @@ fn says_the_same(one: &Heartbeat, other: &Heartbeat) -> bool {
         && one.has_carrier == other.has_carrier
         && one.gated == other.gated
         && one.incarnation == other.incarnation
+        && states_the_same(one, other)
+}
+
+/// Whether two heartbeats state the same to the other voters, apart from what only grows older.
+fn states_the_same(one: &Heartbeat, other: &Heartbeat) -> bool {
+    match (&one.statement, &other.statement) {
+        (None, None) => true,
+        (Some(one), Some(other)) => {
+            one.alive == other.alive
+                && one.dead == other.dead
+                && one.next == other.next
+                && one.revoked.len() == other.revoked.len()
+        }
+        _ => false,
+    }
 }

@@ -3,9 +3,12 @@
 use crate::node::Node;
 use crate::{EventId, Severity};
 use hearth_cib::{Entry, MemberState, Record};
+use hearth_membership::PeerView;
 use hearth_scheduler::Alive;
 use hearth_types::{Incarnation, NodeIdentity, NodeName, ResourceId, Timestamp};
+use hearth_wire::{Heartbeat, NodeStatus};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Node {
     /// Everything that the DC owes the record at this moment.
@@ -23,14 +26,16 @@ impl Node {
         }
         self.propose_configuration(now);
         self.propose_admissions(now);
+        self.judge_losses(now);
         self.propose_standings(now);
         self.let_leavers_go();
+        self.shrink_voters();
         self.invite(now);
         self.propose_plan();
     }
 
     /// The record as it will be when what this DC has proposed is decided.
-    fn coming(&self) -> Option<&Record> {
+    pub(crate) fn coming(&self) -> Option<&Record> {
         self.ahead.as_ref().or(self.ledger.record())
     }
 
@@ -76,7 +81,14 @@ impl Node {
                 .claimed
                 .as_ref()
                 .filter(|claimed| claimed.epoch.as_ref() == self.ledger.epoch() && claimed.identity == voter.identity);
-            if let Some(claimed) = claimed.filter(|claimed| is_new(&voter.name, claimed.incarnation)) {
+            // R-JOIN-3: whoever was lost has applied that first; and who is dead for the others would be lost again.
+            let lost = record.nodes.get(&voter.name).map(|node| node.lost);
+            let back = |claimed: &&Arc<Heartbeat>| {
+                is_new(&voter.name, claimed.incarnation)
+                    && lost.is_none_or(|lost| claimed.decided >= lost)
+                    && self.may_come_back(claimed)
+            };
+            if let Some(claimed) = claimed.filter(back) {
                 wanted.push((voter.name.clone(), voter.identity, claimed.incarnation, Vec::new()));
             }
         }
@@ -103,7 +115,8 @@ impl Node {
         let Some(known) = record.nodes.get(&name) else { return };
         // A voter that leaves before this run of it was admitted could not even report that nothing runs there.
         let votes = record.voters.iter().any(|voter| voter.name == name);
-        if self.leaving.contains(&name) && !votes {
+        let gone = self.is_many() && known.member == MemberState::Left;
+        if self.leaving.contains(&name) && (!votes || gone) {
             return;
         }
         let mut next = record.clone();
@@ -117,6 +130,13 @@ impl Node {
             self.propose(Entry::Unclean { node: name, reason, running: may_run });
         }
         self.propose(entry);
+    }
+
+    /// Whether a voter that is not admitted may be: among more than two it must be alive for a majority, and not on its
+    /// way out.
+    fn may_come_back(&self, claimed: &Heartbeat) -> bool {
+        let leaves = claimed.status == NodeStatus::Leaving;
+        !self.is_many() || (self.is_alive_for_majority(&claimed.from) && !leaves)
     }
 
     /// Says a problem once for as long as it lasts with the same words.
@@ -176,20 +196,29 @@ impl Node {
             if !free {
                 continue;
             }
-            if votes && others {
+            if votes && others && !self.is_many() {
                 if !self.ledger.has_undecided() {
-                    self.ledger.remove_voter(&name);
+                    self.ledger.remove_voters(&[name]);
                 }
-            } else if !votes && member == Some(MemberState::Admitted) {
+            } else if (!votes || self.is_many()) && member == Some(MemberState::Admitted) {
                 self.propose(Entry::Left { node: name });
             }
         }
     }
 
+    /// Who is heard by a majority of voters is there, though the DC itself may not hear it.
+    fn is_there(&self, name: &NodeName, peer: &PeerView) -> bool {
+        peer.is_alive() || (self.is_many() && self.is_alive_for_majority(name))
+    }
+
     /// Who is there, for the scheduler.
     pub(crate) fn alive(&self) -> Alive {
-        let mut alive: BTreeSet<NodeName> =
-            self.members.peers().filter(|(_, peer)| peer.is_alive()).map(|(name, _)| name.clone()).collect();
+        let mut alive: BTreeSet<NodeName> = self
+            .members
+            .peers()
+            .filter(|(name, peer)| self.is_there(name, peer))
+            .map(|(name, _)| name.clone())
+            .collect();
         alive.insert(self.local.clone());
         Alive { alive, leaving: self.leaving.clone() }
     }
@@ -214,7 +243,7 @@ impl Node {
         *applied == record.applied
             && *epoch == record.epoch
             && there.leaving == self.leaving
-            && peers.all(|(name, peer)| there.alive.contains(name) == peer.is_alive())
+            && peers.all(|(name, peer)| there.alive.contains(name) == self.is_there(name, peer))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::node::Node;
 use crate::rights::{self, Claim, Keep};
 use crate::{Output, Severity};
+use hearth_cib::MemberState;
 use hearth_ledger::Relation;
 use hearth_types::{MessageNumber, ResourceId, ResourceSpec, Timestamp};
 use hearth_wire::Heartbeat;
@@ -51,6 +52,8 @@ pub(crate) struct Keeping {
     pub last_together: Option<Timestamp>,
     /// Until when addresses have been let answer, at most.
     pub served_until: Timestamp,
+    /// When a voter last stated that no more is decided than is applied here.
+    current_at: Timestamp,
 }
 
 impl Keeping {
@@ -69,6 +72,7 @@ impl Keeping {
             announce_burst: false,
             last_together: None,
             served_until: Timestamp::ZERO,
+            current_at: Timestamp::ZERO,
         }
     }
 
@@ -76,6 +80,11 @@ impl Keeping {
     pub(crate) fn wants_answer(&self, now: Timestamp, lease: Duration) -> bool {
         let past_half = matches!(self.keep, Keep::Until(end) if end.since(now) < lease / 2);
         !self.confirmed || self.suspended.is_some() || past_half
+    }
+
+    /// Whether a voter said within `span` that what this node knows is current (R-LEASE-5).
+    pub(crate) fn is_current(&self, now: Timestamp, span: Duration) -> bool {
+        now.since(self.current_at) <= span
     }
 
     pub(crate) fn is_suspended(&self) -> bool {
@@ -101,7 +110,7 @@ impl Keeping {
 }
 
 impl Node {
-    fn lifetime(&self) -> Duration {
+    pub(crate) fn lifetime(&self) -> Duration {
         let quarter_more = self.config.cluster.timing.lease() * 5 / 4;
         Duration::from_secs(quarter_more.as_millis().div_ceil(1000) as u64).max(LIFETIME_MIN)
     }
@@ -159,9 +168,12 @@ impl Node {
             Relation::Same | Relation::Behind => self.ledger.is_sole(),
             Relation::Ahead | Relation::Rival => false,
         };
-        if !alive || !current || !self.ledger.is_voting() {
+        // Only a voter knows what is decided.
+        let votes = !self.is_many() || record.voters.iter().any(|voter| voter.name == heartbeat.from);
+        if !alive || !current || !votes || !self.ledger.is_voting() {
             return;
         }
+        self.keeping.current_at = now;
         if !self.keeping.confirmed {
             self.keeping.confirmed = true;
             let text = format!("{} confirms what this node has on record.", heartbeat.from);
@@ -288,6 +300,10 @@ impl Node {
             vouched_at: peer.as_ref().and_then(|peer| self.members.vouched_at(peer)),
             favoured_until: self.standing.favoured_until(timing.lease()),
             inherited_until: self.keeping.inherited_until.filter(|_| !self.keeping.confirmed),
+            leased_until: record.filter(|record| record.has_leases()).and_then(|_| self.leased_until(now)),
+            lost: record
+                .and_then(|record| record.nodes.get(&self.local))
+                .is_some_and(|node| node.member == MemberState::Lost),
             lease: timing.lease(),
         }
     }

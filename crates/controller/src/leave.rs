@@ -3,8 +3,10 @@
 use crate::node::Node;
 use crate::talk::PeerMessage;
 use crate::{Output, Severity};
+use hearth_cib::{MemberState, Record};
 use hearth_control::Reply;
-use hearth_types::Timestamp;
+use hearth_membership::PeerView;
+use hearth_types::{NodeName, Timestamp};
 use std::time::Duration;
 
 /// Span between repeats of the wish to leave.
@@ -13,6 +15,13 @@ const REPEAT: Duration = Duration::from_millis(250);
 impl Node {
     /// Whether somebody can take over what runs here.
     fn has_successor(&self) -> bool {
+        if self.is_many() {
+            let other = |(name, peer): (&NodeName, &PeerView)| peer.is_alive() && !self.leaving.contains(name);
+            return self.has_quorum()
+                && self.ledger.is_voting()
+                && self.disk_failed.is_none()
+                && self.members.peers().any(other);
+        }
         self.peer().is_some_and(|peer| self.members.is_alive(&peer) && !self.leaving.contains(&peer))
             && self.ledger.record().is_some_and(|record| record.voters.len() > 1)
             && self.ledger.is_voting()
@@ -25,13 +34,16 @@ impl Node {
             return;
         }
         let successor = self.has_successor();
-        if successor && self.ledger.dc().as_ref() != Some(&self.local) && now.since(shutdown.said_at) >= REPEAT {
+        if successor && !self.ledger.is_dc() && now.since(shutdown.said_at) >= REPEAT {
             shutdown.said_at = now;
-            if let Some(dc) = self.ledger.dc() {
-                self.say(&dc, &PeerMessage::WantsToLeave);
-            }
+            self.say_to_dc(PeerMessage::WantsToLeave);
         }
-        let votes = self.ledger.is_voting() && self.ledger.record().is_some_and(|record| record.voters.len() > 1);
+        // Of more than two the leaver stays an absent voter: the record says that it has left.
+        let left = |record: &Record| record.nodes.get(&self.local).is_some_and(|it| it.member == MemberState::Left);
+        let votes = match self.is_many() {
+            true => !self.ledger.record().is_some_and(left),
+            false => self.ledger.is_voting() && self.ledger.record().is_some_and(|record| record.voters.len() > 1),
+        };
         if !successor {
             // Nobody is there to take it, or it has been taken: what is left here is stopped.
             self.stop_everything(now, out);

@@ -17,8 +17,10 @@ mod duties;
 mod event;
 mod io;
 mod keeping;
+mod leases;
 mod leave;
 mod local;
+mod losses;
 mod make;
 mod node;
 mod orders;
@@ -27,6 +29,7 @@ mod rights;
 mod standing;
 mod start;
 mod talk;
+mod together;
 
 pub use checkpoint::NoCheckpoint;
 pub use event::{Event, EventId, Severity};

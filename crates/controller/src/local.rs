@@ -75,13 +75,20 @@ impl Node {
         let keeping = &self.keeping;
         let keep = keeping.keep.holds(now);
         let admitted = self.ledger.record().is_some_and(|record| record.is_admitted(&self.local));
-        let start = keep && keeping.confirmed && !keeping.is_suspended() && admitted && self.disk_failed.is_none();
+        let timing = self.config.cluster.timing;
+        let leases = self.ledger.record().is_some_and(hearth_cib::Record::has_leases);
+        // R-LEASE-5: after a silence of a lease it first hears again what is decided.
+        let current = !leases || keeping.is_current(now, timing.lease());
+        let start =
+            keep && keeping.confirmed && !keeping.is_suspended() && admitted && current && self.disk_failed.is_none();
         let not_after = match keeping.keep {
             crate::rights::Keep::Until(end) if start => Some(end),
             _ => None,
         };
         // Before anything is confirmed, what was found running is neither ended nor extended: the gate decides.
-        let undecided = !keeping.confirmed && !self.ledger.has_no_epoch() && !keeping.is_isolated();
+        // Where leases bind, only for as long as it takes to hear the others.
+        let listens = !leases || now < self.members.started_at() + timing.deadtime;
+        let undecided = !keeping.confirmed && !self.ledger.has_no_epoch() && !keeping.is_isolated() && listens;
         Rights { keep: keep || undecided, start, not_after }
     }
 
@@ -243,6 +250,11 @@ impl Node {
             self.resend_at = now;
             self.last_dc = dc;
         }
+        if let Some(entry) = self.leased_entry().filter(|_| self.leased_said.as_ref() != self.ledger.epoch())
+            && self.hand_in(vec![entry])
+        {
+            self.leased_said = self.ledger.epoch().cloned();
+        }
         if now < self.resend_at || self.ledger.record().is_none() {
             return;
         }
@@ -253,6 +265,7 @@ impl Node {
         if self.executor.probes_reported() && !probed {
             entries.push(Entry::Probed { node: self.local.clone(), incarnation: self.incarnation });
         }
+        entries.extend(self.leased_entry());
         if !entries.is_empty() {
             self.hand_in(entries);
         }

@@ -101,12 +101,18 @@ impl Node {
             shadow_probed: false,
             planned: None,
             disk_failed: None,
+            durable_ticket: 0,
+            revoked: BTreeMap::new(),
+            asked_at: Timestamp::ZERO,
+            leased_said: None,
             last_change_at: None,
             waiting: BTreeMap::new(),
             problems: BTreeMap::new(),
             config,
         };
         node.shadow = node.empty_shadow();
+        // What was read back is durable.
+        node.note_revocations();
         let text = match (had_state, alone) {
             (false, _) => "Started without earlier state.".to_owned(),
             (true, true) => "Started; it went on alone before and goes on.".to_owned(),

@@ -14,7 +14,7 @@ use hearth_executor::{Executor, Rights};
 use hearth_ledger::Ledger;
 use hearth_membership::Members;
 use hearth_scheduler::Alive;
-use hearth_types::{EpochName, Incarnation, Index, NodeName, ResourceId, ResourceSpec, Timestamp};
+use hearth_types::{Admission, EpochName, Incarnation, Index, NodeName, ResourceId, ResourceSpec, Timestamp};
 use hearth_wire::Channel;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +83,14 @@ pub(crate) struct Node {
     /// What the plan was last made for.
     pub planned: Option<(Index, Alive, EpochName)>,
     pub disk_failed: Option<String>,
+    /// Everything written up to this ticket is durable.
+    pub durable_ticket: u64,
+    /// What this voter vouches for no more, and with which ticket that is durable (R-LEASE-3).
+    pub revoked: BTreeMap<NodeName, (Admission, u64)>,
+    /// When decided entries were last asked for.
+    pub asked_at: Timestamp,
+    /// For which epoch this run has said that it keeps things only by its lease.
+    pub leased_said: Option<EpochName>,
     pub last_change_at: Option<Timestamp>,
     pub waiting: BTreeMap<ResourceId, String>,
     pub problems: BTreeMap<String, EventId>,
@@ -169,7 +177,7 @@ impl Node {
             Input::PeerAnswered { node } => self.alone.peer_answered(now, &node),
             Input::AddressChanged { resource, change } => self.take_address_change(now, resource, change, out),
             Input::GateSeen { whole, trouble } => self.take_gate(now, whole, trouble),
-            Input::Persisted { .. } => {}
+            Input::Persisted { ticket } => self.take_persisted(ticket),
             Input::PersistFailed { error, .. } => self.take_disk_failure(now, error),
             Input::Request { token, request, by } => self.take_request(now, token, request, by, out),
             Input::PeerAddress { node, address } => self.alone.peer_address(node, address),
@@ -189,6 +197,9 @@ impl Node {
             self.next_ledger_at = now + self.ledger_period();
             self.ledger.tick();
             self.elect(now);
+        } else if self.is_many() {
+            // Who owns something waits for the election: it does not wait for a tick.
+            self.elect(now);
         }
         for _ in 0..ROUNDS_MAX {
             let moved = self.drain_ledger(now, out);
@@ -201,6 +212,7 @@ impl Node {
         }
         self.go_on_with_shutdown(now, out);
         self.settle_ledger(now, out);
+        self.note_revocations();
         self.beat(now, out);
         self.guard(out);
         self.ask_wire(now, out);
@@ -227,8 +239,11 @@ impl Node {
         self.ledger.record()
     }
 
-    /// The other machine of a pair.
+    /// The other machine of a pair; none where ha.cf lists more.
     pub(crate) fn peer(&self) -> Option<NodeName> {
+        if self.is_many() {
+            return None;
+        }
         self.config.cluster.nodes.iter().find(|name| **name != self.local).cloned()
     }
 
@@ -261,7 +276,8 @@ impl Node {
         at_latest(self.orders.next_deadline(), TimerKind::Operation);
         at_latest(self.shutdown_deadline(), TimerKind::Operation);
         // While nothing is under way the ledger's clock runs along with the heartbeats.
-        let under_way = self.ledger.has_undecided() || self.ledger.dc().is_none();
+        let electing = self.is_many() && self.without_dc_since.is_some();
+        let under_way = self.ledger.has_undecided() || self.ledger.dc().is_none() || electing;
         at_latest(Some(self.next_ledger_at).filter(|_| under_way), TimerKind::Ledger);
         for channel in self.channels.values() {
             at_latest(channel.next_deadline(), TimerKind::Ledger);

@@ -133,7 +133,7 @@ impl Node {
         if self.shutdown.is_some() {
             return Err(refused("this node is stopping".to_owned(), None, false));
         }
-        if self.ledger.dc().is_none() || !self.keeping.confirmed {
+        if !self.has_quorum() || !self.keeping.confirmed {
             let why = self.alone.verdict.clone().unwrap_or_else(|| "no DC is elected at the moment".to_owned());
             let help = "what runs goes on and is repaired in place; try again, or see `hearth status`";
             return Err(refused(format!("the record cannot change now: {why}"), Some(help), true));

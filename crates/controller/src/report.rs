@@ -46,8 +46,8 @@ impl Node {
             local: self.local.to_string(),
             cluster: self.config.cluster.name.clone(),
             version: self.version.clone(),
-            dc: self.ledger.dc().map(|dc| dc.to_string()),
-            quorum: self.ledger.dc().is_some() && self.keeping.confirmed,
+            dc: self.known_dc().map(|dc| dc.to_string()),
+            quorum: self.has_quorum() && self.keeping.confirmed,
             epoch: record.map(|record| EpochStatus {
                 name: record.epoch.to_string(),
                 voters: record.voters.iter().map(|voter| voter.name.to_string()).collect(),

@@ -1,5 +1,6 @@
 //! Whether this node may keep what it holds, and until when (protocol section 3): the one place where the table stands.
 
+use hearth_cib::LEASE_VOTERS;
 use hearth_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -22,6 +23,10 @@ pub(crate) struct Claim {
     pub favoured_until: Option<Timestamp>,
     /// Until when the daemon before us held its right, from /run (R-TAKE-4).
     pub inherited_until: Option<Timestamp>,
+    /// Until when a majority of voters carries this node, in an epoch of three or more (R-LEASE-1).
+    pub leased_until: Option<Timestamp>,
+    /// The record says that this node is lost: that ends every lease at once (R-MEM-6).
+    pub lost: bool,
     /// L.
     pub lease: Duration,
 }
@@ -70,6 +75,10 @@ pub(crate) fn keep(claim: &Claim) -> Keep {
         Some(_) if !claim.votes => inherited,
         Some(1) => Keep::Unbound,
         Some(2) if !claim.tiebreaker => Keep::Unbound,
+        Some(voters) if voters >= LEASE_VOTERS => {
+            let end = claim.leased_until.filter(|end| claim.now < *end && !claim.lost);
+            end.map_or(Keep::No, Keep::Until)
+        }
         Some(_) => {
             let vouched = claim.vouched_at.map(|at| at + claim.lease);
             let end = vouched.max(claim.favoured_until).max(claim.inherited_until);
@@ -98,6 +107,8 @@ mod tests {
             vouched_at: None,
             favoured_until: None,
             inherited_until: None,
+            leased_until: None,
+            lost: false,
             lease: L,
         }
     }
@@ -125,6 +136,18 @@ mod tests {
         assert_eq!(keep(&Claim { vouched_at: Some(at(700)), ..alone.clone() }), Keep::Until(at(1100)));
         assert_eq!(keep(&Claim { vouched_at: Some(at(600)), ..alone.clone() }), Keep::No);
         assert_eq!(keep(&Claim { favoured_until: Some(at(1300)), ..alone }), Keep::Until(at(1300)));
+    }
+
+    #[test]
+    fn of_three_only_a_lease_carries_an_owner() {
+        // R-LEASE-1, R-MEM-6: no favour of a ping target, no silence of the others.
+        let alone = Claim { voters: Some(3), favoured_until: Some(at(2000)), vouched_at: Some(at(999)), ..claim() };
+        assert_eq!(keep(&alone), Keep::No);
+        let leased = Claim { leased_until: Some(at(1200)), ..alone };
+        assert_eq!(keep(&leased), Keep::Until(at(1200)));
+        assert_eq!(keep(&Claim { now: at(1200), ..leased.clone() }), Keep::No);
+        assert_eq!(keep(&Claim { lost: true, ..leased.clone() }), Keep::No);
+        assert_eq!(keep(&Claim { isolated: true, ..leased }), Keep::No);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::node::Node;
 use crate::{Output, Severity};
-use hearth_cib::{Entry, Record, Rejection, ReportKind};
+use hearth_cib::{Entry, Record, Rejection, ReportKind, Voter};
 use hearth_ledger::{LedgerMessage, LedgerOut};
 use hearth_types::{LinkId, NodeName, Timestamp};
 use hearth_wire::{Message, Segment};
@@ -18,6 +18,13 @@ pub(crate) enum PeerMessage {
     Propose(Vec<Entry>),
     /// To the DC: this node wants to stop in order (R-LEAVE-1). Repeated until it is done.
     WantsToLeave,
+    /// For the DC, from a node that does not hear it (R-LEDGER-2).
+    Relay {
+        /// Whose words they are.
+        origin: NodeName,
+        /// The words.
+        message: Box<PeerMessage>,
+    },
 }
 
 impl Node {
@@ -44,7 +51,7 @@ impl Node {
         }
     }
 
-    fn take_message(&mut self, now: Timestamp, from: &NodeName, message: PeerMessage) {
+    pub(crate) fn take_message(&mut self, now: Timestamp, from: &NodeName, message: PeerMessage) {
         match message {
             PeerMessage::Ledger(message) => match *message {
                 LedgerMessage::Join(join) => self.take_join(now, from, join),
@@ -58,6 +65,7 @@ impl Node {
                     }
                 }
             }
+            PeerMessage::Relay { origin, message } => self.take_relay(now, from, &origin, *message),
             PeerMessage::WantsToLeave => {
                 if self.leaving.insert(from.clone()) {
                     let text = format!("{from} stops in order: what it runs moves away first.");
@@ -102,11 +110,7 @@ impl Node {
                 }
                 true
             }
-            Some(dc) => {
-                self.say(&dc, &PeerMessage::Propose(entries));
-                true
-            }
-            None => false,
+            _ => self.say_to_dc(PeerMessage::Propose(entries)),
         }
     }
 
@@ -187,6 +191,8 @@ impl Node {
                 (Severity::Info, "configured", "record".to_owned(), text)
             }
             Entry::Admit { node, .. } => {
+                // The others vouch for an admission that they have heard of.
+                self.beat_now |= *node == self.local && self.is_many();
                 (Severity::Info, "node-admitted", node.to_string(), format!("{node} takes part."))
             }
             Entry::Probed { node, .. } => {
@@ -198,6 +204,15 @@ impl Node {
                 (Severity::Warning, "node-lost", node.to_string(), text)
             }
             Entry::Lost { node, .. } => (Severity::Error, "node-lost", node.to_string(), format!("{node} is lost.")),
+            Entry::Renew { node, .. } => {
+                (Severity::Info, "node-renewed", node.to_string(), format!("{node} goes on: it was not lost."))
+            }
+            Entry::Leased { .. } => return,
+            Entry::Proven { node, addresses, .. } => {
+                let names: Vec<&str> = addresses.iter().map(hearth_types::ResourceId::as_str).collect();
+                let text = format!("The lease of {node} has ended beyond doubt: {} may be taken.", names.join(", "));
+                (Severity::Warning, "lease-proven", node.to_string(), text)
+            }
             Entry::Left { node } => {
                 (Severity::Info, "node-left", node.to_string(), format!("{node} has left in order."))
             }
@@ -269,28 +284,39 @@ impl Node {
         }
     }
 
-    /// Campaigns where all voters are together and none leads, or nothing is decided any more: the first of them at once,
-    /// the others if that fails.
+    /// Campaigns where the voters are together and none leads, or nothing is decided any more: the first of them at once,
+    /// the others if that fails. Of two both must be there, of more a majority.
     pub(crate) fn elect(&mut self, now: Timestamp) {
         let timing = self.config.cluster.timing;
         let stuck = self.ledger.is_stuck();
-        let wanted = self.ledger.is_voting() && (self.ledger.dc().is_none() || stuck);
+        let gone = self.is_many() && self.leader_is_gone(now);
+        let wanted = self.ledger.is_voting() && (self.ledger.dc().is_none() || stuck || gone);
         let Some(record) = self.ledger.record().filter(|_| wanted) else {
             self.without_dc_since = None;
             return;
         };
-        let mut others = record.voters.iter().filter(|voter| voter.name != self.local);
-        let together = others.all(|voter| {
-            let claimed =
-                self.members.peer(&voter.name).filter(|peer| peer.is_alive()).and_then(|it| it.claimed.as_ref());
-            claimed.is_some_and(|claimed| claimed.epoch.as_ref() == Some(&record.epoch))
-        });
-        if !together {
+        let is_here = |voter: &&Voter| match self.is_many() {
+            true => self.voice(voter).is_some_and(|voice| voice.status != hearth_wire::NodeStatus::Leaving),
+            false => {
+                let peer = self.members.peer(&voter.name).filter(|peer| peer.is_alive());
+                let claimed = peer.and_then(|peer| peer.claimed.as_ref());
+                claimed.is_some_and(|claimed| claimed.epoch.as_ref() == Some(&record.epoch))
+            }
+        };
+        let here: Vec<&Voter> =
+            record.voters.iter().filter(|voter| voter.name == self.local || is_here(voter)).collect();
+        let enough = if self.is_many() { record.majority() } else { record.voters.len() };
+        if here.len() < enough {
             self.without_dc_since = None;
             return;
         }
-        let first = record.voters.iter().all(|voter| self.local <= voter.name);
-        let wait = if first && !stuck { timing.keepalive * 2 } else { timing.deadtime };
+        let first = here.iter().all(|voter| self.local <= voter.name);
+        let wait = match (first && !stuck, gone) {
+            // The others have just said so too: nothing is waited for.
+            (true, true) => Duration::ZERO,
+            (true, false) | (false, true) => timing.keepalive * 2,
+            (false, false) => timing.deadtime,
+        };
         let since = *self.without_dc_since.get_or_insert(now);
         if now.since(since) >= wait {
             self.without_dc_since = Some(now);

@@ -3,7 +3,7 @@
 use crate::founding::Consent;
 use crate::storage::{Line, Log};
 use hearth_cib::{Record, Voter};
-use hearth_types::{EpochName, NodeIdentity, NodeName};
+use hearth_types::{Admission, EpochName, NodeIdentity, NodeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,6 +24,10 @@ pub(crate) struct Durable {
     pub epoch: Option<EpochState>,
     /// A record stored for a node that invited us; gives no right.
     pub stored: Option<Record>,
+    /// The newest admission of each node of which this voter accepted a `lost`, decided or not: it vouches for none up to
+    /// it, for ever (R-LEASE-3).
+    #[serde(default)]
+    pub revoked: BTreeMap<NodeName, Admission>,
     /// Notes beside the log: spent assignments, whether the other machine was heard since the epoch was founded.
     pub notes: BTreeMap<String, String>,
 }
@@ -57,8 +61,18 @@ impl Durable {
             consent: Consent::default(),
             epoch: None,
             stored: None,
+            revoked: BTreeMap::new(),
             notes: BTreeMap::new(),
         }
+    }
+
+    /// Notes that nothing up to that admission of a node is vouched for any more; true if it is news.
+    pub(crate) fn revoke(&mut self, node: &NodeName, admission: Admission) -> bool {
+        let news = self.revoked.get(node).is_none_or(|known| *known < admission);
+        if news {
+            self.revoked.insert(node.clone(), admission);
+        }
+        news
     }
 
     /// Reads a state file and repeats the lines behind it.
@@ -76,6 +90,9 @@ impl Durable {
             match (line, &mut durable.epoch) {
                 (Line::Note(key, value), _) => {
                     durable.notes.insert(key, value);
+                }
+                (Line::Revoked(node, admission), _) => {
+                    durable.revoke(&node, admission);
                 }
                 (line, Some(epoch)) => epoch.log.repeat(line),
                 (_, None) => return Err(format!("line {} of the log belongs to no epoch", number + 1)),

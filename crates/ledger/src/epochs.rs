@@ -38,14 +38,25 @@ impl Ledger {
         self.take_decided();
     }
 
-    /// Removes a voter that leaves in order (R-LEAVE-1); only the DC may. False if it does not vote.
-    pub fn remove_voter(&mut self, node: &NodeName) -> bool {
-        let voters: Vec<Voter> = self.voters().iter().filter(|voter| voter.name != *node).cloned().collect();
+    /// Removes voters that leave in order or are lost (R-LEAVE-1, R-LEDGER-4); only the DC may. False if none of them
+    /// votes.
+    pub fn remove_voters(&mut self, nodes: &[NodeName]) -> bool {
+        let voters: Vec<Voter> = self.voters().iter().filter(|voter| !nodes.contains(&voter.name)).cloned().collect();
         if voters.len() == self.voters().len() || voters.is_empty() || !self.is_dc() {
             return false;
         }
         self.change_voters(voters);
         true
+    }
+
+    /// Voters of the next epoch, while this node has accepted an end of its own and does not know it decided
+    /// (R-LEASE-12).
+    pub fn accepted_end(&self) -> Vec<NodeName> {
+        let state = self.durable.epoch.as_ref().filter(|_| self.paxos.is_some());
+        let next: Option<NextEpoch> = state
+            .and_then(|state| state.log.stopsign())
+            .and_then(|stopsign| serde_json::from_slice(stopsign.metadata.as_deref()?).ok());
+        next.map(|next| next.voters.into_iter().map(|voter| voter.name).collect()).unwrap_or_default()
     }
 
     /// The end of the epoch is decided: the next one begins with a snapshot of the record.
@@ -119,9 +130,9 @@ impl Ledger {
         self.say(node, LedgerMessage::Join(join));
     }
 
-    /// Begins to let a node in: it stores the record first (R-LEDGER-2). Only a sole voter needs to.
+    /// Begins to let a node in: it stores the record first (R-LEDGER-2). Only the DC may.
     pub fn invite(&mut self, node: &NodeName) {
-        let Some(record) = self.record.clone().filter(|_| self.is_sole()) else { return };
+        let Some(record) = self.record.clone().filter(|_| self.is_dc()) else { return };
         self.inviting = Some(node.clone());
         self.flush();
         self.say(node, LedgerMessage::Store { record: Box::new(record) });
@@ -142,7 +153,7 @@ impl Ledger {
     /// The invited node has the record: the epoch with both begins here, then it is offered. `identity` is the one
     /// under which the node asked.
     pub(crate) fn stored(&mut self, from: &NodeName, epoch: &EpochName) {
-        let invited = self.inviting.as_ref() == Some(from) && self.epoch() == Some(epoch) && self.is_sole();
+        let invited = self.inviting.as_ref() == Some(from) && self.epoch() == Some(epoch) && self.is_dc();
         let identity = self.record.as_ref().and_then(|record| record.nodes.get(from)).and_then(|node| node.identity);
         let Some(identity) = identity.filter(|_| invited) else { return };
         self.inviting = None;

@@ -96,6 +96,8 @@ struct Attempt {
     promises: BTreeMap<NodeName, (NodeIdentity, Option<(Round, Proposal)>)>,
     proposal: Option<Proposal>,
     accepted: Vec<NodeName>,
+    /// How many promises it waits for: whoever promises votes.
+    wanted: usize,
 }
 
 impl Founding {
@@ -116,9 +118,12 @@ impl Founding {
     }
 
     /// Proposes when it is this node's turn: `reachable` are the others that are heard two-way with an equal list and
-    /// no epoch. The lowest name goes at once, the others when that one did not get through.
-    pub fn poll(&mut self, now: Timestamp, reachable: &[NodeName], nonce: u64, out: &mut Vec<Step>) {
-        if reachable.len() + 1 < self.majority() {
+    /// no epoch; a majority is enough once they have been `waited_for`, before that all must be there, or a machine that
+    /// boots a moment later would have to be let in. The lowest name goes at once, the others when that one did not get
+    /// through.
+    pub fn poll(&mut self, now: Timestamp, reachable: &[NodeName], waited_for: bool, nonce: u64, out: &mut Vec<Step>) {
+        let all = reachable.len() + 1 >= self.nodes.len();
+        if reachable.len() + 1 < self.majority() || !(all || waited_for) {
             self.retry_at = Timestamp::ZERO;
             return;
         }
@@ -139,6 +144,7 @@ impl Founding {
             promises: BTreeMap::from([(self.local.clone(), own)]),
             proposal: None,
             accepted: Vec::new(),
+            wanted: reachable.len() + 1,
         });
         out.push(Step::Persist);
         for node in self.others() {
@@ -197,7 +203,7 @@ impl Founding {
     fn maybe_propose(&mut self, nonce: u64, out: &mut Vec<Step>) {
         let (majority, others) = (self.majority(), self.others());
         let Some(attempt) = self.attempt.as_mut() else { return };
-        if attempt.proposal.is_some() || attempt.promises.len() < majority {
+        if attempt.proposal.is_some() || attempt.promises.len() < majority.max(attempt.wanted) {
             return;
         }
         let highest =

@@ -93,9 +93,9 @@ pub struct Ledger {
     pub(crate) durable: Durable,
     pub(crate) paxos: Option<Paxos>,
     #[serde(skip)]
-    journal: Journal,
+    pub(crate) journal: Journal,
     pub(crate) record: Option<Record>,
-    applied: usize,
+    pub(crate) applied: usize,
     pub(crate) rewrite: bool,
     lines_behind: usize,
     #[serde(skip)]
@@ -227,6 +227,15 @@ impl Ledger {
         accepting.then(|| self.voters().get(pid as usize - 1).map(|voter| voter.name.clone())).flatten()
     }
 
+    /// The node whose round this voter has promised, whether it leads yet or not; none: nobody's.
+    pub fn leader(&self) -> Option<NodeName> {
+        if self.is_sole() {
+            return Some(self.params.local.clone());
+        }
+        let (pid, _) = self.paxos.as_ref()?.current_leader()?;
+        self.voters().get((pid as usize).checked_sub(1)?).map(|voter| voter.name.clone())
+    }
+
     /// Whether this node may propose.
     pub fn is_dc(&self) -> bool {
         self.dc().as_ref() == Some(&self.params.local)
@@ -342,6 +351,8 @@ impl Ledger {
             LedgerMessage::Store { record } => self.store(from, *record),
             LedgerMessage::Stored { epoch } => self.stored(from, &epoch),
             LedgerMessage::Offer { record } => self.take_offer(*record),
+            LedgerMessage::Ask { epoch, from: index } => self.answer(from, &epoch, index),
+            LedgerMessage::Decided { epoch, from: index, entries } => self.learn(&epoch, index, entries),
             // Those need knowledge that only the owner has; it calls the matching functions.
             LedgerMessage::Join(_) | LedgerMessage::Rival { .. } | LedgerMessage::Resigned { .. } => {}
         }
@@ -368,12 +379,12 @@ impl Ledger {
     }
 
     /// Goes on with the first epoch: see [`Founding::poll`].
-    pub fn poll_founding(&mut self, now: Timestamp, reachable: &[NodeName]) {
+    pub fn poll_founding(&mut self, now: Timestamp, reachable: &[NodeName], waited_for: bool) {
         if self.stopped || self.durable.epoch.is_some() {
             return;
         }
         let (nonce, mut steps) = (self.nonce(), Vec::new());
-        self.founding.poll(now, reachable, nonce, &mut steps);
+        self.founding.poll(now, reachable, waited_for, nonce, &mut steps);
         self.carry_out(steps);
     }
 
@@ -472,7 +483,9 @@ impl Ledger {
         }
     }
 
-    fn apply(&mut self, entry: Entry) {
+    pub(crate) fn apply(&mut self, entry: Entry) {
+        // Also what was learned from another voter binds this one (R-LEASE-3).
+        self.revoke_by(&entry);
         let Some(record) = self.record.as_mut() else { return };
         let index = record.applied.next();
         let rejection = record.apply(index, &entry).err();
@@ -498,7 +511,8 @@ impl Ledger {
 
     fn flush_lines(&mut self, now: bool) {
         if now {
-            let lines = self.journal.take();
+            let mut lines = self.journal.take();
+            self.revoke_by_lines(&mut lines);
             self.note_in_state(&lines);
             self.lines_behind += lines.len();
             if self.rewrite || self.lines_behind > LINES_MAX {
@@ -582,6 +596,7 @@ impl Ledger {
 
     pub(crate) fn enter(&mut self, record: Record) {
         self.saw_number(record.epoch.number);
+        self.revoke_by_record(&record);
         self.durable.epoch = Some(EpochState { base: record, log: Log::default() });
         self.durable.stored = None;
         self.rewrite = true;

@@ -16,9 +16,11 @@
 mod durable;
 mod epochs;
 pub mod founding;
+mod learn;
 mod ledger;
 mod message;
 mod paxos;
+mod revoke;
 mod storage;
 
 pub use ledger::{Ledger, LedgerOut, Params, Relation};

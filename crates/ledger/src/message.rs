@@ -2,8 +2,8 @@
 
 use crate::founding::FoundMessage;
 use crate::storage::Item;
-use hearth_cib::Record;
-use hearth_types::{EpochName, Incarnation, NodeIdentity, NodeName, PermitKind, ResourceId};
+use hearth_cib::{Entry, Record};
+use hearth_types::{EpochName, Incarnation, Index, NodeIdentity, NodeName, PermitKind, ResourceId};
 use omnipaxos::messages::Message;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,22 @@ pub enum LedgerMessage {
     Offer {
         /// The record at the epoch's begin.
         record: Box<Record>,
+    },
+    /// "What was decided from that index on?": from a node that does not hear the DC (R-LEDGER-2).
+    Ask {
+        /// The epoch.
+        epoch: EpochName,
+        /// First index wanted.
+        from: Index,
+    },
+    /// The answer: entries that are decided, in order.
+    Decided {
+        /// The epoch.
+        epoch: EpochName,
+        /// Index of the first.
+        from: Index,
+        /// Some of them; the next question brings more.
+        entries: Vec<Entry>,
     },
     /// Two epochs of which none descends from the other (R-LEDGER-6).
     Rival {

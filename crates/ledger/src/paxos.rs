@@ -178,6 +178,11 @@ impl Paxos {
         self.live.get_accepted_idx()
     }
 
+    /// Everything before this position is decided; an end of the epoch counts as one more.
+    pub(crate) fn decided(&self) -> usize {
+        self.live.get_decided_idx()
+    }
+
     pub(crate) fn current_leader(&self) -> Option<(u64, bool)> {
         self.live.get_current_leader()
     }

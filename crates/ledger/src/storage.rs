@@ -2,6 +2,7 @@
 //! durable before anything that depends on it becomes visible (R-LEDGER-3).
 
 use hearth_cib::Entry;
+use hearth_types::{Admission, NodeName};
 use omnipaxos::ballot_leader_election::Ballot;
 use omnipaxos::storage::{NoSnapshot, StopSign, Storage, StorageOp, StorageResult};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub enum Line {
     StopSign(Option<StopSign>),
     /// A note beside the log.
     Note(String, String),
+    /// Nothing up to that admission of a node is vouched for any more (R-LEASE-3): outlives the entry that said so.
+    Revoked(NodeName, Admission),
 }
 
 /// What omnipaxos knows of one epoch.
@@ -101,7 +104,7 @@ impl Log {
             Line::AcceptedRound(ballot) => self.accepted_round = Some(ballot),
             Line::Decided(decided) => self.decided = decided,
             Line::StopSign(stopsign) => self.stopsign = stopsign,
-            Line::Note(..) => {}
+            Line::Note(..) | Line::Revoked(..) => {}
         }
     }
 

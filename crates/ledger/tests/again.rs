@@ -88,7 +88,7 @@ fn a_ledger_read_back_in_the_middle_of_an_epoch_goes_on_as_the_one_that_was_not(
         let mut twins = [Twins::new(0), Twins::new(1)];
         let mut wire: [VecDeque<LedgerMessage>; 2] = Default::default();
         for node in [0, 1] {
-            twins[node].both(|ledger| ledger.poll_founding(Timestamp(1_000_000_000), &[name(1 - node)]));
+            twins[node].both(|ledger| ledger.poll_founding(Timestamp(1_000_000_000), &[name(1 - node)], false));
         }
         let mut quiet = 0;
         for _ in 0..600 {
@@ -110,7 +110,7 @@ fn a_ledger_read_back_in_the_middle_of_an_epoch_goes_on_as_the_one_that_was_not(
                         twins[node].both(|ledger| ledger.reconnected(&name(1 - node)));
                     }
                 }
-                37 => twins[node].both(|ledger| _ = ledger.remove_voter(&name(1 - node))),
+                37 => twins[node].both(|ledger| _ = ledger.remove_voters(&[name(1 - node)])),
                 _ => twins[node].read_back(),
             }
         }
@@ -123,7 +123,7 @@ fn an_idle_epoch_takes_no_more_room_with_time() {
     let mut twins = [Twins::new(0), Twins::new(1)];
     let mut wire: [VecDeque<LedgerMessage>; 2] = Default::default();
     for node in [0, 1] {
-        twins[node].both(|ledger| ledger.poll_founding(Timestamp(1_000_000_000), &[name(1 - node)]));
+        twins[node].both(|ledger| ledger.poll_founding(Timestamp(1_000_000_000), &[name(1 - node)], false));
     }
     let mut sizes = Vec::new();
     for round in 0..4000 {

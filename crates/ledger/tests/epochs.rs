@@ -96,7 +96,7 @@ impl World {
 
     fn found(&mut self, now: u64) {
         for node in [0, 1] {
-            self.ledgers[node].poll_founding(at(now), &[name(1 - node)]);
+            self.ledgers[node].poll_founding(at(now), &[name(1 - node)], false);
         }
     }
 
@@ -151,7 +151,7 @@ fn two_machines_that_propose_at_once_found_one_epoch() {
 fn a_consent_outlives_the_daemon() {
     // R-JOIN-1: a consent that is forgotten lets two epochs be founded.
     let mut world = World::new();
-    world.ledgers[0].poll_founding(at(1000), &[name(1)]);
+    world.ledgers[0].poll_founding(at(1000), &[name(1)], false);
     world.drain(0);
     world.step(); // B promises
     world.drain(1);
@@ -165,8 +165,8 @@ fn a_consent_outlives_the_daemon() {
     world.restart(1);
     // A dies before it hears of it; B founds with a new A: it must carry on what it accepted.
     world.restart(0);
-    world.ledgers[1].poll_founding(at(3000), &[name(0)]);
-    world.ledgers[1].poll_founding(at(9000), &[name(0)]);
+    world.ledgers[1].poll_founding(at(3000), &[name(0)], false);
+    world.ledgers[1].poll_founding(at(9000), &[name(0)], false);
     world.run();
     let epoch = world.epochs()[1].clone().expect("founded");
     assert!(proposed.contains(&epoch.nonce.to_string()), "{epoch} was not what was accepted");
@@ -366,7 +366,7 @@ fn an_end_of_the_epoch_that_only_one_accepted_is_decided_after_both_restarted() 
             world.ledgers[by].campaign();
             world.run();
         }
-        assert!(world.ledgers[by].remove_voter(&name(1 - by)));
+        assert!(world.ledgers[by].remove_voters(&[name(1 - by)]));
         world.drain(by);
         world.restart(by);
         world.restart(1 - by);

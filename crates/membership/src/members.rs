@@ -275,9 +275,9 @@ impl Members {
     }
 
     /// What our next heartbeat says of every peer. `vouch` decides for whom we may vouch (R-LEASE-1).
-    pub fn reports(&self, now: Timestamp, vouch: impl Fn(&NodeName) -> bool) -> Vec<PeerReport> {
+    pub fn reports(&mut self, now: Timestamp, vouch: impl Fn(&NodeName) -> bool) -> Vec<PeerReport> {
         let mut reports = Vec::new();
-        for (name, peer) in &self.peers {
+        for (name, peer) in &mut self.peers {
             // The candidate is named until it counts, or it could never count (R-WIRE-4).
             let alive = matches!(peer.liveness, Liveness::Alive | Liveness::OneWay);
             let known = peer.incarnation.filter(|_| alive || peer.candidate.is_none());
@@ -291,6 +291,9 @@ impl Members {
             }
             let age = now.since(peer.last_heard_at).as_micros().min(u128::from(u32::MAX)) as u32;
             let may_vouch = counts && peer.is_alive() && !peer.is_cloned() && vouch(name);
+            if may_vouch {
+                peer.last_vouched_at = Some(peer.last_heard_at);
+            }
             reports.push(PeerReport {
                 node: name.clone(),
                 incarnation,
@@ -310,6 +313,25 @@ impl Members {
             return None;
         }
         self.sent_at(peer.vouched?)
+    }
+
+    /// When the newest heartbeat of that peer that this run vouched for arrived. A run that has not vouched for it counts
+    /// from its start: what the one before it vouched for it cannot know (R-LEASE-3).
+    pub fn last_vouched_at(&self, node: &NodeName) -> Timestamp {
+        self.peers.get(node).and_then(|peer| peer.last_vouched_at).unwrap_or(self.started_at)
+    }
+
+    /// Whether a peer has not been alive for deadtime by our own ears (R-LEASE-2); for initdead from the start if it was
+    /// not heard in this run.
+    pub fn is_dead(&self, node: &NodeName, now: Timestamp) -> bool {
+        let Some(peer) = self.peers.get(node) else { return false };
+        match peer.liveness {
+            Liveness::Alive => false,
+            Liveness::Dead => true,
+            // Somebody who has only just been heard may not have heard us yet.
+            Liveness::OneWay => peer.one_way.is_some_and(|(_, told)| told),
+            Liveness::NeverSeen => now >= self.lost_at(node),
+        }
     }
 
     /// What is known of a peer.

@@ -58,6 +58,8 @@ pub struct PeerView {
     pub newest: MessageNumber,
     /// Newest of our message numbers that it vouched for.
     pub vouched: Option<MessageNumber>,
+    /// When the newest of its heartbeats that we vouched for arrived, whatever its incarnation.
+    pub(crate) last_vouched_at: Option<Timestamp>,
     /// Its newest heartbeat.
     pub claimed: Option<Arc<Heartbeat>>,
     /// Links.
@@ -85,6 +87,7 @@ impl PeerView {
             heard_us_at: Timestamp::ZERO,
             newest: MessageNumber(0),
             vouched: None,
+            last_vouched_at: None,
             claimed: None,
             links: BTreeMap::new(),
             late: false,

@@ -69,6 +69,7 @@ fn heartbeat(number: u64, heard: u64) -> Heartbeat {
         has_carrier: true,
         dc: None,
         voters: Vec::new(),
+        statement: None,
     }
 }
 

@@ -69,6 +69,7 @@ fn beat(incarnation: Incarnation, number: u64, names: Incarnation, heard: u64, a
         has_carrier: true,
         dc: None,
         voters: Vec::new(),
+        statement: None,
     }
 }
 

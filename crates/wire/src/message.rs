@@ -109,6 +109,45 @@ pub struct Heartbeat {
     /// Voters of its epoch.
     #[n(22)]
     pub voters: Vec<NodeName>,
+    /// What it states as one of more than two machines.
+    #[n(23)]
+    pub statement: Option<Statement>,
+}
+
+/// What one of more than two machines states, so that loss, leases and proof by time are judged by all voters and not by
+/// the DC's own ears (R-LEASE-2, 3, 4, 12).
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode, Serialize, Deserialize)]
+pub struct Statement {
+    /// Nodes that it hears and that hear it.
+    #[n(0)]
+    pub alive: Vec<NodeName>,
+    /// Nodes that have not been alive for deadtime, by its own ears.
+    #[n(1)]
+    pub dead: Vec<NodeName>,
+    /// Voters of the next epoch, while it has accepted an end of its own and does not know it decided.
+    #[n(2)]
+    pub next: Vec<NodeName>,
+    /// What it will vouch for no more, durably.
+    #[n(3)]
+    pub revoked: Vec<Revocation>,
+    /// Milliseconds since it knew its epoch decided, at most 2^32 - 1.
+    #[n(4)]
+    pub epoch_age_ms: u32,
+}
+
+/// "I vouch for that admission and every lower one no more" (R-LEASE-3).
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Of whom.
+    #[n(0)]
+    pub node: NodeName,
+    /// The newest admission revoked.
+    #[n(1)]
+    pub admission: Admission,
+    /// Microseconds since the newest heartbeat of it that the sender vouched for arrived, under whatever admission; at
+    /// most 2^32 - 1.
+    #[n(2)]
+    pub age_us: u32,
 }
 
 /// A shared value is encoded as the value itself.

@@ -37,6 +37,7 @@ pub fn heartbeat() -> Heartbeat {
         has_carrier: true,
         dc: Some(NodeName::new("node-alpha")),
         voters: vec![NodeName::new("node-alpha"), NodeName::new("node-beta")],
+        statement: None,
     }
 }
 

@@ -1,0 +1,165 @@
+//! What the DC of three and more voters owes the record about nodes that are gone: loss, renewal, proof by time, and who
+//! votes in their place (R-LEASE-2 .. 4, R-TAKE-2, R-LEDGER-4).
+
+use crate::Severity;
+use crate::node::Node;
+use hearth_cib::{Entry, LEASE_VOTERS, MemberState, NodeRecord, Record};
+use hearth_types::{Admission, NodeName, ResourceId, Timestamp};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The kernel removes an address at most so much after its lifetime (R-LEASE-11).
+const EXPIRES_WITHIN: Duration = Duration::from_secs(1);
+
+impl Node {
+    /// Everything that the DC owes about nodes that are gone.
+    pub(crate) fn judge_losses(&mut self, now: Timestamp) {
+        if !self.is_many() {
+            return;
+        }
+        let Some(record) = self.coming() else { return };
+        let admitted: Vec<(NodeName, Admission)> = record
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.member == MemberState::Admitted)
+            .map(|(name, node)| (name.clone(), node.admission))
+            .collect();
+        let settled = !self.ledger.has_undecided();
+        for (node, admission) in admitted {
+            if self.is_dead_for_majority(now, &node) {
+                self.propose(Entry::Lost { node, admission });
+            } else if settled && self.is_revoked_somewhere(&node, admission) {
+                // A `lost` that was accepted and overwritten: who accepted it vouches for that admission no more.
+                let entry = match self.is_alive_for_majority(&node) {
+                    true => Entry::Renew { node, admission },
+                    false => Entry::Lost { node, admission },
+                };
+                self.propose(entry);
+            }
+        }
+        self.prove(now);
+    }
+
+    fn is_revoked_somewhere(&self, node: &NodeName, admission: Admission) -> bool {
+        self.ledger.is_revoked(node, admission)
+            || self.count_voters(false, |_, statement| {
+                statement.revoked.iter().any(|it| it.node == *node && it.admission >= admission)
+            }) > 0
+    }
+
+    /// Addresses of lost nodes whose lease has ended beyond doubt (R-LEASE-4, R-TAKE-2).
+    fn prove(&mut self, now: Timestamp) {
+        for (node, admission) in self.unproven(self.coming()) {
+            let Some(silent) = self.proven_for(now, &node, admission) else { continue };
+            let Some(record) = self.coming() else { return };
+            let gated = self.members.peer(&node).and_then(|peer| peer.claimed.as_ref()).map(|claimed| &claimed.gated);
+            let expired = silent >= self.lifetime() + EXPIRES_WITHIN;
+            let is_free = |id: &&ResourceId| expired || gated.is_some_and(|gated| gated.contains(id));
+            let addresses: BTreeSet<ResourceId> = addresses_on(record, &node).filter(is_free).cloned().collect();
+            if !addresses.is_empty() {
+                let text = format!("Nothing of {node} can answer any more: its lease has ended beyond doubt.");
+                self.chronicle.note(now, Severity::Info, "lease-over", &node, text);
+                self.propose(Entry::Proven { node, admission, addresses });
+            }
+        }
+    }
+
+    /// Lost nodes of which time could still clear something.
+    fn unproven(&self, record: Option<&Record>) -> Vec<(NodeName, Admission)> {
+        let Some(record) = record.filter(|record| record.has_leases()) else { return Vec::new() };
+        let waits = |(name, node): &(&NodeName, &NodeRecord)| {
+            node.member == MemberState::Lost && node.leased && addresses_on(record, name).next().is_some()
+        };
+        record.nodes.iter().filter(waits).map(|(name, node)| (name.clone(), node.admission)).collect()
+    }
+
+    /// For how long the proof has stood: a majority has stated the revocation, for the youngest of them 1.05 L has passed
+    /// since it last vouched, and the epoch is as old (R-LEASE-4, 12). None: there is no proof yet.
+    fn proven_for(&self, now: Timestamp, node: &NodeName, admission: Admission) -> Option<Duration> {
+        let record = self.ledger.record()?;
+        let known = record.nodes.get(node)?;
+        if known.member != MemberState::Lost || known.admission != admission {
+            // Applied first: what was only proposed proves nothing.
+            return None;
+        }
+        let mut ages = Vec::new();
+        let mut epoch_age = self.epoch_age(now);
+        for voter in &record.voters {
+            if voter.name == self.local {
+                let stated = self.revoked.get(node);
+                let durable =
+                    stated.is_some_and(|(revoked, ticket)| *revoked >= admission && *ticket <= self.durable_ticket);
+                ages.extend(durable.then(|| now.since(self.members.last_vouched_at(node))));
+                continue;
+            }
+            let Some(voice) = self.voice(voter) else { continue };
+            let Some(statement) = &voice.statement else { continue };
+            // What was stated has grown older since it arrived.
+            let heard_at = self.members.peer(&voter.name).map_or(now, |peer| peer.last_heard_at);
+            let since = now.since(heard_at);
+            epoch_age = epoch_age.max(Duration::from_millis(statement.epoch_age_ms.into()) + since);
+            let revoked = statement.revoked.iter().find(|it| it.node == *node && it.admission >= admission);
+            ages.extend(revoked.map(|it| Duration::from_micros(it.age_us.into()) + since));
+        }
+        ages.sort_unstable_by(|one, other| other.cmp(one));
+        let youngest = ages.get(record.majority() - 1)?;
+        let margin = self.config.cluster.timing.lease() * 21 / 20;
+        youngest.min(&epoch_age).checked_sub(margin)
+    }
+
+    /// Whether a proof is under way: it is finished before the voters change (R-LEASE-12).
+    pub(crate) fn is_proving(&self) -> bool {
+        !self.unproven(self.ledger.record()).is_empty()
+    }
+
+    /// Voters that are gone make room (R-LEDGER-4): five shrink to three, three stay three. Odd lists only, or a voter
+    /// would be given up for nothing.
+    pub(crate) fn shrink_voters(&mut self) {
+        let Some(record) = self.ledger.record().filter(|_| self.is_many()) else { return };
+        if self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving() {
+            return;
+        }
+        let is_gone = |name: &NodeName| {
+            let member = record.nodes.get(name).map(|node| node.member);
+            matches!(member, Some(MemberState::Lost | MemberState::Left)) && !self.members.is_alive(name)
+        };
+        let names = record.voters.iter().map(|voter| &voter.name);
+        let mut gone: Vec<NodeName> = names.filter(|name| **name != self.local && is_gone(name)).cloned().collect();
+        if (record.voters.len() - gone.len()).is_multiple_of(2) {
+            gone.pop();
+        }
+        if !gone.is_empty() && record.voters.len() - gone.len() >= LEASE_VOTERS {
+            self.ledger.remove_voters(&gone);
+        }
+    }
+
+    /// Says to the DC that this node keeps things only by its lease, once for each epoch and run until the record shows
+    /// it (R-LEASE-4).
+    pub(crate) fn leased_entry(&self) -> Option<Entry> {
+        let record = self.ledger.record().filter(|record| record.has_leases() && self.keeping.confirmed)?;
+        let node = record.nodes.get(&self.local)?;
+        let due = !node.leased && node.incarnation == self.incarnation && node.member == MemberState::Admitted;
+        due.then(|| Entry::Leased {
+            node: self.local.clone(),
+            incarnation: self.incarnation,
+            epoch: record.epoch.clone(),
+        })
+    }
+
+    /// Asks the wire for addresses that somebody who is late may have to give up (R-TAKE-6).
+    pub(crate) fn holder_is_late(&self, now: Timestamp) -> bool {
+        let Some(record) = self.ledger.record() else { return false };
+        let warntime = self.config.cluster.timing.warntime;
+        let late =
+            |name: &NodeName| !self.members.is_alive(name) || now.since(self.members.silent_since(name)) >= warntime;
+        let others = record.nodes.keys().filter(|name| **name != self.local);
+        // What was cleared without its old owner's word is asked for until somebody has it.
+        let owed = !record.check_wire.is_empty();
+        owed || others.into_iter().any(|name| addresses_on(record, name).next().is_some() && late(name))
+    }
+}
+
+/// Native addresses that may be active on a node.
+fn addresses_on<'a>(record: &'a Record, node: &'a NodeName) -> impl Iterator<Item = &'a ResourceId> {
+    record.active_on(node).filter(|id| record.spec(id).is_some_and(|spec| spec.address().is_some()))
+}

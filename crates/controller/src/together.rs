@@ -1,0 +1,170 @@
+//! What more than two machines judge together: who is alive, whether there is a majority, and how a node that does not
+//! hear the DC takes part (R-LEASE-2, R-LEDGER-2).
+
+use crate::node::Node;
+use crate::talk::PeerMessage;
+use hearth_cib::Voter;
+use hearth_types::{NodeName, Timestamp};
+use hearth_wire::{Heartbeat, NodeStatus, Revocation, Statement};
+use std::time::Duration;
+
+/// Span between two questions for decided entries.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+
+impl Node {
+    /// Whether ha.cf lists more than two machines: then no permit but a fence exists, and voters judge together.
+    pub(crate) fn is_many(&self) -> bool {
+        self.config.cluster.nodes.len() > 2
+    }
+
+    /// The newest heartbeat of another voter that is heard two-way in our epoch, under the identity that votes.
+    pub(crate) fn voice(&self, voter: &Voter) -> Option<&Heartbeat> {
+        let peer = self.members.peer(&voter.name).filter(|peer| peer.is_alive() && !peer.is_cloned())?;
+        let ours =
+            |claimed: &&Heartbeat| claimed.identity == voter.identity && claimed.epoch.as_ref() == self.ledger.epoch();
+        peer.claimed.as_deref().filter(ours)
+    }
+
+    /// How many voters say so: this node by `own`, the others by their newest statement.
+    pub(crate) fn count_voters(&self, own: bool, says: impl Fn(&NodeName, &Statement) -> bool) -> usize {
+        let Some(record) = self.ledger.record() else { return 0 };
+        let says_so = |voter: &&Voter| match voter.name == self.local {
+            true => own && self.ledger.is_voting(),
+            false => self
+                .voice(voter)
+                .and_then(|voice| voice.statement.as_ref())
+                .is_some_and(|statement| says(&voter.name, statement)),
+        };
+        record.voters.iter().filter(says_so).count()
+    }
+
+    fn is_majority(&self, count: usize) -> bool {
+        self.ledger.record().is_some_and(|record| count >= record.majority())
+    }
+
+    /// Whether a node counts as dead by our own ears. A paused node accuses nobody (R-MEM-5); a machine that came up
+    /// without its state is not what it was.
+    fn is_dead_here(&self, now: Timestamp, node: &NodeName) -> bool {
+        if *node == self.local || self.keeping.is_suspended() || !self.standing.links_have_carrier() {
+            return false;
+        }
+        self.members.is_dead(node, now)
+    }
+
+    /// For a majority of voters, by their own heartbeats, it has not been alive for deadtime (R-LEASE-2).
+    pub(crate) fn is_dead_for_majority(&self, now: Timestamp, node: &NodeName) -> bool {
+        let own = self.is_dead_here(now, node);
+        self.is_majority(self.count_voters(own, |voter, statement| voter != node && statement.dead.contains(node)))
+    }
+
+    /// For a majority of voters it is alive; a voter is so for itself while any other hears it.
+    pub(crate) fn is_alive_for_majority(&self, node: &NodeName) -> bool {
+        let own = *node == self.local || self.members.is_alive(node);
+        let others = self.count_voters(own, |voter, statement| voter != node && statement.alive.contains(node));
+        let votes = self.ledger.record().is_some_and(|record| record.voters.iter().any(|voter| voter.name == *node));
+        let itself = usize::from(others > 0 && votes && *node != self.local);
+        self.is_majority(others + itself)
+    }
+
+    /// Whether a majority of voters is heard in our epoch.
+    pub(crate) fn has_quorum(&self) -> bool {
+        if !self.is_many() {
+            return self.ledger.dc().is_some();
+        }
+        self.known_dc().is_some() && self.is_majority(self.count_voters(true, |_, _| true))
+    }
+
+    /// The leader as far as anybody has told us: by our own log, or by the heartbeats of others.
+    pub(crate) fn known_dc(&self) -> Option<NodeName> {
+        let own = self.ledger.dc().filter(|dc| *dc == self.local || self.members.is_alive(dc));
+        own.or_else(|| {
+            let voters = self.ledger.record().filter(|_| self.is_many())?.voters.iter();
+            voters.filter_map(|voter| self.voice(voter)?.dc.clone()).find(|dc| *dc != self.local)
+        })
+        .or_else(|| self.ledger.dc().filter(|_| !self.is_many()))
+    }
+
+    /// Whether the leader of our log is gone for a majority of voters, or says that it leaves (R-MEM-6).
+    pub(crate) fn leader_is_gone(&self, now: Timestamp) -> bool {
+        let Some(leader) = self.ledger.leader().filter(|leader| *leader != self.local) else { return false };
+        let claimed = self.members.peer(&leader).and_then(|peer| peer.claimed.as_ref());
+        let leaves = claimed.is_some_and(|claimed| claimed.status == NodeStatus::Leaving);
+        leaves || self.is_dead_for_majority(now, &leader)
+    }
+
+    /// Whether this node hears who leads.
+    fn hears_the_leader(&self) -> bool {
+        self.ledger.leader().is_some_and(|leader| leader == self.local || self.members.is_alive(&leader))
+    }
+
+    /// A voter knows more than we do, and we do not hear the DC: it tells us (R-LEDGER-2).
+    pub(crate) fn learn_from(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
+        let ahead = heartbeat.epoch.is_some()
+            && heartbeat.epoch.as_ref() == self.ledger.epoch()
+            && heartbeat.decided > self.ledger.decided();
+        if !self.is_many() || !ahead || self.hears_the_leader() || now.since(self.asked_at) < ASK_EVERY {
+            return;
+        }
+        self.asked_at = now;
+        self.ledger.ask(&heartbeat.from);
+    }
+
+    /// Says something to the DC; through another voter if it is not heard. False if there is no way.
+    pub(crate) fn say_to_dc(&mut self, message: PeerMessage) -> bool {
+        let Some(dc) = self.known_dc().filter(|dc| *dc != self.local) else { return false };
+        if self.members.is_alive(&dc) || !self.is_many() {
+            self.say(&dc, &message);
+            return true;
+        }
+        let Some(record) = self.ledger.record() else { return false };
+        let helper = record.voters.iter().find(|voter| self.voice(voter).is_some_and(|voice| voice.dc.is_some()));
+        let Some(helper) = helper.map(|voter| voter.name.clone()) else { return false };
+        self.say(&helper, &PeerMessage::Relay { origin: self.local.clone(), message: Box::new(message) });
+        true
+    }
+
+    /// Something for the DC from a node that does not hear it: one hop and no more, or it could go in circles.
+    pub(crate) fn take_relay(&mut self, now: Timestamp, from: &NodeName, origin: &NodeName, message: PeerMessage) {
+        if !self.config.cluster.nodes.contains(origin) || matches!(message, PeerMessage::Relay { .. }) {
+            return;
+        }
+        if self.ledger.is_dc() {
+            return self.take_message(now, origin, message);
+        }
+        let dc = self.ledger.dc().filter(|dc| self.members.is_alive(dc));
+        if let Some(dc) = dc.filter(|_| from == origin) {
+            self.say(&dc, &PeerMessage::Relay { origin: origin.clone(), message: Box::new(message) });
+        }
+    }
+
+    /// What this node states as one of more than two.
+    pub(crate) fn make_statement(&self, now: Timestamp) -> Option<Statement> {
+        if !self.is_many() {
+            return None;
+        }
+        let others = || self.config.cluster.nodes.iter().filter(|node| **node != self.local);
+        let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
+        let stated = |(node, (admission, ticket)): (&NodeName, &(hearth_types::Admission, u64))| {
+            let current = self.ledger.record().and_then(|record| record.nodes.get(node));
+            let over = current.is_some_and(|current| current.admission > *admission);
+            // Only what is durable: a voter that forgot it could vouch again (R-LEASE-3).
+            (*ticket <= self.durable_ticket && !over).then(|| Revocation {
+                node: node.clone(),
+                admission: *admission,
+                age_us: micros(now.since(self.members.last_vouched_at(node))),
+            })
+        };
+        Some(Statement {
+            alive: others().filter(|node| self.members.is_alive(node)).cloned().collect(),
+            dead: others().filter(|node| self.is_dead_here(now, node)).cloned().collect(),
+            next: self.ledger.accepted_end(),
+            revoked: self.revoked.iter().filter_map(stated).collect(),
+            epoch_age_ms: self.epoch_age(now).as_millis().min(u128::from(u32::MAX)) as u32,
+        })
+    }
+
+    /// For how long this run has known its epoch decided (R-LEASE-12).
+    pub(crate) fn epoch_age(&self, now: Timestamp) -> Duration {
+        now.since(self.alone.epoch_began_at.max(self.members.started_at()))
+    }
+}
