@@ -163,6 +163,7 @@ pub fn config(local: &str, count: usize, groups: Vec<GroupSpec>) -> Config {
             gate: true,
             realtime: false,
             rtprio: 1,
+            record: None,
             logging: Logging::default(),
             env: BTreeMap::new(),
         },
