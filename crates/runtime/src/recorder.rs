@@ -122,7 +122,8 @@ impl Recorder {
         let notes = lost.into_iter().chain([Note::Told(batch), Note::End]);
         // Of its own: a disk that hangs must not keep the daemon from its end.
         let rest = move || notes.into_iter().try_for_each(|note| to.send(note));
-        if std::thread::Builder::new().name("recorder-end".into()).stack_size(crate::daemon::STACK).spawn(rest).is_ok() {
+        if std::thread::Builder::new().name("recorder-end".into()).stack_size(crate::daemon::STACK).spawn(rest).is_ok()
+        {
             let _ = ended.recv_timeout(LAST);
         }
     }
