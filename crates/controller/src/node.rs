@@ -131,6 +131,11 @@ impl Controller {
         Some(self.node.due)
     }
 
+    /// The record as far as this node has applied it; none before its first epoch.
+    pub fn record(&self) -> Option<&Record> {
+        self.node.ledger.record()
+    }
+
     /// The state for people; wall times are left zero for the driver to fill in.
     pub fn status(&self, now: Timestamp) -> Status {
         self.node.status(now)

@@ -1,0 +1,59 @@
+//! Section 8, 3: an owner whose cables are all out has stopped what it holds before the earliest moment another may start.
+
+use super::{Blame, Checker, Seen};
+use crate::act::Act;
+use crate::layout::ms;
+use crate::site::Site;
+use hearth_types::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a daemon may need on top of its lease to take addresses away.
+const ALLOWED: Duration = ms(100);
+
+/// Since when machines have had no carrier while their daemon ran.
+#[derive(Debug, Default)]
+pub struct Isolated {
+    dark_since: BTreeMap<usize, Timestamp>,
+}
+
+impl Checker for Isolated {
+    fn name(&self) -> &'static str {
+        "isolated owner"
+    }
+
+    fn see(&mut self, site: &Site, seen: &Seen<'_>, _: &mut Blame<'_>) {
+        let (Seen::Act(Act::Start(node) | Act::Thaw(node) | Act::Resume(node) | Act::Plug { node, .. })
+        | Seen::Event { node, .. }) = seen
+        else {
+            return;
+        };
+        if matches!(seen, Seen::Act(_)) || !is_dark(site, *node) {
+            self.dark_since.remove(node);
+        }
+    }
+
+    fn pass(&mut self, site: &Site, until: Timestamp, blame: &mut Blame<'_>) {
+        for node in site.nodes() {
+            if !is_dark(site, node) {
+                self.dark_since.remove(&node);
+                continue;
+            }
+            let since = *self.dark_since.entry(node).or_insert(site.now);
+            // The slowest clock that is permitted counts a lease 5 % late.
+            let limit = since + site.layout.timing.lease() * 106 / 100 + ALLOWED;
+            let held = site.machines[node].kernel.running.values().find(|active| active.spec.address().is_some());
+            if let Some(active) = held.filter(|_| until > limit) {
+                let (name, id) = (site.name(node), &active.spec.id);
+                blame.that(format!("{name} has had no carrier since {since} and still holds {id}"));
+                self.dark_since.insert(node, until);
+            }
+        }
+    }
+}
+
+fn is_dark(site: &Site, node: usize) -> bool {
+    let machine = &site.machines[node];
+    let networks = (0..site.layout.links.len()).filter(|link| site.layout.interface(*link).is_some());
+    machine.awake() && networks.into_iter().all(|link| !machine.carrier[link])
+}

@@ -1,0 +1,56 @@
+//! Section 8, 8: after faults cease, everything that can run runs exactly once, and every order was answered.
+
+use crate::site::Site;
+
+/// What is not as it must be when nothing fails any more; the machines that are on are the core that must do it.
+pub fn unwell(site: &Site) -> Option<String> {
+    let core: Vec<usize> = site.nodes().filter(|node| site.machines[*node].powered).collect();
+    let mut epochs = Vec::new();
+    for node in &core {
+        let name = site.name(*node);
+        let Some(stated) = &site.machines[*node].stated else { return Some(format!("{name} is silent")) };
+        let whole = core.len() == site.machines.len();
+        // A pair is one of two again; a larger cluster may have shrunk its voters, or left a place to who is away.
+        let voters = match (site.machines.len(), whole) {
+            (2, true) => stated.voters == 2,
+            (2, false) => stated.voters == 1,
+            (_, _) => stated.voters <= 2 * core.len(),
+        };
+        if stated.epoch.is_none() || !voters || !stated.admitted {
+            let (epoch, count, admitted) = (&stated.epoch, stated.voters, stated.admitted);
+            return Some(format!("{name} is in epoch {epoch:?} of {count} voters, admitted: {admitted}"));
+        }
+        epochs.push((name, &stated.epoch));
+    }
+    if let Some((name, epoch)) = epochs.iter().find(|(_, epoch)| *epoch != epochs[0].1) {
+        return Some(format!("{} is in {:?}, {name} in {epoch:?}", epochs[0].0, epochs[0].1));
+    }
+    if site.excuse.addresses || site.excuse.scripts {
+        return Some("what ran twice still does".to_owned());
+    }
+    resources(site, &core).or_else(|| orders(site))
+}
+
+fn resources(site: &Site, core: &[usize]) -> Option<String> {
+    let variant = core.first().map_or(0, |node| site.machines[*node].variant);
+    for group in &site.layout.variants[variant] {
+        let mut first = None;
+        for spec in &group.resources {
+            let on = site.running_on(&spec.id);
+            let [node] = on[..] else { return Some(format!("{} runs on {} machines", spec.id, on.len())) };
+            if spec.address().is_some() && site.machines[node].answers_until(&spec.id) <= site.now {
+                return Some(format!("{} is set and does not answer", spec.id));
+            }
+            if *first.get_or_insert(node) != node {
+                return Some(format!("{} runs in two parts", group.id));
+            }
+        }
+    }
+    None
+}
+
+fn orders(site: &Site) -> Option<String> {
+    let open = |order: &&crate::site::Order| !order.done && site.machines[order.node].run == order.run;
+    let open = site.orders.iter().find(|(_, order)| open(order));
+    open.map(|(token, order)| format!("order {token} on {} was never answered", site.name(order.node)))
+}

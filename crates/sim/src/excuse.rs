@@ -1,0 +1,133 @@
+//! When the protocol itself permits two owners (section 8, 1): a full split under `unfenced` or `tiebreaker` ping, a
+//! guest that its hypervisor paused, an agent that lies, something started by hand.  Everything else is a fault.
+
+use crate::layout::ms;
+use crate::site::Site;
+use hearth_types::{EpochName, ResourceId, Timestamp};
+use std::collections::BTreeSet;
+
+/// What is permitted now.
+#[derive(Clone, Debug, Default)]
+pub struct Excuse {
+    /// Since when there has been no way in some direction between the two machines of a pair.
+    split_since: Option<Timestamp>,
+    /// Since when one of the two daemons has not heard the other, whatever the reason.
+    apart_since: Option<Timestamp>,
+    calm_since: Option<Timestamp>,
+    /// Which machine reached the ping target during the split.
+    reached: Vec<bool>,
+    /// Two machines may answer for an address.
+    pub addresses: bool,
+    /// Two machines may run a script.
+    pub scripts: bool,
+    /// Resources of agents that lie or lied, or that somebody started by hand.
+    pub resources: BTreeSet<ResourceId>,
+    /// Rises with each episode in which addresses are excused.
+    pub episode: u64,
+    /// Daemons ran through all of the episode, so that it must be reported in full.
+    pub whole: bool,
+    runs: Vec<u64>,
+}
+
+impl Excuse {
+    pub(crate) fn new(nodes: usize) -> Excuse {
+        Excuse { reached: vec![false; nodes], ..Excuse::default() }
+    }
+
+    /// Whether anything is excused, or may be soon.
+    pub fn is_any(&self) -> bool {
+        self.addresses || self.scripts || self.split_since.is_some() || self.apart_since.is_some()
+    }
+
+    /// Something of this resource is not as the cluster left it.
+    pub fn excuses(&self, resource: &ResourceId) -> bool {
+        self.resources.contains(resource)
+    }
+
+    /// A guest was stopped with its clocks: nothing in it could know.
+    pub(crate) fn pause(&mut self) {
+        if !self.addresses {
+            self.episode += 1;
+        }
+        self.addresses = true;
+        self.scripts = true;
+        self.whole = false;
+    }
+}
+
+/// Brings the excuses up to this moment.
+pub(crate) fn update(site: &mut Site) {
+    let mut excuse = std::mem::take(&mut site.excuse);
+    if site.machines.len() == 2 {
+        pair(&mut excuse, site);
+    }
+    calm(&mut excuse, site);
+    site.excuse = excuse;
+}
+
+fn pair(excuse: &mut Excuse, site: &Site) {
+    let now = site.now;
+    let [a, b] = &site.machines[..] else { return };
+    let powered = a.powered && b.powered;
+    let together = site.together(0, 1);
+    let patience = site.layout.timing.deadtime * 3 / 4;
+    if !powered || together {
+        excuse.split_since = None;
+        excuse.reached.fill(false);
+    } else {
+        let since = *excuse.split_since.get_or_insert(now);
+        for (node, machine) in site.machines.iter().enumerate() {
+            excuse.reached[node] |= machine.pingable && machine.carrier[0];
+        }
+        let both = if site.layout.tiebreaker { excuse.reached == [true; 2] } else { site.layout.unfenced };
+        // Who went on alone before goes on when it comes up in a split.
+        let sole = site.machines.iter().any(|machine| machine.stated.as_ref().is_some_and(|it| it.voters == 1));
+        if !excuse.addresses && both && (sole || now.since(since) > patience) {
+            excuse.addresses = true;
+            excuse.episode += 1;
+            excuse.whole = true;
+            excuse.runs = vec![a.run, b.run];
+        }
+    }
+    let apart = powered && !(together && a.awake() && b.awake());
+    excuse.apart_since = if apart { excuse.apart_since.or(Some(now)) } else { None };
+    let absent = excuse.apart_since.is_some_and(|at| now.since(at) > patience);
+    excuse.whole &= excuse.runs == [a.run, b.run] && a.awake() && b.awake();
+    let permitted = site.layout.tiebreaker || site.layout.unfenced;
+    excuse.scripts |= (absent && permitted) || excuse.addresses;
+}
+
+/// Ends the excuses once all agree again and nothing runs twice.
+fn calm(excuse: &mut Excuse, site: &Site) {
+    let now = site.now;
+    let absent = excuse.apart_since.is_some_and(|at| now.since(at) > site.layout.timing.deadtime * 3 / 4);
+    if !(excuse.addresses || excuse.scripts) || absent || !agree(site) {
+        excuse.calm_since = None;
+        return;
+    }
+    let since = *excuse.calm_since.get_or_insert(now);
+    if site.doubles() {
+        excuse.calm_since = None;
+    } else if now.since(since) > ms(100) {
+        excuse.addresses = false;
+        excuse.scripts = false;
+    }
+}
+
+/// All powered machines run, hear each other and state one epoch of more than one voter.
+fn agree(site: &Site) -> bool {
+    let mut epochs: BTreeSet<Option<&EpochName>> = BTreeSet::new();
+    for node in site.nodes() {
+        let machine = &site.machines[node];
+        if !machine.powered {
+            continue;
+        }
+        let Some(stated) = machine.stated.as_ref().filter(|it| machine.awake() && it.voters > 1) else { return false };
+        epochs.insert(stated.epoch.as_ref());
+        let apart = |other: usize| site.machines[other].powered && !site.together(node, other);
+        if (node + 1..site.machines.len()).any(apart) {
+            return false;
+        }
+    }
+    epochs.len() == 1 && !epochs.contains(&None)
+}

@@ -1,0 +1,222 @@
+//! What a cluster is made of, and the files of its nodes.
+
+use hearth_config::{ClusterConfig, Config, Keys, Logging, Medium, Permits, PingTarget, Timing};
+use hearth_types::{
+    AddressSpec, AgentClass, AutoFailback, GroupId, GroupSpec, NodeName, OnStopFail, OpTimeouts, ResourceId,
+    ResourceKind, ResourceModel, ResourceSpec,
+};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// Milliseconds.
+pub const fn ms(span: u64) -> Duration {
+    Duration::from_millis(span)
+}
+
+/// Microseconds.
+pub const fn us(span: u64) -> Duration {
+    Duration::from_micros(span)
+}
+
+/// One link between all machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// A network; the machines' interface on it is `ethN`.
+    Network,
+    /// A null-modem line between two machines.
+    Serial {
+        /// Bits per second.
+        baud: u32,
+    },
+}
+
+/// A cluster before anything happened to it.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Its machines, in ha.cf order.
+    pub names: Vec<NodeName>,
+    /// Its links; the first is the network that clients use.
+    pub links: Vec<LinkKind>,
+    /// Whether networks are written as ucast (pairs only) and not as bcast.
+    pub ucast: bool,
+    /// Times.
+    pub timing: Timing,
+    /// `tiebreaker ping`.
+    pub tiebreaker: bool,
+    /// `unfenced_takeover`.
+    pub unfenced: bool,
+    /// Whether groups go home by themselves.
+    pub auto_failback: bool,
+    /// Whether addresses answer only through the gate.
+    pub gate: bool,
+    /// Groups by variant of the files; variant 0 is what the machines begin with.
+    pub variants: Vec<Vec<GroupSpec>>,
+    /// Packets are really sealed and opened, so that corruption is of bytes.
+    pub sealed: bool,
+    /// Clocks drift by up to 2.4 %, each its own way; else none does.
+    pub drift: bool,
+    /// A watchdog resets a machine whose daemon has not run for this long; none: no machine has one.
+    pub watchdog: Option<Duration>,
+}
+
+impl Layout {
+    /// Machines `a`, `b`, ... with two networks, a fast pair's times and no groups.
+    pub fn new(nodes: usize) -> Layout {
+        let names = (0..nodes).map(|node| NodeName::new(&char::from(b'a' + node as u8).to_string())).collect();
+        Layout {
+            names,
+            links: vec![LinkKind::Network, LinkKind::Network],
+            ucast: nodes == 2,
+            timing: Timing {
+                keepalive: ms(50),
+                deadtime: ms(500),
+                warntime: ms(250),
+                initdead: ms(1500),
+                deadping: ms(500),
+                carrier_grace: ms(50),
+            },
+            tiebreaker: false,
+            unfenced: true,
+            auto_failback: false,
+            gate: true,
+            variants: vec![Vec::new()],
+            sealed: false,
+            drift: false,
+            watchdog: None,
+        }
+    }
+
+    /// Number of the machine of that name.
+    pub fn node(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known.as_str() == name)
+    }
+
+    /// The interface of a network link; none for a line.
+    pub fn interface(&self, link: usize) -> Option<String> {
+        match self.links.get(link)? {
+            LinkKind::Network => Some(format!("eth{link}")),
+            LinkKind::Serial { .. } => None,
+        }
+    }
+
+    /// The address of a machine on a link.
+    pub fn address(&self, node: usize, link: usize) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(10, 0, link as u8, 1 + node as u8))
+    }
+
+    fn medium(&self, node: usize, link: usize) -> Medium {
+        match self.links[link] {
+            LinkKind::Serial { baud } => Medium::Serial { device: format!("/dev/ttyS{link}"), baud },
+            LinkKind::Network if self.ucast => {
+                let peer = self.address(1 - node, link);
+                Medium::Ucast { interface: format!("eth{link}"), peer, port: 694 }
+            }
+            LinkKind::Network => Medium::Bcast { interface: format!("eth{link}"), port: 694 },
+        }
+    }
+
+    /// The files of a machine in one variant.
+    pub fn config(&self, node: usize, variant: usize) -> Config {
+        let router = PingTarget { name: "router".into(), addresses: vec![IpAddr::from([10, 0, 0, 254])] };
+        Config {
+            cluster: ClusterConfig {
+                name: "sim".into(),
+                local: self.names[node].clone(),
+                nodes: self.names.clone(),
+                media: (0..self.links.len()).map(|link| self.medium(node, link)).collect(),
+                ping_targets: if self.tiebreaker { vec![router] } else { Vec::new() },
+                timing: self.timing,
+                permits: Permits { tiebreaker_ping: self.tiebreaker, unfenced: self.unfenced },
+                gate: self.gate,
+                realtime: false,
+                rtprio: 1,
+                logging: Logging::default(),
+                env: BTreeMap::new(),
+            },
+            resources: ResourceModel {
+                groups: self.variants[variant].clone(),
+                auto_failback: if self.auto_failback { AutoFailback::On } else { AutoFailback::Off },
+            },
+            keys: Keys { signing: 1, keys: BTreeMap::new() },
+        }
+    }
+
+    /// All resources of all variants, each once.
+    pub fn resources(&self) -> Vec<ResourceSpec> {
+        let mut all: BTreeMap<ResourceId, ResourceSpec> = BTreeMap::new();
+        for spec in self.variants.iter().flatten().flat_map(|group| &group.resources) {
+            all.entry(spec.id.clone()).or_insert_with(|| spec.clone());
+        }
+        all.into_values().collect()
+    }
+}
+
+/// An address on the first network.
+///
+/// # Panics
+/// When `ip` is none.
+pub fn address(ip: &str) -> ResourceSpec {
+    let parsed: IpAddr = ip.parse().expect("an address");
+    ResourceSpec {
+        id: ResourceId::from(ip),
+        class: AgentClass::Native,
+        agent: "IPaddr".into(),
+        args: vec![ip.into()],
+        kind: ResourceKind::Address(AddressSpec {
+            ip: parsed,
+            prefix: Some(24),
+            interface: Some("eth0".into()),
+            label: None,
+            broadcast: None,
+        }),
+        owns: [format!("address:{ip}")].into(),
+        timeouts: OpTimeouts { start: ms(1000), stop: ms(1000), monitor: ms(1000) },
+        monitor: Some(ms(2000)),
+        on_stop_fail: OnStopFail::Block,
+        wire_check: true,
+    }
+}
+
+/// A script of resource.d.
+pub fn script(name: &str) -> ResourceSpec {
+    ResourceSpec {
+        id: ResourceId::from(name),
+        class: AgentClass::Heartbeat,
+        agent: name.into(),
+        args: Vec::new(),
+        kind: ResourceKind::Script,
+        owns: [format!("script:{name}")].into(),
+        ..address("10.0.0.1")
+    }
+}
+
+/// A mounted file system.
+pub fn filesystem(directory: &str) -> ResourceSpec {
+    let device = format!("/dev/{}", directory.trim_start_matches('/'));
+    let owns = [format!("device:{device}"), format!("mount:{directory}")].into();
+    ResourceSpec {
+        id: ResourceId::from(directory),
+        agent: "Filesystem".into(),
+        kind: ResourceKind::Filesystem {
+            device,
+            directory: directory.into(),
+            fstype: "ext4".into(),
+            options: String::new(),
+        },
+        owns,
+        ..address("10.0.0.1")
+    }
+}
+
+/// A group, named by its first resource.
+///
+/// # Panics
+/// When it has no resources.
+pub fn group(preferred: &[&str], resources: Vec<ResourceSpec>) -> GroupSpec {
+    GroupSpec {
+        id: GroupId::from(resources[0].id.as_str()),
+        preferred: preferred.iter().map(|name| NodeName::new(name)).collect(),
+        resources,
+    }
+}

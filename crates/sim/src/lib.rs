@@ -1,0 +1,45 @@
+//! Whole clusters in one process and in virtual time, under every fault that hardware, networks and people know.
+//!
+//! For: finding our bugs before a site does.  A [`World`] drives the same [`hearth_controller::Controller`] that the
+//! daemon drives: it plays the kernels (addresses, gates, lifetimes), networks, serial lines, disks, agents, power
+//! switches, watchdogs, ping targets and the person at the keyboard.  [`check`] judges by what those really do, never by what
+//! nodes believe.  [`swarm`] draws clusters and faults from a seed, [`shrink`] makes a failure small, [`scenario`] tells
+//! stories from text files.
+//!
+//! Deliberately does not know: how a node decides.  It sees inputs, outputs, and the hardware's truth.
+//!
+//! In: a [`Layout`] and [`Act`]s.  Out: a story and the complaints of the checkers.
+//!
+//! Invariants: everything random comes from one seed, one generator per purpose; the same layout, acts and seed give the
+//! same trace; time jumps to the next event and nothing ticks.
+#![forbid(unsafe_code)]
+
+pub mod act;
+pub mod agent;
+pub mod check;
+mod clock;
+pub mod disk;
+pub mod excuse;
+mod execute;
+pub mod hunt;
+pub mod kernel;
+pub mod layout;
+pub mod machine;
+mod mutant;
+pub mod network;
+mod perform;
+mod post;
+mod queue;
+mod rng;
+mod site;
+pub mod story;
+pub mod swarm;
+mod world;
+
+pub use act::Act;
+pub use clock::Clock;
+pub use layout::{Layout, LinkKind};
+pub use mutant::Mutant;
+pub use rng::Rng;
+pub use site::{Order, Site};
+pub use world::World;

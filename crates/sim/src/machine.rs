@@ -1,0 +1,224 @@
+//! One machine: kernel, disk, agents, clock, cables, and the driver of its daemon.
+
+use crate::agent::{Agents, LiveOp};
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::kernel::Kernel;
+use crate::rng::Rng;
+use crate::act::SwitchMode;
+use hearth_config::Config;
+use hearth_control::{Reply, Status};
+use hearth_controller::{Controller, Event, Input, Output};
+use hearth_types::{EpochName, ResourceId, Timestamp};
+use hearth_wire::{KeyRing, Message};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What the newest heartbeat of a machine stated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stated {
+    /// Epoch.
+    pub epoch: Option<EpochName>,
+    /// Its voters.
+    pub voters: usize,
+    /// Whether it is admitted.
+    pub admitted: bool,
+}
+
+/// An event, when it came out in true time, and in which run.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// True time.
+    pub at: Timestamp,
+    /// Run of the daemon.
+    pub run: u64,
+    /// What.
+    pub event: Event,
+}
+
+/// One machine.
+pub struct Machine {
+    /// Its files.
+    pub config: Config,
+    /// Which variant of them.
+    pub variant: usize,
+    /// The daemon, while it runs.
+    pub controller: Option<Controller>,
+    /// Its clock.
+    pub clock: Clock,
+    /// How often a daemon was started here.
+    pub run: u64,
+    /// Power.
+    pub powered: bool,
+    /// All processes stand still.
+    pub frozen: bool,
+    /// The hypervisor stopped it, since then.
+    pub paused: Option<Timestamp>,
+    /// The daemon ended in order.
+    pub halted: bool,
+    /// Since when the daemon has not run (killed, frozen), in true time.
+    pub absent_since: Option<Timestamp>,
+    /// What waits for a daemon that is frozen.
+    pub backlog: VecDeque<Input>,
+    /// When it was last thawed.
+    pub thawed_at: Timestamp,
+    /// When its deadline is due, in true time.
+    pub due: Option<Timestamp>,
+
+    /// Its disk.
+    pub disk: Disk,
+    /// Outputs that wait for a ticket.
+    pub held: VecDeque<(u64, Vec<Output>)>,
+    /// Note in /run.
+    pub volatile: Option<String>,
+    /// Lease in /run.
+    pub lease: Option<Timestamp>,
+
+    /// Addresses, gates, processes.
+    pub kernel: Kernel,
+    /// Its agents.
+    pub agents: Agents,
+    /// Operations under way.
+    pub ops: BTreeMap<u64, LiveOp>,
+    /// Carrier by link.
+    pub carrier: Vec<bool>,
+    /// Carriers that came back.
+    pub flaps: u32,
+    /// Whether it reaches the ping target.
+    pub pingable: bool,
+    /// Addresses that it asks the wire for.
+    pub asks: BTreeSet<ResourceId>,
+    /// Peers whose own addresses it asks.
+    pub probes: Vec<usize>,
+    /// Whether the next question is planned.
+    pub asking: bool,
+    /// Peers, as bits, whose packets have come in this run.
+    pub heard_from: u64,
+    /// Its power switch.
+    pub switch: SwitchMode,
+    /// Its key, where packets are sealed.
+    pub ring: Option<KeyRing>,
+    /// The key is wrong from the next start.
+    pub wrong_key: bool,
+
+    /// Of its newest heartbeat.
+    pub stated: Option<Stated>,
+    /// Everything that it told.
+    pub events: Vec<Told>,
+    /// Answers by token.
+    pub replies: BTreeMap<u64, Reply>,
+    /// Starts by resource.
+    pub starts: BTreeMap<ResourceId, u32>,
+    /// Stops of anything.
+    pub stops: u32,
+    /// What it said of the cluster when something first befell that (for a mutant).
+    pub old_status: Option<Status>,
+    /// Chance of this machine: disk, agents.
+    pub rng: Rng,
+}
+
+impl Machine {
+    /// Off, with an empty disk.
+    pub fn new(config: Config, clock: Clock, links: usize, rng: Rng) -> Machine {
+        Machine {
+            config,
+            variant: 0,
+            controller: None,
+            clock,
+            run: 0,
+            powered: false,
+            frozen: false,
+            paused: None,
+            halted: false,
+            absent_since: None,
+            backlog: VecDeque::new(),
+            thawed_at: Timestamp::ZERO,
+            due: None,
+            disk: Disk::new(),
+            held: VecDeque::new(),
+            volatile: None,
+            lease: None,
+            kernel: Kernel::default(),
+            agents: Agents::default(),
+            ops: BTreeMap::new(),
+            carrier: vec![true; links],
+            flaps: 0,
+            pingable: true,
+            asks: BTreeSet::new(),
+            probes: Vec::new(),
+            asking: false,
+            heard_from: 0,
+            switch: SwitchMode::Works,
+            ring: None,
+            wrong_key: false,
+            stated: None,
+            events: Vec::new(),
+            replies: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            stops: 0,
+            old_status: None,
+            rng,
+        }
+    }
+
+    /// The daemon runs and is not frozen.
+    pub fn awake(&self) -> bool {
+        self.controller.is_some() && self.stands()
+    }
+
+    /// Nothing stops its processes.
+    pub fn stands(&self) -> bool {
+        !self.frozen && self.paused.is_none()
+    }
+
+    /// Its kernel works: powered, and not stopped by the hypervisor.
+    pub fn lives(&self) -> bool {
+        self.powered && self.paused.is_none()
+    }
+
+    /// Until when it answers clients for an address, at most; not at all: zero.
+    pub fn answers_until(&self, resource: &ResourceId) -> Timestamp {
+        if !self.lives() || !self.carrier[0] {
+            return Timestamp::ZERO;
+        }
+        self.kernel.open_until(resource, self.config.cluster.gate)
+    }
+
+    /// Its own clock.
+    pub fn local(&self, now: Timestamp) -> Timestamp {
+        self.clock.local(now)
+    }
+
+    /// When the deadline that the daemon asked for comes, in true time.
+    pub fn ask_deadline(&mut self) {
+        let deadline = self.controller.as_ref().filter(|_| !self.frozen && self.paused.is_none());
+        self.due = deadline.and_then(Controller::next_deadline).map(|(at, _)| self.clock.real(at));
+    }
+
+    /// The daemon is gone at this moment: what was not durable is lost, a write under way may be torn.
+    pub fn lose_daemon(&mut self) {
+        self.controller = None;
+        self.frozen = false;
+        self.due = None;
+        self.backlog.clear();
+        self.held.clear();
+        self.asks.clear();
+        self.probes.clear();
+        self.stated = None;
+        self.heard_from = 0;
+        self.disk.crash(&mut self.rng);
+        // An address is set and removed by the daemon itself; a script's process goes on without it.
+        self.ops.retain(|_, op| op.spec.address().is_none());
+    }
+}
+
+/// What overtakes a write (R-LEDGER-3).
+pub fn overtakes(output: &Output) -> bool {
+    matches!(
+        output,
+        Output::Send { message: Message::Heartbeat(_), .. }
+            | Output::GateTick { .. }
+            | Output::GateShut { .. }
+            | Output::RenewLifetime { .. }
+            | Output::VolatileLease { .. }
+    )
+}

@@ -1,0 +1,46 @@
+//! Nodes and worlds that break a promise on purpose: a checker that does not see them would see nothing.
+
+/// What is broken. Only tests make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// Gates stay open and lifetimes never end: a node that forgets its lease.
+    GateFailsOpen,
+    /// Stops of scripts say that they are done and do nothing.
+    StopLies,
+    /// A node that skips its probes: they say that nothing runs.
+    ProbeDenies,
+    /// A node that adopts blindly: probes say that everything runs.
+    ProbeAffirms,
+    /// Time stands still for a daemon while it is frozen.
+    ClockStops,
+    /// Clocks drift by six times the margin.
+    ClockDrifts,
+    /// Nothing waits for the disk.
+    VisibleBeforeDurable,
+    /// The lease of the daemon before never ends.
+    StaleLease,
+    /// Node a takes over without waiting: its deadtime is an eighth of the others'.
+    Impatient,
+    /// Node a believes replayed packets: they are renumbered so that no window refuses them.
+    AcceptsReplays,
+    /// Node a applies the last entry of its log twice when it restarts.
+    AppliesTwice,
+    /// Members of a group start all at once, whatever their order.
+    StartsOutOfOrder,
+    /// Every start is ordered twice.
+    StartsTwice,
+    /// Events lose their cause.
+    ForgetsCauses,
+    /// What a heal reports is a tenth of the truth.
+    ReportsLittle,
+    /// Requests are never answered.
+    NeverAnswers,
+    /// Status is the one of a second ago, for ever.
+    StatusStandsStill,
+    /// A daemon asks for the same deadline again and again.
+    DeadlineSpins,
+    /// Every order is obeyed eight times.
+    MovesForever,
+    /// An owner without carrier keeps what it has.
+    IgnoresIsolation,
+}

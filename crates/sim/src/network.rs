@@ -1,0 +1,144 @@
+//! Links between machines: who hears whom, how late, how often, and what an eavesdropper repeats.
+
+use crate::layout::{LinkKind, ms, us};
+use crate::queue::Parcel;
+use crate::rng::Rng;
+use hearth_types::{LinkId, Timestamp};
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// Old packets that an eavesdropper keeps, per sender.
+const REPLAYS_MAX: usize = 64;
+/// A sender stops queueing on a line that is so far behind: heartbeats go first, the rest is repeated by its channel.
+const LINE_BEHIND_MAX: Duration = ms(2000);
+
+/// How a link treats packets. All chances in a thousand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quality {
+    /// Lost.
+    pub loss: u64,
+    /// Delivered twice.
+    pub duplicate: u64,
+    /// Damaged on the way.
+    pub corrupt: u64,
+    /// Held back by up to 20 ms, so that later ones overtake it.
+    pub reorder: u64,
+    /// Added to every packet's way.
+    pub delay: Duration,
+}
+
+impl Quality {
+    /// As a good network is.
+    pub const GOOD: Quality = Quality { loss: 0, duplicate: 0, corrupt: 0, reorder: 0, delay: Duration::ZERO };
+}
+
+/// All links.
+#[derive(Debug)]
+pub struct Network {
+    kinds: Vec<LinkKind>,
+    /// By link.
+    pub quality: Vec<Quality>,
+    /// Silently dropped: from, to, link.
+    pub cut: BTreeSet<(usize, usize, usize)>,
+    /// Chance in a thousand that an eavesdropper repeats something when something is sent.
+    pub replay: u64,
+    kept: Vec<VecDeque<(LinkId, Parcel)>>,
+    /// When a line is free again, by sender.
+    busy_until: Vec<Timestamp>,
+    rng: Rng,
+}
+
+/// One delivery of a packet.
+pub struct Delivery {
+    /// After which span.
+    pub after: Duration,
+    /// Whether it arrives damaged.
+    pub damaged: bool,
+}
+
+impl Network {
+    /// Good links between `nodes` machines.
+    pub fn new(kinds: Vec<LinkKind>, nodes: usize, seed: u64) -> Network {
+        Network {
+            quality: vec![Quality::GOOD; kinds.len()],
+            kinds,
+            cut: BTreeSet::new(),
+            replay: 0,
+            kept: (0..nodes).map(|_| VecDeque::new()).collect(),
+            busy_until: vec![Timestamp::ZERO; nodes],
+            rng: Rng::new(seed, "network"),
+        }
+    }
+
+    /// Whether nothing drops what one machine sends another on a link.
+    pub fn passes(&self, from: usize, to: usize, link: usize) -> bool {
+        self.cut.is_empty() || !self.cut.contains(&(from, to, link))
+    }
+
+    /// Every cut is mended, every link is good.
+    pub fn heal(&mut self) {
+        self.cut.clear();
+        self.quality.fill(Quality::GOOD);
+        self.replay = 0;
+    }
+
+    /// What becomes of a packet of so many bytes: none, one or two deliveries.
+    pub fn carry(&mut self, now: Timestamp, from: usize, link: usize, bytes: usize) -> [Option<Delivery>; 2] {
+        let quality = self.quality[link];
+        if self.rng.chance(quality.loss) {
+            return [None, None];
+        }
+        let Some(line) = self.line_time(now, from, link, bytes) else { return [None, None] };
+        let first = self.delivery(quality, line);
+        let second = self.rng.chance(quality.duplicate).then(|| self.delivery(quality, line));
+        [Some(first), second]
+    }
+
+    fn delivery(&mut self, quality: Quality, line: Duration) -> Delivery {
+        let own = match self.rng.below(100) {
+            _ if self.rng.chance(quality.reorder) => self.rng.span(ms(1), ms(20)),
+            0 => self.rng.span(us(200), ms(2)),
+            _ => self.rng.span(us(50), us(150)),
+        };
+        Delivery { after: line + quality.delay + own, damaged: self.rng.chance(quality.corrupt) }
+    }
+
+    /// How long a packet waits for its line and is on it; none: the line is too far behind.
+    fn line_time(&mut self, now: Timestamp, from: usize, link: usize, bytes: usize) -> Option<Duration> {
+        let LinkKind::Serial { baud } = self.kinds[link] else { return Some(Duration::ZERO) };
+        // Ten bits a byte: start, eight, stop.
+        let span = Duration::from_nanos(bytes as u64 * 10 * 1_000_000_000 / u64::from(baud.max(1)));
+        let free = self.busy_until[from].max(now);
+        if free.since(now) > LINE_BEHIND_MAX {
+            return None;
+        }
+        self.busy_until[from] = free + span;
+        Some((free + span).since(now))
+    }
+
+    /// The eavesdropper may keep this packet, and may repeat an old one now: returns it, with its delay.
+    pub fn overhear(&mut self, from: usize, link: LinkId, parcel: &Parcel) -> Option<(LinkId, Parcel, Duration)> {
+        if self.replay == 0 {
+            return None;
+        }
+        if self.rng.chance(20) {
+            let old = &mut self.kept[from];
+            if old.len() == REPLAYS_MAX {
+                let at = self.rng.index(REPLAYS_MAX);
+                old.remove(at);
+            }
+            old.push_back((link, parcel.clone()));
+        }
+        if !self.rng.chance(self.replay) || self.kept[from].is_empty() {
+            return None;
+        }
+        let at = self.rng.index(self.kept[from].len());
+        let (link, parcel) = self.kept[from][at].clone();
+        Some((link, parcel, self.rng.span(us(50), ms(400))))
+    }
+
+    /// True so many times in a thousand.
+    pub fn chance(&mut self, permille: u64) -> bool {
+        self.rng.chance(permille)
+    }
+}

@@ -1,0 +1,388 @@
+//! Acts are performed: what the hardware, the network or a person does.
+
+use crate::act::{Act, SwitchMode};
+use crate::check::Seen;
+use crate::kernel::Active;
+use crate::layout::ms;
+use crate::mutant::Mutant;
+use crate::network::Quality;
+use crate::queue::What;
+use crate::world::World;
+use hearth_control::{Request, Which};
+use hearth_controller::{AddressChange, Input};
+use hearth_types::ResourceId;
+use std::time::Duration;
+
+/// How long a machine needs from power to its daemon.
+const BOOT: Duration = ms(800);
+/// How often a watchdog looks.
+const WATCHDOG_EVERY: Duration = ms(100);
+/// A thaw after a longer freeze may find that the sockets' buffers were too small.
+const BUFFERS_LAST: Duration = ms(400);
+
+impl World {
+    /// Does one thing to the cluster. What makes no sense at this moment (a thaw of what is not frozen) does nothing.
+    pub fn act(&mut self, act: &Act) {
+        let text = act.text(&self.site.layout);
+        self.tell(text);
+        self.see(&Seen::Act(act));
+        if self.site.mutant == Some(Mutant::StatusStandsStill) {
+            self.keep_status();
+        }
+        match act {
+            Act::Start(node) => self.start(*node),
+            Act::Kill(node) => self.kill(*node),
+            Act::PowerOff(node) => self.power_off(*node),
+            Act::PowerCycle(node) => self.power_cycle(*node),
+            Act::Switch(node, mode) => self.site.machines[*node].switch = *mode,
+            Act::Freeze(node) => self.freeze(*node),
+            Act::Thaw(node) => self.thaw(*node),
+            Act::Pause(node) => self.pause(*node),
+            Act::Resume(node) => self.resume(*node),
+            Act::Ping(node, reached) => self.site.machines[*node].pingable = *reached,
+            Act::Disk(node, mode) => self.site.machines[*node].disk.mode = *mode,
+            Act::LoseState(node) => self.lose_state(*node),
+            Act::Backup(node) => {
+                let disk = &mut self.site.machines[*node].disk;
+                disk.backup = Some((disk.state.clone(), disk.log.clone()));
+            }
+            Act::Restore(node) => self.restore(*node),
+            Act::Trouble(node, permille) => self.site.machines[*node].agents.trouble = *permille,
+            Act::StepClock(node, seconds) => self.site.machines[*node].clock.wall_step_ms += seconds * 1000,
+            Act::WrongKey(node, wrong) => self.site.machines[*node].wrong_key = *wrong,
+            Act::Clone(node, there) => self.clone_machine(*node, *there),
+            Act::Cut { .. }
+            | Act::Split(_)
+            | Act::Heal
+            | Act::Pull { .. }
+            | Act::Plug { .. }
+            | Act::Loss { .. }
+            | Act::Delay { .. }
+            | Act::Disorder { .. }
+            | Act::Replay(_) => self.act_on_network(act),
+            Act::Agent { .. } | Act::Dies { .. } | Act::ByHand { .. } => self.act_on_resource(act),
+            Act::Standby(_) | Act::Takeover(_) | Act::Failback(_) | Act::Clear(_) | Act::Stop(_) | Act::Reload(..) => {
+                self.order(act);
+            }
+        }
+    }
+
+    fn keep_status(&mut self) {
+        for node in self.site.nodes() {
+            if self.site.machines[node].old_status.is_none() {
+                self.site.machines[node].old_status = self.site.status(node);
+            }
+        }
+    }
+
+    fn act_on_network(&mut self, act: &Act) {
+        let network = &mut self.site.network;
+        match act {
+            Act::Cut { from, to, link } => {
+                network.cut.insert((*from, *to, *link));
+            }
+            Act::Split(side) => {
+                for one in side {
+                    for other in (0..self.site.machines.len()).filter(|other| !side.contains(other)) {
+                        for link in 0..self.site.layout.links.len() {
+                            network.cut.extend([(*one, other, link), (other, *one, link)]);
+                        }
+                    }
+                }
+            }
+            Act::Heal => network.heal(),
+            Act::Pull { node, link } => self.carrier(*node, *link, false),
+            Act::Plug { node, link } => self.carrier(*node, *link, true),
+            Act::Loss { link, permille } => network.quality[*link].loss = *permille,
+            Act::Delay { link, span } => network.quality[*link].delay = *span,
+            Act::Disorder { link, permille } => {
+                let quality = &mut network.quality[*link];
+                *quality = Quality { duplicate: *permille, corrupt: *permille, reorder: *permille, ..*quality };
+            }
+            Act::Replay(permille) => network.replay = *permille,
+            _ => {}
+        }
+    }
+
+    fn act_on_resource(&mut self, act: &Act) {
+        let now = self.site.now;
+        match act {
+            Act::Agent { node, resource, flaw } => {
+                let id = ResourceId::from(resource.as_str());
+                let flaws = &mut self.site.machines[*node].agents.flaws;
+                match flaw {
+                    Some(flaw) => {
+                        flaws.insert(id.clone(), *flaw);
+                        if matches!(flaw, crate::agent::Flaw::SaysRunning | crate::agent::Flaw::SaysStopped) {
+                            self.site.excuse.resources.insert(id);
+                        }
+                    }
+                    None => {
+                        flaws.remove(&id);
+                    }
+                }
+            }
+            Act::Dies { node, resource } => {
+                let id = ResourceId::from(resource.as_str());
+                let kernel = &mut self.site.machines[*node].kernel;
+                let address = kernel.running.get(&id).is_some_and(|it| it.spec.address().is_some());
+                kernel.remove(now, &id);
+                if address {
+                    self.feed(*node, Input::AddressChanged { resource: id, change: AddressChange::Removed });
+                }
+            }
+            Act::ByHand { node, resource } => {
+                let id = ResourceId::from(resource.as_str());
+                let spec = self.site.layout.resources().into_iter().find(|spec| spec.id == id);
+                if let Some(spec) = spec.filter(|_| self.site.machines[*node].lives()) {
+                    self.site.excuse.resources.insert(id.clone());
+                    let running = &mut self.site.machines[*node].kernel.running;
+                    running.entry(id).or_insert(Active { spec, expires: None });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn order(&mut self, act: &Act) {
+        let (node, request) = match act {
+            Act::Standby(node) => (*node, Request::Standby { which: Which::All, wait: true }),
+            Act::Takeover(node) => (*node, Request::Takeover { which: Which::All, wait: true }),
+            Act::Failback(node) => (*node, Request::Failback { wait: true }),
+            Act::Clear(node) => (*node, Request::Clear { resource: None }),
+            Act::Stop(node) => (*node, Request::Stop),
+            Act::Reload(node, variant) => return self.reload(*node, *variant),
+            _ => return,
+        };
+        if self.site.mutant == Some(Mutant::MovesForever) {
+            let other = (node + 1) % self.site.machines.len();
+            self.push(ms(300), What::Again { node: other, request: request.clone(), left: 200 });
+        }
+        self.request(node, request);
+    }
+
+    /// The files of a machine become those of a variant; a daemon that runs reads them at once.
+    pub(crate) fn reload(&mut self, node: usize, variant: usize) {
+        let config = self.site.layout.config(node, variant);
+        let machine = &mut self.site.machines[node];
+        machine.variant = variant;
+        machine.config = config.clone();
+        self.feed(node, Input::Reconfigured(Box::new(config)));
+        self.tell_homes(node);
+    }
+
+    pub(crate) fn kill(&mut self, node: usize) {
+        let now = self.site.now;
+        let machine = &mut self.site.machines[node];
+        if machine.powered && machine.controller.is_some() {
+            machine.absent_since = machine.absent_since.or(Some(now));
+            machine.lose_daemon();
+        }
+    }
+
+    pub(crate) fn power_off(&mut self, node: usize) {
+        self.kill(node);
+        let now = self.site.now;
+        let machine = &mut self.site.machines[node];
+        machine.powered = false;
+        machine.paused = None;
+        machine.frozen = false;
+        machine.kernel.forget(now);
+        machine.ops.clear();
+        machine.volatile = None;
+        machine.lease = None;
+    }
+
+    /// Power on; nothing if it is on.
+    pub(crate) fn power_on(&mut self, node: usize) {
+        let now = self.site.now;
+        let watched = self.site.layout.watchdog.is_some();
+        let machine = &mut self.site.machines[node];
+        if machine.powered {
+            return;
+        }
+        machine.powered = true;
+        let wall_step_ms = machine.clock.wall_step_ms;
+        machine.clock = crate::Clock { wall_step_ms, ..crate::Clock::boot(now, machine.clock.rate) };
+        if watched {
+            self.push(WATCHDOG_EVERY, What::Watchdog { node });
+        }
+    }
+
+    fn power_cycle(&mut self, node: usize) {
+        let after = match self.site.machines[node].switch {
+            SwitchMode::Works => ms(100),
+            SwitchMode::Slow => ms(5000),
+            SwitchMode::Fails | SwitchMode::Lies => return,
+        };
+        self.push(after, What::Switched { node });
+    }
+
+    pub(crate) fn switched(&mut self, node: usize) {
+        self.tell(format!("{} is switched off and on", self.site.name(node)));
+        self.power_off(node);
+        self.push(BOOT, What::Boot { node });
+    }
+
+    /// A watchdog resets a machine whose daemon has not run for too long.
+    pub(crate) fn watchdog(&mut self, node: usize) {
+        let Some(timeout) = self.site.layout.watchdog else { return };
+        let machine = &self.site.machines[node];
+        if !machine.powered {
+            return;
+        }
+        let hung = machine.absent_since.filter(|_| !machine.halted && machine.paused.is_none());
+        if hung.is_some_and(|at| self.site.now.since(at) >= timeout) {
+            self.tell(format!("the watchdog resets {}", self.site.name(node)));
+            self.power_off(node);
+            return self.push(BOOT, What::Boot { node });
+        }
+        self.push(WATCHDOG_EVERY, What::Watchdog { node });
+    }
+
+    pub(crate) fn freeze(&mut self, node: usize) {
+        let now = self.site.now;
+        let machine = &mut self.site.machines[node];
+        if machine.controller.is_some() && !machine.frozen {
+            machine.frozen = true;
+            machine.absent_since = machine.absent_since.or(Some(now));
+            machine.ask_deadline();
+        }
+    }
+
+    pub(crate) fn thaw(&mut self, node: usize) {
+        let now = self.site.now;
+        let stops = self.site.mutant == Some(Mutant::ClockStops);
+        let machine = &mut self.site.machines[node];
+        if !machine.frozen || machine.paused.is_some() {
+            return;
+        }
+        machine.frozen = false;
+        machine.thawed_at = now;
+        let frozen_at = machine.absent_since.take().unwrap_or(now);
+        if stops {
+            machine.clock.lose(now, now.since(frozen_at));
+            let local = machine.clock.local(now);
+            machine.lease = machine.lease.map(|_| local);
+        }
+        self.wake(node, now.since(frozen_at));
+    }
+
+    /// What waited for a daemon is told to it, as far as buffers held it.
+    fn wake(&mut self, node: usize, away: Duration) {
+        let machine = &mut self.site.machines[node];
+        let mut backlog = std::mem::take(&mut machine.backlog);
+        if away > BUFFERS_LAST && machine.rng.chance(500) {
+            backlog.retain(|input| !matches!(input, Input::Packet { .. }));
+        }
+        if machine.rng.chance(500) {
+            self.feed(node, Input::Deadline);
+        }
+        for input in backlog {
+            self.feed(node, input);
+        }
+        if std::mem::take(&mut self.site.machines[node].disk.ended) {
+            self.written(node);
+        }
+        self.site.machines[node].ask_deadline();
+    }
+
+    pub(crate) fn pause(&mut self, node: usize) {
+        let now = self.site.now;
+        let machine = &mut self.site.machines[node];
+        if machine.powered && machine.paused.is_none() {
+            machine.paused = Some(now);
+            machine.ask_deadline();
+            self.site.excuse.pause();
+        }
+    }
+
+    pub(crate) fn resume(&mut self, node: usize) {
+        let now = self.site.now;
+        let machine = &mut self.site.machines[node];
+        let Some(since) = machine.paused.take() else { return };
+        let span = now.since(since);
+        machine.clock.lose(now, span);
+        // The kernel's own clocks stood still with the guest.
+        for until in machine.kernel.gate.values_mut() {
+            *until = *until + span;
+        }
+        for active in machine.kernel.running.values_mut() {
+            active.expires = active.expires.map(|at| at + span);
+        }
+        machine.thawed_at = now;
+        if !machine.frozen {
+            self.wake(node, span);
+        }
+    }
+
+    fn lose_state(&mut self, node: usize) {
+        self.kill(node);
+        self.site.machines[node].disk.lose();
+    }
+
+    fn restore(&mut self, node: usize) {
+        let Some((state, log)) = self.site.machines[node].disk.backup.clone() else { return };
+        self.kill(node);
+        let disk = &mut self.site.machines[node].disk;
+        (disk.state, disk.log) = (state, log);
+    }
+
+    fn carrier(&mut self, node: usize, link: usize, up: bool) {
+        let machine = &mut self.site.machines[node];
+        if machine.carrier[link] == up {
+            return;
+        }
+        machine.carrier[link] = up;
+        machine.flaps += u32::from(up);
+        self.tell_carrier(node, link);
+    }
+
+    fn clone_machine(&mut self, node: usize, there: bool) {
+        let bit = 1 << node;
+        if there && self.ghosts & bit == 0 {
+            self.ghosts |= bit;
+            self.push(ms(50), What::Ghost { node });
+        } else if !there {
+            self.ghosts &= !bit;
+            self.last_beats[node] = None;
+        }
+    }
+
+    pub(crate) fn happen(&mut self, what: What) {
+        match what {
+            What::Packet { from, to, link, parcel, replayed } => self.deliver(from, to, link, parcel, replayed),
+            What::Written { node, run } => {
+                let machine = &mut self.site.machines[node];
+                if machine.run == run && machine.disk.writing {
+                    if machine.stands() {
+                        self.written(node);
+                    } else {
+                        machine.disk.ended = true;
+                    }
+                }
+            }
+            What::OpDone { node, key } => {
+                if self.site.machines[node].paused.is_some() {
+                    self.push(ms(50), What::OpDone { node, key });
+                } else {
+                    self.op_done(node, key);
+                }
+            }
+            What::Ask { node } => self.ask(node),
+            What::Ping { node, run } => self.ping(node, run),
+            What::Expire { node, resource } => self.expire(node, resource),
+            What::Ghost { node } => self.ghost(node),
+            What::Watchdog { node } => self.watchdog(node),
+            What::Switched { node } => self.switched(node),
+            What::Boot { node } => self.start(node),
+            What::Again { node, request, left } => {
+                self.request(node, request.clone());
+                if left > 0 {
+                    let node = (node + 1) % self.site.machines.len();
+                    self.push(ms(300), What::Again { node, request, left: left - 1 });
+                }
+            }
+        }
+    }
+}

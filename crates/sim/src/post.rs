@@ -1,0 +1,186 @@
+//! Packets on their way: sealed or open, copied, damaged, repeated by an eavesdropper, said by a clone.
+
+use crate::check::Seen;
+use crate::layout::ms;
+use crate::machine::Stated;
+use crate::mutant::Mutant;
+use crate::queue::{Parcel, What};
+use crate::world::World;
+use hearth_controller::Input;
+use hearth_types::{Incarnation, LinkId, MessageNumber};
+use hearth_wire::{KeyRing, Message, Method};
+
+/// Bytes that an unsealed packet counts for on a line: a heartbeat of a pair, sealed, has about so many.
+const TYPICAL_BYTES: usize = 220;
+
+impl World {
+    /// The key of a machine, where packets are really sealed.
+    pub(crate) fn make_ring(&mut self, node: usize) {
+        if !self.site.layout.sealed {
+            return;
+        }
+        let machine = &mut self.site.machines[node];
+        let text = if machine.wrong_key { b"another key".to_vec() } else { b"the key of the cluster".to_vec() };
+        machine.ring = KeyRing::new("sim", 1, [(1, Method::Sha256, text)]).ok();
+    }
+
+    pub(crate) fn send(&mut self, node: usize, link: LinkId, message: Message) {
+        if let Message::Heartbeat(heartbeat) = &message {
+            let stated = Stated {
+                epoch: heartbeat.epoch.clone(),
+                voters: heartbeat.voters.len(),
+                admitted: heartbeat.admission.is_some(),
+            };
+            let machine = &mut self.site.machines[node];
+            if machine.stated.as_ref() != Some(&stated) {
+                machine.stated = Some(stated);
+            }
+            if self.ghosts & (1 << node) != 0 {
+                self.last_beats[node] = Some((link, message.clone()));
+            }
+        }
+        let parcel = self.pack(node, link, message);
+        let Some(parcel) = parcel else { return };
+        let bytes = if let Parcel::Sealed(bytes) = &parcel { bytes.len() } else { TYPICAL_BYTES };
+        if let Some((link, old, after)) = self.site.network.overhear(node, link, &parcel) {
+            // Somebody who cannot sign can still repeat.
+            for to in self.others(node) {
+                let machine = &self.site.machines[to];
+                if machine.powered && machine.carrier[usize::from(link.0)] {
+                    let parcel = old.clone();
+                    self.push(after, What::Packet { from: node, to, link, parcel, replayed: true });
+                }
+            }
+        }
+        let index = usize::from(link.0);
+        for to in self.others(node) {
+            if !self.site.passes(node, to, index) {
+                continue;
+            }
+            let now = self.site.now;
+            for delivery in self.site.network.carry(now, node, index, bytes).into_iter().flatten() {
+                let parcel = if delivery.damaged { damage(&parcel) } else { parcel.clone() };
+                self.push(delivery.after, What::Packet { from: node, to, link, parcel, replayed: false });
+            }
+        }
+    }
+
+    /// Everybody else's numbers.
+    fn others(&self, node: usize) -> Others {
+        Others { next: 0, end: self.site.machines.len(), skip: node }
+    }
+
+    fn pack(&self, node: usize, link: LinkId, message: Message) -> Option<Parcel> {
+        let Some(ring) = &self.site.machines[node].ring else { return Some(Parcel::Open(Box::new(message))) };
+        let mut bytes = Vec::new();
+        // What does not fit is not sent; the channel cuts its messages to fit.
+        ring.seal(link, &message, &mut bytes).ok()?;
+        Some(Parcel::Sealed(bytes))
+    }
+
+    pub(crate) fn deliver(&mut self, from: usize, to: usize, link: LinkId, parcel: Parcel, replayed: bool) {
+        let machine = &self.site.machines[to];
+        if !machine.lives() || machine.controller.is_none() {
+            return;
+        }
+        let received_at = machine.local(self.site.now);
+        let message = match parcel {
+            Parcel::Open(message) => Ok(*message),
+            Parcel::Damaged => Err("bad tag".to_owned()),
+            Parcel::Sealed(bytes) => match &machine.ring {
+                Some(ring) => ring.open(&bytes).map(|(_, message)| message).map_err(|refusal| refusal.to_string()),
+                None => return,
+            },
+        };
+        let message = match message {
+            Ok(message) => message,
+            Err(reason) => {
+                let source = self.site.layout.address(from, usize::from(link.0)).to_string();
+                return self.feed(to, Input::Refused { link, reason, source, count: 1 });
+            }
+        };
+        if machine.heard_from & (1 << from) == 0 && self.site.layout.interface(usize::from(link.0)).is_some() {
+            let address = self.site.layout.address(from, usize::from(link.0));
+            self.site.machines[to].heard_from |= 1 << from;
+            let node = self.site.layout.names[from].clone();
+            self.feed(to, Input::PeerAddress { node, address });
+        }
+        if replayed {
+            return self.deliver_replay(to, link, message);
+        }
+        self.feed(to, Input::Packet { link, message, size: TYPICAL_BYTES as u32, received_at });
+    }
+
+    /// A repeated packet must change nothing; the checker compares what the node says before and after.
+    fn deliver_replay(&mut self, to: usize, link: LinkId, mut message: Message) {
+        let machine = &self.site.machines[to];
+        let (now, stands) = (machine.local(self.site.now), machine.stands());
+        if self.site.mutant == Some(Mutant::AcceptsReplays)
+            && let Message::Heartbeat(heartbeat) = &mut message
+        {
+            heartbeat.number = MessageNumber(u64::MAX / 2 + self.inputs);
+            heartbeat.sequence = u64::MAX / 2 + self.inputs;
+        }
+        let said = |world: &World| world.site.machines[to].controller.as_ref().map(|it| it.status(now));
+        // A deadline that is due anyway would change what it says.
+        let due = self.site.machines[to].due.is_some_and(|at| at <= self.site.now);
+        let before = said(self).filter(|_| stands && !due);
+        self.feed(to, Input::Packet { link, message, size: TYPICAL_BYTES as u32, received_at: now });
+        if let (Some(before), Some(after)) = (before, said(self)) {
+            self.see(&Seen::Replayed { node: to, before: &before, after: &after });
+        }
+    }
+
+    /// A second machine with the name of `node` says what that one last said, in a run of its own.
+    pub(crate) fn ghost(&mut self, node: usize) {
+        if self.ghosts & (1 << node) == 0 {
+            return;
+        }
+        self.push(ms(50), What::Ghost { node });
+        let Some((link, Message::Heartbeat(mut heartbeat))) = self.last_beats[node].clone() else { return };
+        self.ghost_number += 1;
+        heartbeat.incarnation = Incarnation(0x1234_5678_9abc ^ node as u64);
+        heartbeat.number = MessageNumber(self.ghost_number);
+        heartbeat.sequence = self.ghost_number;
+        for to in self.site.nodes() {
+            let machine = &self.site.machines[to];
+            if machine.lives() && machine.carrier[usize::from(link.0)] {
+                let received_at = machine.local(self.site.now);
+                let message = Message::Heartbeat(heartbeat.clone());
+                self.feed(to, Input::Packet { link, message, size: TYPICAL_BYTES as u32, received_at });
+            }
+        }
+    }
+}
+
+/// Numbers of all machines but one.
+struct Others {
+    next: usize,
+    end: usize,
+    skip: usize,
+}
+
+impl Iterator for Others {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        self.next += usize::from(self.next == self.skip);
+        let number = self.next;
+        self.next += 1;
+        (number < self.end).then_some(number)
+    }
+}
+
+fn damage(parcel: &Parcel) -> Parcel {
+    match parcel {
+        Parcel::Sealed(bytes) => {
+            let mut bytes = bytes.clone();
+            let at = bytes.len() * 2 / 3;
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 0x40;
+            }
+            Parcel::Sealed(bytes)
+        }
+        Parcel::Open(_) | Parcel::Damaged => Parcel::Damaged,
+    }
+}

@@ -1,0 +1,89 @@
+//! What will happen, by time.
+
+use hearth_control::Request;
+use hearth_types::{LinkId, ResourceId, Timestamp};
+use hearth_wire::Message;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub enum Parcel {
+    /// A message whose seal is not played.
+    Open(Box<Message>),
+    /// Sealed bytes.
+    Sealed(Vec<u8>),
+    /// Bytes that something on the way has damaged.
+    Damaged,
+}
+
+/// One thing that will happen.
+#[derive(Debug)]
+pub enum What {
+    /// A packet arrives.
+    Packet { from: usize, to: usize, link: LinkId, parcel: Parcel, replayed: bool },
+    /// A write ends.
+    Written { node: usize, run: u64 },
+    /// An operation ends.
+    OpDone { node: usize, key: u64 },
+    /// The wire, or a peer, is asked again.
+    Ask { node: usize },
+    /// A ping target is asked again.
+    Ping { node: usize, run: u64 },
+    /// A kernel lifetime may end.
+    Expire { node: usize, resource: ResourceId },
+    /// A machine's clone says something.
+    Ghost { node: usize },
+    /// The watchdog of a machine is looked at.
+    Watchdog { node: usize },
+    /// A power switch does what it was told.
+    Switched { node: usize },
+    /// A machine that was reset has booted.
+    Boot { node: usize },
+    /// A broken node (mutant) obeys an order again.
+    Again { node: usize, request: Request, left: u32 },
+}
+
+struct Scheduled(Timestamp, u64, What);
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0, self.1) == (other.0, other.1)
+    }
+}
+impl Eq for Scheduled {}
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.0, self.1).cmp(&(other.0, other.1))
+    }
+}
+
+/// Everything that will happen; of two things at one moment the one that was planned first.
+#[derive(Default)]
+pub struct Queue {
+    heap: BinaryHeap<Reverse<Scheduled>>,
+    sequence: u64,
+}
+
+impl Queue {
+    /// Plans something.
+    pub fn push(&mut self, at: Timestamp, what: What) {
+        self.sequence += 1;
+        self.heap.push(Reverse(Scheduled(at, self.sequence, what)));
+    }
+
+    /// When the next thing happens.
+    pub fn next_at(&self) -> Option<Timestamp> {
+        self.heap.peek().map(|Reverse(item)| item.0)
+    }
+
+    /// Takes the next thing.
+    pub fn pop(&mut self) -> Option<What> {
+        self.heap.pop().map(|Reverse(item)| item.2)
+    }
+}

@@ -1,0 +1,136 @@
+//! Everything outside of the nodes' heads: machines, links, orders, and what was done. Checkers see this and no more.
+
+use crate::Mutant;
+use crate::clock::Clock;
+use crate::excuse::Excuse;
+use crate::layout::Layout;
+use crate::machine::Machine;
+use crate::network::Network;
+use crate::rng::Rng;
+use hearth_control::Status;
+use hearth_types::{ResourceId, Timestamp};
+use std::collections::BTreeMap;
+
+/// An order that a person gave.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// On which machine.
+    pub node: usize,
+    /// In which run of its daemon.
+    pub run: u64,
+    /// Whether it was answered.
+    pub done: bool,
+}
+
+/// The world without the checkers.
+pub struct Site {
+    /// True time.
+    pub now: Timestamp,
+    /// What the cluster is made of.
+    pub layout: Layout,
+    /// Its machines, by number.
+    pub machines: Vec<Machine>,
+    /// Its links.
+    pub network: Network,
+    /// When two owners are permitted.
+    pub excuse: Excuse,
+    /// By token.
+    pub orders: BTreeMap<u64, Order>,
+    /// What was done, in true time.
+    pub story: Vec<(Timestamp, String)>,
+    /// What is broken on purpose.
+    pub mutant: Option<Mutant>,
+}
+
+impl Site {
+    pub(crate) fn new(layout: Layout, seed: u64, mutant: Option<Mutant>) -> Site {
+        let mut rng = Rng::new(seed, "clocks");
+        let machine = |node: usize| {
+            // R-LEASE-9: any two clocks differ by at most 5 %.
+            let rate = match mutant {
+                Some(Mutant::ClockDrifts) => if node.is_multiple_of(2) { 800 } else { 1200 },
+                _ if layout.drift => 976 + rng.below(49),
+                _ => 1000,
+            };
+            let mut config = layout.config(node, 0);
+            if mutant == Some(Mutant::Impatient) && node == 0 {
+                let timing = &mut config.cluster.timing;
+                timing.deadtime /= 8;
+                timing.keepalive /= 8;
+                timing.warntime /= 8;
+            }
+            let own = Rng::new(seed, &format!("machine {node}"));
+            Machine::new(config, Clock::boot(Timestamp::ZERO, rate), layout.links.len(), own)
+        };
+        let machines: Vec<Machine> = (0..layout.names.len()).map(machine).collect();
+        Site {
+            now: Timestamp(1_000_000),
+            network: Network::new(layout.links.clone(), machines.len(), seed),
+            excuse: Excuse::new(machines.len()),
+            machines,
+            layout,
+            orders: BTreeMap::new(),
+            story: Vec::new(),
+            mutant,
+        }
+    }
+
+    /// Name of a machine.
+    pub fn name(&self, node: usize) -> &str {
+        self.layout.names[node].as_str()
+    }
+
+    /// Numbers of all machines.
+    pub fn nodes(&self) -> std::ops::Range<usize> {
+        0..self.machines.len()
+    }
+
+    /// Whether packets pass on a link in one direction, whatever daemons do.
+    pub fn passes(&self, from: usize, to: usize, link: usize) -> bool {
+        let (one, other) = (&self.machines[from], &self.machines[to]);
+        let lit = one.carrier[link] && other.carrier[link];
+        one.lives() && other.lives() && lit && self.network.passes(from, to, link)
+    }
+
+    /// Whether some link carries both ways.
+    pub fn together(&self, one: usize, other: usize) -> bool {
+        let any = |from, to| (0..self.layout.links.len()).any(|link| self.passes(from, to, link));
+        any(one, other) && any(other, one)
+    }
+
+    /// Machines on which a resource runs, or an address is set.
+    pub fn running_on(&self, resource: &ResourceId) -> Vec<usize> {
+        self.nodes().filter(|node| self.machines[*node].kernel.runs(resource)).collect()
+    }
+
+    /// What a daemon says of the cluster now.
+    pub fn status(&self, node: usize) -> Option<Status> {
+        let machine = &self.machines[node];
+        if let Some(old) = machine.old_status.as_ref().filter(|_| self.mutant == Some(Mutant::StatusStandsStill)) {
+            return Some(old.clone());
+        }
+        machine.controller.as_ref().map(|controller| controller.status(machine.local(self.now)))
+    }
+
+    /// Resources that run, or are set, on two powered machines.
+    pub fn doubles(&self) -> bool {
+        self.nodes().any(|one| {
+            let later = one + 1..self.machines.len();
+            self.machines[one].kernel.running.keys().any(|id| {
+                later.clone().any(|other| self.machines[other].kernel.runs(id))
+            })
+        })
+    }
+
+    /// Whether anything is going on that checkers must see as time passes.
+    pub(crate) fn is_hot(&self) -> bool {
+        let apart = |one: usize| {
+            let machine = &self.machines[one];
+            machine.powered
+                && (!machine.awake() || (one + 1..self.machines.len()).any(|other| {
+                    self.machines[other].powered && !self.together(one, other)
+                }))
+        };
+        self.excuse.is_any() || self.nodes().any(apart) || self.doubles()
+    }
+}

@@ -1,0 +1,328 @@
+//! Swarm: a seed draws a cluster, its files and the mix of faults. First anything goes, then all heals and must come to
+//! rest within a bound.
+
+use crate::act::{Act, SwitchMode};
+use crate::agent::Flaw;
+use crate::check::{self, Complaint};
+use crate::disk::DiskMode;
+use crate::layout::{Layout, LinkKind, address, filesystem, group, ms, script};
+use crate::mutant::Mutant;
+use crate::rng::Rng;
+use crate::story;
+use crate::world::World;
+use hearth_types::{GroupSpec, ResourceSpec, Timestamp};
+use std::time::Duration;
+
+/// Within this span after the last fault everything runs exactly once again. The longest chain: a stop that failed is
+/// tried again after 5 s and may take 1 s, a carrier that flapped counts as back after 4 s, a lone start waits initdead
+/// (1.5 s), a comparison of rivals takes some round trips, and a person clears failures once a second.
+pub const HEALED_WITHIN: Duration = ms(30_000);
+/// For how long that must hold before it is believed.
+const HOLDS_FOR: Duration = ms(1_500);
+/// Carriers that come back, per machine: each doubles the time until the next counts as back.
+const FLAPS_MAX: u32 = 2;
+
+/// One thing to do, and how long to wait after it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What.
+    pub act: Act,
+    /// Then time passes.
+    pub then: Duration,
+}
+
+/// Everything that a run depends on besides the program.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Where chance of networks, disks and agents comes from.
+    pub seed: u64,
+    /// The cluster.
+    pub layout: Layout,
+    /// What befalls it.
+    pub steps: Vec<Step>,
+    /// Machines that stay off when all heals: the rest is the core that must go on.
+    pub lost: Vec<usize>,
+}
+
+/// How a run ended.
+pub struct Verdict {
+    /// What was wrong, if anything.
+    pub complaints: Vec<Complaint>,
+    /// Hash of all outputs, if it was wanted.
+    pub trace: Option<u64>,
+    /// The run for a person.
+    pub story: String,
+}
+
+/// What a seed draws.
+pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
+    let mut rng = Rng::new(seed, "layout");
+    let layout = draw_layout(&mut rng, seed, nodes);
+    let mut rng = Rng::new(seed, "faults");
+    let mut steps: Vec<Step> = layout
+        .names
+        .iter()
+        .enumerate()
+        .map(|(node, _)| Step { act: Act::Start(node), then: rng.span(ms(0), ms(300)) })
+        .collect();
+    if let Some(last) = steps.last_mut() {
+        last.then = if rng.chance(800) { ms(2500) } else { ms(200) };
+    }
+    let mut flaps = vec![0; layout.names.len()];
+    for _ in 0..4 + rng.below(14) {
+        let longest = [ms(30), ms(300), ms(1500)][rng.index(3)];
+        for act in draw_acts(&mut rng, &layout, &mut flaps) {
+            steps.push(Step { act, then: Duration::ZERO });
+        }
+        if let Some(last) = steps.last_mut() {
+            last.then = rng.span(ms(0), longest);
+        }
+    }
+    let lost = draw_lost(&mut rng, &layout);
+    Run { seed, layout, steps, lost }
+}
+
+/// A pair that may go on alone sometimes has to; more than two need a majority.
+fn draw_lost(rng: &mut Rng, layout: &Layout) -> Vec<usize> {
+    let nodes = layout.names.len();
+    let spare = if nodes == 2 { usize::from(layout.unfenced && !layout.tiebreaker) } else { (nodes - 1) / 2 };
+    if spare == 0 || !rng.chance(150) {
+        return Vec::new();
+    }
+    let first = rng.index(nodes);
+    (0..1 + rng.index(spare)).map(|step| (first + step) % nodes).collect()
+}
+
+fn draw_layout(rng: &mut Rng, seed: u64, nodes: Option<usize>) -> Layout {
+    let nodes = nodes.unwrap_or_else(|| if rng.chance(60) { 1 } else { 2 });
+    let mut layout = Layout::new(nodes);
+    layout.tiebreaker = nodes == 2 && seed % 3 == 1;
+    layout.unfenced = nodes <= 2 && seed % 5 != 3;
+    layout.auto_failback = rng.chance(250);
+    layout.ucast = nodes == 2 && rng.chance(600);
+    layout.drift = rng.chance(800);
+    layout.sealed = seed.is_multiple_of(10);
+    layout.watchdog = rng.chance(150).then(|| ms(3000));
+    match rng.below(10) {
+        0 if nodes == 2 => layout.links.push(LinkKind::Serial { baud: 115_200 }),
+        1 if !layout.tiebreaker => layout.links.truncate(1),
+        _ => {}
+    }
+    layout.variants = draw_variants(rng, &layout);
+    layout
+}
+
+fn draw_variants(rng: &mut Rng, layout: &Layout) -> Vec<Vec<GroupSpec>> {
+    let names: Vec<&str> = layout.names.iter().map(|name| name.as_str()).collect();
+    let preferred = |rng: &mut Rng| -> Vec<&str> {
+        let first = rng.index(names.len());
+        (0..1 + rng.index(2.min(names.len()))).map(|step| names[(first + step) % names.len()]).collect()
+    };
+    let mut lists: Vec<Vec<ResourceSpec>> = vec![vec![address("10.0.0.50"), script("web"), script("log")]];
+    for (chance, list) in [
+        (700, vec![address("10.0.0.51")]),
+        (500, vec![script("db")]),
+        (400, vec![filesystem("/srv"), script("nfs"), address("10.0.0.53")]),
+    ] {
+        if rng.chance(chance) {
+            lists.push(list);
+        }
+    }
+    let first: Vec<GroupSpec> = lists.into_iter().map(|list| group(&preferred(rng), list)).collect();
+    let mut more = first.clone();
+    more.push(group(&preferred(rng), vec![script("mail"), address("10.0.0.52")]));
+    let mut fewer = first.clone();
+    if fewer.len() > 1 {
+        fewer.pop();
+    }
+    vec![first, more, fewer]
+}
+
+/// One random thing, or two that belong together.
+fn draw_acts(rng: &mut Rng, layout: &Layout, flaps: &mut [u32]) -> Vec<Act> {
+    let node = rng.index(layout.names.len());
+    let link = rng.index(layout.links.len());
+    let resources = layout.resources();
+    let resource = |rng: &mut Rng| rng.pick(&resources).id.as_str().to_owned();
+    match rng.below(46) {
+        0..3 => vec![Act::PowerOff(node)],
+        3..7 => vec![Act::Kill(node)],
+        7..13 => vec![Act::Start(node)],
+        13..16 => vec![Act::Freeze(node)],
+        16..19 => vec![Act::Thaw(node)],
+        19..22 => cut(rng, layout, node, link),
+        22..25 => vec![Act::Heal],
+        25..28 => pull(rng, layout, node, link, flaps),
+        28 => vec![Act::Ping(node, rng.chance(400))],
+        29 => vec![Act::Disk(node, [DiskMode::Slow, DiskMode::Slow, DiskMode::Full][rng.index(3)])],
+        30 => vec![Act::Disk(node, DiskMode::Fast)],
+        31 => vec![Act::Trouble(node, 300)],
+        32 => vec![Act::Trouble(node, 0)],
+        33..38 => vec![order(rng, node)],
+        38 => reload(rng, layout, node),
+        39 => vec![network(rng, link)],
+        40 => vec![Act::Replay(20)],
+        41 => vec![Act::Dies { node, resource: resource(rng) }],
+        42 => {
+            let flaw = [Flaw::FailStart, Flaw::FailStop, Flaw::HangStart, Flaw::HangStop, Flaw::Slow][rng.index(5)];
+            vec![Act::Agent { node, resource: resource(rng), flaw: Some(flaw) }]
+        }
+        43 => vec![Act::StepClock(node, [-3600, 7200, 60][rng.index(3)])],
+        44 => vec![Act::Switch(node, [SwitchMode::Works, SwitchMode::Slow][rng.index(2)]), Act::PowerCycle(node)],
+        _ => vec![Act::LoseState(node)],
+    }
+}
+
+fn cut(rng: &mut Rng, layout: &Layout, node: usize, link: usize) -> Vec<Act> {
+    let nodes = layout.names.len();
+    if nodes == 1 {
+        return vec![Act::Heal];
+    }
+    let other = (node + 1 + rng.index(nodes - 1)) % nodes;
+    match rng.below(5) {
+        0 => vec![Act::Cut { from: node, to: other, link }, Act::Cut { from: other, to: node, link }],
+        1 => (0..layout.links.len()).map(|link| Act::Cut { from: node, to: other, link }).collect(),
+        2 => vec![Act::Cut { from: node, to: other, link }],
+        _ => {
+            let side = 1 + rng.index(nodes / 2);
+            vec![Act::Split((0..side).map(|step| (node + step) % nodes).collect())]
+        }
+    }
+}
+
+fn pull(rng: &mut Rng, layout: &Layout, node: usize, link: usize, flaps: &mut [u32]) -> Vec<Act> {
+    let networks: Vec<usize> = (0..layout.links.len()).filter(|link| layout.interface(*link).is_some()).collect();
+    let links = if rng.chance(400) || !networks.contains(&link) { networks } else { vec![link] };
+    if rng.chance(500) {
+        return links.into_iter().map(|link| Act::Pull { node, link }).collect();
+    }
+    flaps[node] += 1;
+    if flaps[node] > FLAPS_MAX {
+        return vec![Act::Heal];
+    }
+    links.into_iter().map(|link| Act::Plug { node, link }).collect()
+}
+
+fn network(rng: &mut Rng, link: usize) -> Act {
+    match rng.below(3) {
+        0 => Act::Loss { link, permille: [10, 50, 300][rng.index(3)] },
+        1 => Act::Delay { link, span: [ms(2), ms(10), ms(40)][rng.index(3)] },
+        _ => Act::Disorder { link, permille: 30 },
+    }
+}
+
+fn order(rng: &mut Rng, node: usize) -> Act {
+    match rng.below(12) {
+        0..4 => Act::Standby(node),
+        4..7 => Act::Takeover(node),
+        7..9 => Act::Failback(node),
+        9 | 10 => Act::Clear(node),
+        _ => Act::Stop(node),
+    }
+}
+
+fn reload(rng: &mut Rng, layout: &Layout, node: usize) -> Vec<Act> {
+    let variant = rng.index(layout.variants.len());
+    if rng.chance(300) {
+        return vec![Act::Reload(node, variant)];
+    }
+    (0..layout.names.len()).map(|node| Act::Reload(node, variant)).collect()
+}
+
+/// Runs it; a panic of the program is a complaint like any other.
+pub fn judge(run: &Run, mutant: Option<Mutant>) -> Verdict {
+    let ended = std::panic::catch_unwind(|| self::run(run, mutant, false));
+    ended.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let text = text.unwrap_or_else(|| "without a word".to_owned());
+        let complaint = Complaint { at: Timestamp::ZERO, checker: "panic", text };
+        Verdict { complaints: vec![complaint], trace: None, story: String::new() }
+    })
+}
+
+/// Runs it. With a mutant, something in it is broken on purpose.
+pub fn run(run: &Run, mutant: Option<Mutant>, trace: bool) -> Verdict {
+    let mut world = World::new(run.layout.clone(), run.seed, mutant);
+    if trace {
+        world.hash_outputs();
+    }
+    for step in &run.steps {
+        world.act(&step.act);
+        world.run(step.then);
+    }
+    if let Err(pending) = heal(&mut world, &run.lost) {
+        let at = world.site.now;
+        let text = format!("not healed within {HEALED_WITHIN:?}: {pending}");
+        world.complaints.push(Complaint { at, checker: "liveness", text });
+    }
+    world.close();
+    let mut told = String::new();
+    if !world.complaints.is_empty() {
+        told = story::told(&world.site, Timestamp::ZERO, false);
+        told.push_str(&story::now(&world.site));
+    }
+    Verdict { complaints: world.complaints, trace: world.trace, story: told }
+}
+
+/// Everything heals; a person starts what does not run and clears failures. Then it must come to rest. The error is the
+/// obligation that is still open.
+fn heal(world: &mut World, lost: &[usize]) -> Result<(), String> {
+    repair(world, lost);
+    let end = world.site.now + HEALED_WITHIN;
+    let (mut round, mut well_since) = (0, None);
+    while world.site.now < end {
+        world.run(ms(100));
+        round += 1;
+        for node in world.site.nodes().filter(|node| !lost.contains(node)) {
+            // An orderly stop that was ordered before ends now.
+            if world.site.machines[node].halted {
+                world.start(node);
+            }
+        }
+        if check::unwell(&world.site).is_none() {
+            let since = *well_since.get_or_insert(world.site.now);
+            if world.site.now.since(since) >= HOLDS_FOR {
+                return Ok(());
+            }
+            continue;
+        }
+        well_since = None;
+        if round % 10 == 0 {
+            let node = round / 10 % world.site.machines.len();
+            world.request(node, hearth_control::Request::Clear { resource: None });
+        }
+    }
+    Err(check::unwell(&world.site).unwrap_or_else(|| "it was well only for a moment".to_owned()))
+}
+
+fn repair(world: &mut World, lost: &[usize]) {
+    world.tell("everything heals");
+    world.act(&Act::Heal);
+    let variant = world.site.machines.iter().map(|machine| machine.variant).max().unwrap_or(0);
+    for node in world.site.nodes() {
+        let machine = &mut world.site.machines[node];
+        machine.disk.mode = DiskMode::Fast;
+        machine.agents.trouble = 0;
+        machine.agents.flaws.clear();
+        machine.pingable = true;
+        machine.wrong_key = false;
+        for link in 0..world.site.layout.links.len() {
+            world.act(&Act::Plug { node, link });
+        }
+        world.act(&Act::Clone(node, false));
+        world.act(&Act::Resume(node));
+        world.act(&Act::Thaw(node));
+        if world.site.machines[node].disk.failed {
+            world.act(&Act::Kill(node));
+        }
+        if world.site.machines[node].variant != variant {
+            world.act(&Act::Reload(node, variant));
+        }
+        if lost.contains(&node) {
+            world.act(&Act::PowerOff(node));
+        } else if world.site.machines[node].controller.is_none() {
+            world.act(&Act::Start(node));
+        }
+    }
+}

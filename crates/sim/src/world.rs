@@ -1,0 +1,311 @@
+//! The run of things: what happens next, and what each daemon is told and orders.
+
+use crate::check::{Checkers, Complaint, Seen};
+use crate::excuse;
+use crate::layout::{Layout, ms};
+use crate::machine::overtakes;
+use crate::mutant::Mutant;
+use crate::queue::{Queue, What};
+use crate::rng::Rng;
+use crate::site::{Order, Site};
+use hearth_control::Request;
+use hearth_controller::{Carrier, Controller, Input, Output, Start};
+use hearth_types::{Incarnation, LinkId, NodeIdentity, ResourceId, Timestamp};
+use hearth_wire::Message;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// A cluster in virtual time.
+pub struct World {
+    /// What checkers see.
+    pub site: Site,
+    pub(crate) queue: Queue,
+    pub(crate) checkers: Checkers,
+    /// What checkers complained of.
+    pub complaints: Vec<Complaint>,
+    /// Hash of every output so far, if wanted.
+    pub trace: Option<u64>,
+    pub(crate) incarnations: Rng,
+    token: u64,
+    key: u64,
+    was_hot: bool,
+    spare: Vec<Output>,
+    /// Machines, as bits, that have a clone.
+    pub(crate) ghosts: u64,
+    pub(crate) ghost_number: u64,
+    /// Newest heartbeats of machines that have a clone.
+    pub(crate) last_beats: Vec<Option<(LinkId, Message)>>,
+    /// Inputs fed, for figures.
+    pub inputs: u64,
+}
+
+impl World {
+    /// All machines off. `seed` decides everything that chance decides.
+    pub fn new(layout: Layout, seed: u64, mutant: Option<Mutant>) -> World {
+        let last_beats = vec![None; layout.names.len()];
+        World {
+            site: Site::new(layout, seed, mutant),
+            ghosts: 0,
+            ghost_number: 0,
+            last_beats,
+            queue: Queue::default(),
+            checkers: Checkers::all(),
+            complaints: Vec::new(),
+            trace: None,
+            incarnations: Rng::new(seed, "incarnations"),
+            token: 0,
+            key: 0,
+            was_hot: false,
+            spare: Vec::new(),
+            inputs: 0,
+        }
+    }
+
+    /// Hashes every output from now on (protocol section 8, 9).
+    pub fn hash_outputs(&mut self) {
+        self.trace = Some(0xcbf2_9ce4_8422_2325);
+    }
+
+    /// Notes in the story what was done.
+    pub fn tell(&mut self, text: impl Into<String>) {
+        let at = self.site.now;
+        self.site.story.push((at, text.into()));
+    }
+
+    pub(crate) fn push(&mut self, after: Duration, what: What) {
+        self.queue.push(self.site.now + after, what);
+    }
+
+    pub(crate) fn see(&mut self, seen: &Seen<'_>) {
+        self.checkers.see(&self.site, seen, &mut self.complaints);
+    }
+
+    /// Power on if it is off, then the daemon starts.
+    pub fn start(&mut self, node: usize) {
+        let now = self.site.now;
+        if self.site.machines[node].controller.is_some() {
+            return;
+        }
+        let stale = self.site.mutant == Some(Mutant::StaleLease);
+        let twice = self.site.mutant == Some(Mutant::AppliesTwice) && node == 0;
+        let incarnation = self.incarnations.next_u64();
+        self.power_on(node);
+        let machine = &mut self.site.machines[node];
+        machine.run += 1;
+        machine.halted = false;
+        machine.frozen = false;
+        machine.absent_since = None;
+        machine.disk.failed = false;
+        if twice {
+            crate::disk::repeat_last_entry(&mut machine.disk);
+        }
+        let start = Start {
+            config: machine.config.clone(),
+            fresh_identity: NodeIdentity(incarnation ^ 0xff),
+            incarnation: Incarnation(incarnation),
+            seed: incarnation,
+            state: machine.disk.state.clone(),
+            log: machine.disk.log.clone(),
+            volatile: machine.volatile.clone(),
+            volatile_lease: if stale { Some(Timestamp(u64::MAX / 2)) } else { machine.lease },
+            now: machine.clock.local(now),
+            version: "sim".into(),
+        };
+        match Controller::new(start) {
+            Ok(controller) => machine.controller = Some(controller),
+            Err(error) => {
+                let text = format!("{} does not start: {error:?}", self.site.name(node));
+                self.complaints.push(Complaint { at: now, checker: "start", text });
+                return;
+            }
+        }
+        let run = machine.run;
+        self.make_ring(node);
+        for link in 0..self.site.layout.links.len() {
+            self.tell_carrier(node, link);
+        }
+        self.tell_homes(node);
+        if self.site.layout.tiebreaker {
+            self.push(ms(1), What::Ping { node, run });
+        }
+    }
+
+    pub(crate) fn tell_carrier(&mut self, node: usize, link: usize) {
+        let Some(interface) = self.site.layout.interface(link) else { return };
+        let carrier = if self.site.machines[node].carrier[link] { Carrier::Up } else { Carrier::Down };
+        self.feed(node, Input::CarrierChanged { interface, carrier });
+    }
+
+    pub(crate) fn tell_homes(&mut self, node: usize) {
+        let model = &self.site.machines[node].config.resources;
+        let addresses: Vec<ResourceId> =
+            model.resources().filter(|(_, it)| it.address().is_some()).map(|(_, it)| it.id.clone()).collect();
+        for resource in addresses {
+            self.feed(node, Input::AddressHome { resource, interface: Some("eth0".into()) });
+        }
+    }
+
+    /// Orders something on a node; returns the token of the order.
+    pub fn request(&mut self, node: usize, request: Request) -> u64 {
+        self.token += 1;
+        let token = self.token;
+        let run = self.site.machines[node].run;
+        if self.site.machines[node].controller.is_none() {
+            return token;
+        }
+        self.site.orders.insert(token, Order { node, run, done: false });
+        self.feed(node, Input::Request { token, request, by: "root".into() });
+        token
+    }
+
+    pub(crate) fn next_key(&mut self) -> u64 {
+        self.key += 1;
+        self.key
+    }
+
+    /// Tells a daemon something; it waits while the daemon is frozen.
+    pub(crate) fn feed(&mut self, node: usize, input: Input) {
+        let machine = &mut self.site.machines[node];
+        let stands = machine.stands();
+        let Some(controller) = machine.controller.as_mut() else { return };
+        if !stands {
+            machine.backlog.push_back(input);
+            return;
+        }
+        let now = machine.clock.local(self.site.now);
+        let mut out = std::mem::take(&mut self.spare);
+        controller.handle(now, input, &mut out);
+        self.inputs += 1;
+        self.see(&Seen::Outputs { node, count: out.len() });
+        for output in out.drain(..) {
+            if let Some(trace) = self.trace.as_mut() {
+                let mut text = String::new();
+                // Writing to a string cannot fail.
+                let _ = write!(text, "{node} {} {output:?}", self.site.now);
+                *trace = text.bytes().fold(*trace, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+            }
+            self.offer(node, output);
+        }
+        self.spare = out;
+        self.site.machines[node].ask_deadline();
+    }
+
+    fn offer(&mut self, node: usize, output: Output) {
+        let early = self.site.mutant == Some(Mutant::VisibleBeforeDurable);
+        let machine = &mut self.site.machines[node];
+        if let Output::Persist { ticket, state, log } = output {
+            if !early {
+                machine.held.push_back((ticket, Vec::new()));
+            }
+            machine.disk.writes.push_back(crate::disk::Write { ticket, state, log });
+            self.write_next(node);
+        } else if !machine.held.is_empty() && !overtakes(&output) {
+            if let Some((_, batch)) = machine.held.back_mut() {
+                batch.push(output);
+            }
+        } else {
+            self.execute(node, output);
+        }
+    }
+
+    fn write_next(&mut self, node: usize) {
+        let machine = &mut self.site.machines[node];
+        if machine.disk.writing || machine.disk.writes.is_empty() {
+            return;
+        }
+        machine.disk.writing = true;
+        let (span, run) = (machine.disk.span(&mut machine.rng), machine.run);
+        self.push(span, What::Written { node, run });
+    }
+
+    /// The write under way has ended.
+    pub(crate) fn written(&mut self, node: usize) {
+        let disk = &mut self.site.machines[node].disk;
+        disk.writing = false;
+        let Some(write) = disk.writes.pop_front() else { return };
+        disk.failed |= disk.mode == crate::disk::DiskMode::Full;
+        let (ticket, lost) = (write.ticket, disk.failed);
+        if lost {
+            self.feed(node, Input::PersistFailed { ticket, error: "no space left on device".into() });
+        } else {
+            disk.put(write.state, write.log);
+            self.see(&Seen::Written { node });
+            self.feed(node, Input::Persisted { ticket });
+        }
+        while self.site.machines[node].held.front().is_some_and(|(front, _)| *front <= ticket) {
+            let Some((_, batch)) = self.site.machines[node].held.pop_front() else { break };
+            for output in batch {
+                if !lost || matches!(output, Output::Reply { .. }) {
+                    self.execute(node, output);
+                }
+            }
+        }
+        self.write_next(node);
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.site.now + span;
+        self.run_until(end, |_| false);
+    }
+
+    /// Lets time pass until something holds, at most to `end`. True if it holds.
+    pub fn run_until(&mut self, end: Timestamp, holds: impl Fn(&Site) -> bool) -> bool {
+        loop {
+            if holds(&self.site) {
+                return true;
+            }
+            let mut next = end;
+            let mut due = None;
+            for (node, machine) in self.site.machines.iter().enumerate() {
+                if let Some(at) = machine.due.map(|at| at.max(self.site.now)).filter(|at| *at < next) {
+                    next = at;
+                    due = Some(node);
+                }
+            }
+            let queued = self.queue.next_at().filter(|at| *at <= next && *at < end);
+            let at = queued.unwrap_or(next).max(self.site.now);
+            self.pass(at);
+            if queued.is_some() {
+                if let Some(what) = self.queue.pop() {
+                    self.happen(what);
+                }
+                continue;
+            }
+            match due {
+                Some(node) => {
+                    self.feed(node, Input::Deadline);
+                    self.see(&Seen::Deadline { node });
+                }
+                None => return holds(&self.site),
+            }
+        }
+    }
+
+    /// Time passes, and nothing happens in it but gates that run out.
+    fn pass(&mut self, until: Timestamp) {
+        let hot = self.site.is_hot() || self.checkers.watches();
+        if hot || self.was_hot {
+            excuse::update(&mut self.site);
+            self.checkers.pass(&self.site, until, &mut self.complaints);
+            self.was_hot = hot;
+        }
+        self.site.now = until;
+    }
+
+    /// Ends the judgement: what is only known at the end is judged now.
+    pub fn close(&mut self) {
+        self.checkers.end(&self.site, &mut self.complaints);
+    }
+
+    /// From now on the gaps of an address are measured.
+    pub fn watch(&mut self, resource: &str) {
+        let now = self.site.now;
+        self.checkers.watch(now, ResourceId::from(resource));
+    }
+
+    /// The longest time since [`World::watch`] in which nobody answered for the address.
+    pub fn longest_gap(&self) -> Duration {
+        self.checkers.longest_gap(self.site.now)
+    }
+}
