@@ -40,7 +40,7 @@ impl Record {
             Entry::Leased { node, incarnation, epoch } => self.leased(node, *incarnation, epoch),
             Entry::Proven { node, admission, addresses } => self.proven(node, *admission, addresses),
             Entry::Left { node } => self.left(node),
-            Entry::Unclean { node, reason, running } => self.unclean(node, reason, running),
+            Entry::Unclean { node, reason, running, identity } => self.unclean(node, reason, running, *identity),
             Entry::Confirmed { node } => self.confirmed(node),
             Entry::Standing { node, unservable, pings } => self.standing(node, unservable, *pings),
             Entry::Epoch { name, voters, permit } => self.begin_epoch(name, voters, *permit),

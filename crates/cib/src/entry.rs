@@ -188,6 +188,9 @@ pub enum Entry {
         reason: String,
         /// What it ran by its own record.
         running: Vec<ResourceId>,
+        /// Identity of the machine that said so; none: the one that the name is bound to (R-JOIN-5).
+        #[serde(default)]
+        identity: Option<NodeIdentity>,
     },
     /// An unclean node has confirmed by its reports that nothing of that runs there any more.
     Confirmed {

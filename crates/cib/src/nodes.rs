@@ -33,14 +33,10 @@ impl Record {
         identity: NodeIdentity,
         incarnation: Incarnation,
     ) -> Result<(), Rejection> {
-        let votes = self.voters.iter().any(|voter| &voter.name == name && voter.identity != identity);
-        let holds = self.active_on(name).next().is_some();
+        let may_be_new = self.may_be_bound_anew(name);
         let node = self.node_mut(name)?;
-        if let Some(known) = node.identity.filter(|known| *known != identity) {
-            // A machine that lost its disk comes back as a new member (R-LEDGER-3), never as what still counts.
-            if node.member == MemberState::Admitted || votes || holds {
-                return Err(Rejection::Identity { node: name.clone(), known, offered: identity });
-            }
+        if let Some(known) = node.identity.filter(|known| *known != identity && !may_be_new) {
+            return Err(Rejection::Identity { node: name.clone(), known, offered: identity });
         }
         if node.incarnation != incarnation {
             node.reported = 0;
@@ -63,6 +59,13 @@ impl Record {
         self.failures.retain(|(_, on, _), _| on != name);
         self.note(format!("{name} takes part"));
         Ok(())
+    }
+
+    /// A machine that lost its disk comes back as a new member (R-LEDGER-3), never as what still counts.
+    fn may_be_bound_anew(&self, name: &NodeName) -> bool {
+        let counts = self.nodes.get(name).is_none_or(|node| node.member == MemberState::Admitted);
+        let votes = self.voters.iter().any(|voter| &voter.name == name);
+        !counts && !votes && self.active_on(name).next().is_none()
     }
 
     pub(crate) fn probed(&mut self, name: &NodeName, incarnation: Incarnation) -> Result<(), Rejection> {
@@ -236,9 +239,20 @@ impl Record {
         Ok(())
     }
 
-    pub(crate) fn unclean(&mut self, name: &NodeName, reason: &str, running: &[ResourceId]) -> Result<(), Rejection> {
+    pub(crate) fn unclean(
+        &mut self,
+        name: &NodeName,
+        reason: &str,
+        running: &[ResourceId],
+        identity: Option<NodeIdentity>,
+    ) -> Result<(), Rejection> {
         let index = self.applied;
+        let may_be_new = self.may_be_bound_anew(name);
         let node = self.node_mut(name)?;
+        if may_be_new {
+            // What it says that it runs is the new machine's own: the flags below must not keep it out (R-LEDGER-3).
+            node.identity = identity.or(node.identity);
+        }
         node.unclean = Some(Unclean { reason: reason.to_string(), index });
         self.release(name);
         // What this record does not know nobody could report on by name; the loser stops it by its own record.

@@ -71,6 +71,7 @@ fn single() -> impl Strategy<Value = Entry> {
             node: name(at),
             reason: text(),
             running: vec![RESOURCES[resource].into()],
+            identity: None,
         }),
         1 => (0..MODELS.len(), 2..4usize).prop_map(|(which, nodes)| Entry::Configure {
             model: model(MODELS[which]),

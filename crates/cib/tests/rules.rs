@@ -223,7 +223,7 @@ fn loser_of_a_split_called_clean_before_it_has_stopped() {
     it.ok(Entry::Forced { node: "b".into(), permit: PermitKind::Unfenced, node_silent: true });
     it.ok(Cluster::assign("10.0.0.1", "a"));
     let running = vec!["10.0.0.1".into(), "web".into(), "unheard-of".into()];
-    it.ok(Entry::Unclean { node: "b".into(), reason: "split".into(), running });
+    it.ok(Entry::Unclean { node: "b".into(), reason: "split".into(), running, identity: None });
     assert!(it.flagged("10.0.0.1", "a") && it.flagged("10.0.0.1", "b"));
     it.refused("R-LEAVE-1", Entry::Confirmed { node: "b".into() });
     it.join("b", 2);
@@ -233,6 +233,24 @@ fn loser_of_a_split_called_clean_before_it_has_stopped() {
     it.ok(Entry::Confirmed { node: "b".into() });
     it.refused("R-LEDGER-6", Entry::Confirmed { node: "b".into() });
     assert!(it.flagged("10.0.0.1", "a"), "what the winner runs is not touched");
+}
+
+/// R-LEDGER-3, R-JOIN-5
+#[test]
+fn machine_that_lost_its_disk_before_a_split_kept_out_for_ever_by_what_it_said_itself() {
+    let mut it = Cluster::new(&["10.0.0.1 web"]);
+    it.alone();
+    it.ok(Entry::Forced { node: "b".into(), permit: PermitKind::Unfenced, node_silent: true });
+    let new = NodeIdentity(77);
+    it.ok(Entry::Unclean {
+        node: "b".into(),
+        reason: "split".into(),
+        running: vec!["web".into()],
+        identity: Some(new),
+    });
+    let other = Entry::Admit { node: "b".into(), identity: NodeIdentity(78), incarnation: Incarnation(9) };
+    it.refused("R-JOIN-5", other);
+    it.ok(Entry::Admit { node: "b".into(), identity: new, incarnation: Incarnation(9) });
 }
 
 /// R-LEAVE-1
@@ -392,7 +410,7 @@ fn record_does_not_survive_disk_or_wire() {
     let unservable = BTreeSet::from(["10.0.0.1".into()]);
     it.ok(Entry::Standing { node: "a".into(), unservable, pings: (1, 2) });
     it.alone();
-    it.ok(Entry::Unclean { node: "b".into(), reason: "split".into(), running: vec!["web".into()] });
+    it.ok(Entry::Unclean { node: "b".into(), reason: "split".into(), running: vec!["web".into()], identity: None });
     let json = serde_json::to_string(&it.0).unwrap();
     let back: Record = serde_json::from_str(&json).unwrap();
     assert_eq!((back.digest(), &back), (it.0.digest(), &it.0));

@@ -153,7 +153,8 @@ impl Node {
     pub(crate) fn go_alone(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.alone.verdict = None;
         self.alone.verdict_until = None;
-        if self.shutdown.is_some() {
+        // A peer that came up without its state can take over what this node gives up only once it is let in.
+        if self.shutdown.is_some() && self.alone.resigned.is_none() {
             return;
         }
         // Who has to stop is settled also by a node that may start nothing yet (R-MEM-5) or cannot write.
@@ -482,7 +483,8 @@ impl Node {
         let text = format!("This node goes on, {peer} stops: what runs here is not touched.");
         self.chronicle.lead(now, Severity::Warning, "split-won", &peer, text);
         let reason = "it went on alone too while the machines were split".to_owned();
-        self.propose(Entry::Unclean { node: peer, reason, running });
+        let identity = self.members.peer(&peer).and_then(|it| it.claimed.as_ref()).map(|claimed| claimed.identity);
+        self.propose(Entry::Unclean { node: peer, reason, running, identity });
     }
 
     /// Gives up the own epoch: everything is stopped by the old record, then this node asks to be let in.

@@ -127,7 +127,7 @@ impl Node {
         }
         if !may_run.is_empty() && known.unclean.is_none() {
             let reason = "it ran resources of its own epoch while the machines were split".to_owned();
-            self.propose(Entry::Unclean { node: name, reason, running: may_run });
+            self.propose(Entry::Unclean { node: name, reason, running: may_run, identity: Some(identity) });
         }
         self.propose(entry);
     }

@@ -197,7 +197,12 @@ impl Node {
     fn advance(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.judge_members(now);
         self.keep_on(now, out);
+        let confirmed = self.keeping.confirmed;
         self.go_alone(now, out);
+        if self.keeping.confirmed && !confirmed {
+            // What was found running is judged by the right that this node has now, not by the one that it had.
+            self.keep_on(now, out);
+        }
         if now >= self.next_ledger_at {
             self.next_ledger_at = now + self.ledger_period();
             self.ledger.tick();

@@ -538,7 +538,12 @@ fn loser_of_a_split_goes_on_with_what_it_ran() {
         Entry::Epoch { name: epoch, voters, permit },
         Entry::Forced { node: ME.into(), permit: PermitKind::Unfenced, node_silent: true },
         Entry::Assign { group: "10.0.0.1".into(), node: PEER.into(), reason: "a is lost".into() },
-        Entry::Unclean { node: ME.into(), reason: "split".into(), running: vec!["10.0.0.1".into(), "web".into()] },
+        Entry::Unclean {
+            node: ME.into(),
+            reason: "split".into(),
+            running: vec!["10.0.0.1".into(), "web".into()],
+            identity: None,
+        },
     ] {
         winner.apply(winner.applied.next(), &entry).unwrap();
     }
@@ -655,7 +660,7 @@ fn started_here_while_the_loser_of_a_split_still_runs_it() {
     let mut world = World::ready(&["web"]);
     world.decide(Entry::Assign { group: "web".into(), node: ME.into(), reason: "test".into() });
     let running = vec!["web".into()];
-    world.decide(Entry::Unclean { node: PEER.into(), reason: "split".into(), running });
+    world.decide(Entry::Unclean { node: PEER.into(), reason: "split".into(), running, identity: None });
     world.show();
     assert_eq!(world.under_way(), Vec::<String>::new());
     world.record.may_be_active.remove(&("web".into(), PEER.into()));

@@ -169,7 +169,8 @@ impl Members {
                     if same { peer.candidate_newest.max(heartbeat.number) } else { heartbeat.number };
                 peer.candidate = Some(heartbeat.incarnation);
             }
-            if peer.incarnation != Some(heartbeat.incarnation) {
+            // It named us when it began to count: an older word that does not is a recording from before (R-WIRE-4).
+            if peer.incarnation != Some(heartbeat.incarnation) || heartbeat.number <= peer.newest {
                 return false;
             }
         }

@@ -487,6 +487,23 @@ fn a_machine_that_runs_alone_bridges_the_restart_of_its_daemon() {
 }
 
 #[test]
+fn a_lone_machine_whose_daemon_was_restarted_does_not_restart_what_runs() {
+    // R-TAKE-4: it goes on alone while it holds what the record wants there.
+    let mut world = World::new(vec![group("a", vec![script("web")])], false);
+    world.start(A);
+    world.start(B);
+    world.run(ms(3000));
+    world.power_off(B);
+    world.kill(A);
+    world.run(ms(300));
+    world.machines[A].done.clear();
+    world.start(A);
+    world.run_to(ms(6000), "a goes on alone", |world| world.has_event(A, "permit"));
+    world.run(ms(2000));
+    assert!(world.machines[A].done.is_empty(), "{:?}\n{}", world.machines[A].done, world.story());
+}
+
+#[test]
 fn what_the_loser_of_a_split_still_ran_when_it_died_is_not_held_back_for_ever() {
     // R-TAKE-1, section 8, 8: it was unclean, no voter yet, and never comes back.
     let mut world = World::new(vec![group("a", vec![address(IP), script("web")])], false);

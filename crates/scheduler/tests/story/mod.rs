@@ -137,7 +137,12 @@ impl Story {
             ["left", node] => self.decide(Entry::Left { node: (*node).into() }),
             ["unclean", node, running @ ..] => {
                 let running = running.iter().map(|id| ResourceId::from(*id)).collect();
-                self.decide(Entry::Unclean { node: (*node).into(), reason: "it lost a healed split".into(), running })
+                self.decide(Entry::Unclean {
+                    node: (*node).into(),
+                    reason: "it lost a healed split".into(),
+                    running,
+                    identity: None,
+                })
             }
             ["assign", group, node] => {
                 let reason = "it is preferred".into();
