@@ -74,13 +74,7 @@ pub struct Agents {
 
 impl Agents {
     /// What will become of an operation, and how long it takes.
-    pub fn fate(
-        &self,
-        rng: &mut Rng,
-        action: OpAction,
-        spec: &ResourceSpec,
-        timeout: Duration,
-    ) -> (Fate, Duration) {
+    pub fn fate(&self, rng: &mut Rng, action: OpAction, spec: &ResourceSpec, timeout: Duration) -> (Fate, Duration) {
         let native = spec.address().is_some();
         let flaw = self.flaws.get(&spec.id).copied();
         let fate = match (flaw, action) {

@@ -117,12 +117,15 @@ fn calm(excuse: &mut Excuse, site: &Site) {
 /// All powered machines run, hear each other and state one epoch of more than one voter.
 fn agree(site: &Site) -> bool {
     let mut epochs: BTreeSet<Option<&EpochName>> = BTreeSet::new();
+    let alone = site.machines.iter().filter(|machine| machine.powered).count() == 1;
     for node in site.nodes() {
         let machine = &site.machines[node];
         if !machine.powered {
             continue;
         }
-        let Some(stated) = machine.stated.as_ref().filter(|it| machine.awake() && it.voters > 1) else { return false };
+        let Some(stated) = machine.stated.as_ref().filter(|it| machine.awake() && (alone || it.voters > 1)) else {
+            return false;
+        };
         epochs.insert(stated.epoch.as_ref());
         let apart = |other: usize| site.machines[other].powered && !site.together(node, other);
         if (node + 1..site.machines.len()).any(apart) {

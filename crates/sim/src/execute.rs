@@ -188,7 +188,8 @@ impl World {
                 agent::end(&mut machine.kernel, now, local, &op, expires, &mut machine.rng)
             }
         };
-        if op.action == OpAction::Start && machine.kernel.running.get(&op.spec.id).is_some_and(|it| it.expires.is_some())
+        if op.action == OpAction::Start
+            && machine.kernel.running.get(&op.spec.id).is_some_and(|it| it.expires.is_some())
         {
             self.push(ms(500), What::Expire { node, resource: op.spec.id.clone() });
         }

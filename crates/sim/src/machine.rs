@@ -1,11 +1,11 @@
 //! One machine: kernel, disk, agents, clock, cables, and the driver of its daemon.
 
+use crate::act::SwitchMode;
 use crate::agent::{Agents, LiveOp};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::kernel::Kernel;
 use crate::rng::Rng;
-use crate::act::SwitchMode;
 use hearth_config::Config;
 use hearth_control::{Reply, Status};
 use hearth_controller::{Controller, Event, Input, Output};

@@ -7,7 +7,7 @@ use hearth_types::{LinkId, Timestamp};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// Old packets that an eavesdropper keeps, per sender.
+/// Old packets that an eavesdropper keeps, per receiver.
 const REPLAYS_MAX: usize = 64;
 /// A sender stops queueing on a line that is so far behind: heartbeats go first, the rest is repeated by its channel.
 const LINE_BEHIND_MAX: Duration = ms(2000);
@@ -42,10 +42,22 @@ pub struct Network {
     pub cut: BTreeSet<(usize, usize, usize)>,
     /// Chance in a thousand that an eavesdropper repeats something when something is sent.
     pub replay: u64,
-    kept: Vec<VecDeque<(LinkId, Parcel)>>,
+    /// By receiver.
+    kept: Vec<VecDeque<Repeat>>,
     /// When a line is free again, by sender.
     busy_until: Vec<Timestamp>,
     rng: Rng,
+}
+
+/// A packet that its receiver has taken before.
+#[derive(Clone, Debug)]
+pub struct Repeat {
+    /// Its sender.
+    pub from: usize,
+    /// Its link.
+    pub link: LinkId,
+    /// Its content.
+    pub parcel: Parcel,
 }
 
 /// One delivery of a packet.
@@ -116,25 +128,25 @@ impl Network {
         Some((free + span).since(now))
     }
 
-    /// The eavesdropper may keep this packet, and may repeat an old one now: returns it, with its delay.
-    pub fn overhear(&mut self, from: usize, link: LinkId, parcel: &Parcel) -> Option<(LinkId, Parcel, Duration)> {
+    /// An eavesdropper beside machine `to` may keep a packet that it took just now, and may repeat an older one soon:
+    /// returns that one, with its sender and its delay.
+    pub fn overhear(&mut self, to: usize, from: usize, link: LinkId, parcel: &Parcel) -> Option<(Repeat, Duration)> {
         if self.replay == 0 {
             return None;
         }
         if self.rng.chance(20) {
-            let old = &mut self.kept[from];
+            let old = &mut self.kept[to];
             if old.len() == REPLAYS_MAX {
                 let at = self.rng.index(REPLAYS_MAX);
                 old.remove(at);
             }
-            old.push_back((link, parcel.clone()));
+            old.push_back(Repeat { from, link, parcel: parcel.clone() });
         }
-        if !self.rng.chance(self.replay) || self.kept[from].is_empty() {
+        if !self.rng.chance(self.replay) || self.kept[to].is_empty() {
             return None;
         }
-        let at = self.rng.index(self.kept[from].len());
-        let (link, parcel) = self.kept[from][at].clone();
-        Some((link, parcel, self.rng.span(us(50), ms(400))))
+        let at = self.rng.index(self.kept[to].len());
+        Some((self.kept[to][at].clone(), self.rng.span(us(50), ms(400))))
     }
 
     /// True so many times in a thousand.

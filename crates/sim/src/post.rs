@@ -4,6 +4,7 @@ use crate::check::Seen;
 use crate::layout::ms;
 use crate::machine::Stated;
 use crate::mutant::Mutant;
+use crate::network::Repeat;
 use crate::queue::{Parcel, What};
 use crate::world::World;
 use hearth_controller::Input;
@@ -42,16 +43,6 @@ impl World {
         let parcel = self.pack(node, link, message);
         let Some(parcel) = parcel else { return };
         let bytes = if let Parcel::Sealed(bytes) = &parcel { bytes.len() } else { TYPICAL_BYTES };
-        if let Some((link, old, after)) = self.site.network.overhear(node, link, &parcel) {
-            // Somebody who cannot sign can still repeat.
-            for to in self.others(node) {
-                let machine = &self.site.machines[to];
-                if machine.powered && machine.carrier[usize::from(link.0)] {
-                    let parcel = old.clone();
-                    self.push(after, What::Packet { from: node, to, link, parcel, replayed: true });
-                }
-            }
-        }
         let index = usize::from(link.0);
         for to in self.others(node) {
             if !self.site.passes(node, to, index) {
@@ -84,6 +75,13 @@ impl World {
             return;
         }
         let received_at = machine.local(self.site.now);
+        if !replayed && machine.stands() {
+            // Somebody who cannot sign can still repeat what was taken before.
+            if let Some((Repeat { from, link, parcel }, after)) = self.site.network.overhear(to, from, link, &parcel) {
+                self.push(after, What::Packet { from, to, link, parcel, replayed: true });
+            }
+        }
+        let machine = &self.site.machines[to];
         let message = match parcel {
             Parcel::Open(message) => Ok(*message),
             Parcel::Damaged => Err("bad tag".to_owned()),
@@ -99,6 +97,9 @@ impl World {
                 return self.feed(to, Input::Refused { link, reason, source, count: 1 });
             }
         };
+        if replayed && !(machine.carrier[usize::from(link.0)] && machine.stands()) {
+            return;
+        }
         if machine.heard_from & (1 << from) == 0 && self.site.layout.interface(usize::from(link.0)).is_some() {
             let address = self.site.layout.address(from, usize::from(link.0));
             self.site.machines[to].heard_from |= 1 << from;

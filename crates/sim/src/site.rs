@@ -48,7 +48,13 @@ impl Site {
         let machine = |node: usize| {
             // R-LEASE-9: any two clocks differ by at most 5 %.
             let rate = match mutant {
-                Some(Mutant::ClockDrifts) => if node.is_multiple_of(2) { 800 } else { 1200 },
+                Some(Mutant::ClockDrifts) => {
+                    if node.is_multiple_of(2) {
+                        800
+                    } else {
+                        1200
+                    }
+                }
                 _ if layout.drift => 976 + rng.below(49),
                 _ => 1000,
             };
@@ -116,9 +122,11 @@ impl Site {
     pub fn doubles(&self) -> bool {
         self.nodes().any(|one| {
             let later = one + 1..self.machines.len();
-            self.machines[one].kernel.running.keys().any(|id| {
-                later.clone().any(|other| self.machines[other].kernel.runs(id))
-            })
+            self.machines[one]
+                .kernel
+                .running
+                .keys()
+                .any(|id| later.clone().any(|other| self.machines[other].kernel.runs(id)))
         })
     }
 
@@ -127,9 +135,9 @@ impl Site {
         let apart = |one: usize| {
             let machine = &self.machines[one];
             machine.powered
-                && (!machine.awake() || (one + 1..self.machines.len()).any(|other| {
-                    self.machines[other].powered && !self.together(one, other)
-                }))
+                && (!machine.awake()
+                    || (one + 1..self.machines.len())
+                        .any(|other| self.machines[other].powered && !self.together(one, other)))
         };
         self.excuse.is_any() || self.nodes().any(apart) || self.doubles()
     }

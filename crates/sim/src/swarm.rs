@@ -10,7 +10,7 @@ use crate::mutant::Mutant;
 use crate::rng::Rng;
 use crate::story;
 use crate::world::World;
-use hearth_types::{GroupSpec, ResourceSpec, Timestamp};
+use hearth_types::{GroupSpec, ResourceKind, ResourceSpec, Timestamp};
 use std::time::Duration;
 
 /// Within this span after the last fault everything runs exactly once again. The longest chain: a stop that failed is
@@ -85,7 +85,10 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
 /// A pair that may go on alone sometimes has to; more than two need a majority.
 fn draw_lost(rng: &mut Rng, layout: &Layout) -> Vec<usize> {
     let nodes = layout.names.len();
-    let spare = if nodes == 2 { usize::from(layout.unfenced && !layout.tiebreaker) } else { (nodes - 1) / 2 };
+    // A file system stays with a lost machine whose addresses nobody knows: that is a person's matter (section 5).
+    let mounts = layout.resources().iter().any(|spec| matches!(spec.kind, ResourceKind::Filesystem { .. }));
+    let spare =
+        if nodes == 2 { usize::from(layout.unfenced && !layout.tiebreaker && !mounts) } else { (nodes - 1) / 2 };
     if spare == 0 || !rng.chance(150) {
         return Vec::new();
     }
@@ -288,9 +291,14 @@ fn heal(world: &mut World, lost: &[usize]) -> Result<(), String> {
             continue;
         }
         well_since = None;
+        let node = round / 10 % world.site.machines.len();
         if round % 10 == 0 {
-            let node = round / 10 % world.site.machines.len();
             world.request(node, hearth_control::Request::Clear { resource: None });
+        }
+        if round % 40 == 0 {
+            // Its files may be newer than the record that it found; status says so, and a person reads it.
+            let variant = world.site.machines[node].variant;
+            world.reload(node, variant);
         }
     }
     Err(check::unwell(&world.site).unwrap_or_else(|| "it was well only for a moment".to_owned()))

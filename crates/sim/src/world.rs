@@ -176,7 +176,7 @@ impl World {
         let mut out = std::mem::take(&mut self.spare);
         controller.handle(now, input, &mut out);
         self.inputs += 1;
-        self.see(&Seen::Outputs { node, count: out.len() });
+        let count = out.len();
         for output in out.drain(..) {
             if let Some(trace) = self.trace.as_mut() {
                 let mut text = String::new();
@@ -188,6 +188,7 @@ impl World {
         }
         self.spare = out;
         self.site.machines[node].ask_deadline();
+        self.see(&Seen::Outputs { node, count });
     }
 
     fn offer(&mut self, node: usize, output: Output) {

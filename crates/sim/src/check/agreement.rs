@@ -6,12 +6,22 @@ use hearth_types::{EpochName, Index};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// What nodes have had on record.
+/// What nodes have had on record, as far as it is durable: what a crash takes back was never visible (R-LEDGER-3).
 #[derive(Debug, Default)]
 pub struct Agreement {
     newest: BTreeMap<usize, (EpochName, Index)>,
+    /// Of the run of a daemon, not durable yet.
+    pending: BTreeMap<usize, (u64, Vec<State>)>,
     voters: BTreeMap<EpochName, String>,
     digests: BTreeMap<(EpochName, Index), (u64, usize)>,
+}
+
+/// A record at one moment.
+#[derive(Debug)]
+struct State {
+    key: (EpochName, Index),
+    voters: String,
+    digest: u64,
 }
 
 impl Checker for Agreement {
@@ -24,27 +34,58 @@ impl Checker for Agreement {
     }
 
     fn see(&mut self, site: &Site, seen: &Seen<'_>, blame: &mut Blame<'_>) {
-        let Seen::Outputs { node, .. } = seen else { return };
-        let Some(record) = site.machines[*node].controller.as_ref().and_then(|it| it.record()) else { return };
-        let unchanged = self.newest.get(node).is_some_and(|(epoch, at)| *at == record.applied && *epoch == record.epoch);
+        match seen {
+            Seen::Outputs { node, .. } => {
+                self.note(site, *node);
+                if site.machines[*node].disk.writes.is_empty() {
+                    self.settle(site, *node, blame);
+                }
+            }
+            Seen::Written { node } if site.machines[*node].disk.writes.is_empty() => self.settle(site, *node, blame),
+            _ => {}
+        }
+    }
+}
+
+impl Agreement {
+    fn note(&mut self, site: &Site, node: usize) {
+        let machine = &site.machines[node];
+        let Some(record) = machine.controller.as_ref().and_then(|it| it.record()) else { return };
+        let unchanged =
+            self.newest.get(&node).is_some_and(|(epoch, at)| *at == record.applied && *epoch == record.epoch);
         if unchanged {
             return;
         }
         let key = (record.epoch.clone(), record.applied);
-        self.newest.insert(*node, key.clone());
-        let voters = format!("{:?}", record.voters);
-        let known = self.voters.entry(record.epoch.clone()).or_insert_with(|| voters.clone());
-        if *known != voters {
-            blame.that(format!("epoch {} has the voters {known} and {voters}", record.epoch));
-        }
+        self.newest.insert(node, key.clone());
         let mut hasher = DefaultHasher::new();
         format!("{record:?}").hash(&mut hasher);
-        let digest = hasher.finish();
-        let (known, first) = *self.digests.entry(key).or_insert((digest, *node));
-        if known != digest {
-            let (one, other) = (site.name(first), site.name(*node));
-            let (epoch, index) = (&record.epoch, record.applied);
-            blame.that(format!("{one} and {other} have different records at {index:?} of epoch {epoch}"));
+        let state = State { key, voters: format!("{:?}", record.voters), digest: hasher.finish() };
+        let (run, states) = self.pending.entry(node).or_default();
+        if *run != machine.run {
+            (*run, *states) = (machine.run, Vec::new());
+        }
+        states.push(state);
+    }
+
+    /// Everything that a node has had on record in this run is durable.
+    fn settle(&mut self, site: &Site, node: usize, blame: &mut Blame<'_>) {
+        let Some((run, states)) = self.pending.get_mut(&node).filter(|(_, states)| !states.is_empty()) else { return };
+        let states = std::mem::take(states);
+        if *run != site.machines[node].run || site.machines[node].disk.failed {
+            return;
+        }
+        for State { key, voters, digest } in states {
+            let known = self.voters.entry(key.0.clone()).or_insert_with(|| voters.clone());
+            if *known != voters {
+                blame.that(format!("epoch {} has the voters {known} and {voters}", key.0));
+            }
+            let text = format!("{:?} of epoch {}", key.1, key.0);
+            let (known, first) = *self.digests.entry(key).or_insert((digest, node));
+            if known != digest {
+                let (one, other) = (site.name(first), site.name(node));
+                blame.that(format!("{one} and {other} have different records at {text}"));
+            }
         }
     }
 }

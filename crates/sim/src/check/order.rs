@@ -23,9 +23,10 @@ impl Checker for Order {
     }
 }
 
-/// Members before and behind one, by any variant of the files.
-fn around(site: &Site, id: &ResourceId) -> (Vec<ResourceSpec>, Vec<ResourceSpec>) {
-    for group in site.layout.variants.iter().flatten() {
+/// Members before and behind one, by the machine's own files.  [What those do not name any more, a node that also lost its
+/// record knows only by name.]
+fn around(site: &Site, node: usize, id: &ResourceId) -> (Vec<ResourceSpec>, Vec<ResourceSpec>) {
+    for group in &site.layout.variants[site.machines[node].variant] {
         if let Some(at) = group.resources.iter().position(|spec| spec.id == *id) {
             return (group.resources[..at].to_vec(), group.resources[at + 1..].to_vec());
         }
@@ -42,7 +43,7 @@ fn may_not_know(site: &Site, node: usize, id: &ResourceId) -> bool {
 }
 
 fn start(site: &Site, node: usize, spec: &ResourceSpec, blame: &mut Blame<'_>) {
-    for before in around(site, &spec.id).0 {
+    for before in around(site, node, &spec.id).0 {
         if !site.machines[node].kernel.runs(&before.id) && !may_not_know(site, node, &before.id) {
             blame.that(format!("{} starts {} before {}", site.name(node), spec.id, before.id));
         }
@@ -54,7 +55,7 @@ fn stop(site: &Site, node: usize, spec: &ResourceSpec, blame: &mut Blame<'_>) {
     if spec.address().is_some() || machine.agents.trouble > 0 || !machine.agents.flaws.is_empty() {
         return;
     }
-    for behind in around(site, &spec.id).1 {
+    for behind in around(site, node, &spec.id).1 {
         let stops = machine.ops.values().any(|op| op.action == OpAction::Stop && op.spec.id == behind.id);
         let script = behind.address().is_none();
         if script && machine.kernel.runs(&behind.id) && !stops && !site.excuse.excuses(&behind.id) {

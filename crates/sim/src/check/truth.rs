@@ -22,9 +22,9 @@ impl Checker for Truth {
             for group in &status.groups {
                 let runs = group.resources.first().map(|id| site.running_on(&id.as_str().into()));
                 let on = runs.unwrap_or_default().first().map(|node| site.name(*node).to_owned());
-                if group.state != "started" || group.node != on {
-                    let (name, state, said) = (site.name(node), &group.state, &group.node);
-                    blame.that(format!("{name} says {} is {state} on {said:?}, and it is on {on:?}", group.id));
+                if group.node != on {
+                    let (name, said) = (site.name(node), &group.node);
+                    blame.that(format!("{name} says that {} is on {said:?}, and it is on {on:?}", group.id));
                 }
             }
             for view in &status.nodes {

@@ -23,6 +23,8 @@ fn whatever_fails_there_are_never_two_owners_and_after_it_everything_runs_once()
         }
     }
     if let Some((seed, verdict)) = failed.first_key_value() {
-        panic!("{} failed; seed {seed}:\n{}\n{:#?}", failed.len(), verdict.story, verdict.complaints);
+        let complaints: Vec<String> =
+            verdict.complaints.iter().map(|it| format!("{} {}: {}\n", it.at, it.checker, it.text)).collect();
+        panic!("{} failed; seed {seed}:\n{}\n{}", failed.len(), verdict.story, complaints.concat());
     }
 }
