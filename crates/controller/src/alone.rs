@@ -505,7 +505,8 @@ impl Node {
                 format!("Requests of this side that were answered and do not count: {}.", lost_requests.join("; "));
             self.chronicle.note(now, Severity::Error, "requests-lost", self.local.clone(), text);
         }
-        let mut shadow = self.ledger.record().cloned();
+        // A record that was only just founded names nothing yet: then the own files say what may run here.
+        let mut shadow = self.ledger.record().filter(|record| !record.node_order.is_empty()).cloned();
         if let Some(record) = shadow.as_mut() {
             record.assignments.clear();
         }

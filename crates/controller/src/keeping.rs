@@ -141,9 +141,14 @@ impl Node {
             gap.as_millis()
         );
         self.chronicle.lead(now, Severity::Warning, "paused", self.local.clone(), text);
+        self.suspend(now);
+        self.next_keepalive_at = now;
+    }
+
+    /// From now on nothing is started, repaired or announced before the current epoch was heard, or deadtime has passed.
+    fn suspend(&mut self, now: Timestamp) {
         let number = self.members.next_message(now);
         self.keeping.suspended = Some(Suspension { since: now, number });
-        self.next_keepalive_at = now;
         self.beat_now = true;
     }
 
@@ -214,6 +219,8 @@ impl Node {
             } else {
                 let text = "This node has carrier again.".to_owned();
                 self.chronicle.lead(now, Severity::Info, "isolated-ended", self.local.clone(), text);
+                // It has stopped what it held: by now another may have it (R-LEASE-5, silence).
+                self.suspend(now);
             }
         }
         let keep = rights::keep(&self.claim(now, isolated));

@@ -5,11 +5,14 @@ use crate::node::Node;
 use crate::{AddressChange, Output, Severity};
 use hearth_cib::{Entry, Report};
 use hearth_executor::{ExecutorInput, ExecutorOutput, NoteKind, OutgoingReport, Policy, Rights, StartedResource};
-use hearth_types::{OpResult, ResourceId, ResourceSpec, Timestamp};
+use hearth_types::{OpResult, ResourceId, Timestamp};
 use std::time::Duration;
 
 /// Span after which reports that the record does not show are sent again.
 const RESEND: Duration = Duration::from_millis(500);
+
+/// A machine that came back has looked what runs there: no probe takes longer.
+const LOOKED_WITHIN: Duration = Duration::from_secs(20);
 
 impl Node {
     fn tell(&mut self, now: Timestamp, input: ExecutorInput<'_>, out: &mut Vec<Output>) {
@@ -35,9 +38,10 @@ impl Node {
     /// Tells the executor what changed since it was last told, and runs what is due.
     pub(crate) fn run_executor(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let rights = self.rights(now);
-        if self.told_rights != Some(rights) {
-            self.told_rights = Some(rights);
-            self.tell(now, ExecutorInput::Rights(rights), out);
+        let news = self.told_rights != Some(rights);
+        if news && self.record_changed {
+            // Nothing is started by an old record under a new right, nor by a new record under an old one.
+            self.tell(now, ExecutorInput::Rights(Rights { start: false, ..rights }), out);
         }
         if std::mem::take(&mut self.record_changed) {
             self.guard_dirty = true;
@@ -48,6 +52,10 @@ impl Node {
             if let Some(record) = record {
                 self.tell(now, ExecutorInput::RecordChanged(&record), out);
             }
+        }
+        if news {
+            self.told_rights = Some(rights);
+            self.tell(now, ExecutorInput::Rights(rights), out);
         }
         for resource in self.needs_wire.clone() {
             let (clear, answered_by) = match self.guarded.iter().find(|spec| spec.id == resource) {
@@ -79,8 +87,8 @@ impl Node {
         let leases = self.ledger.record().is_some_and(hearth_cib::Record::has_leases);
         // R-LEASE-5: after a silence of a lease it first hears again what is decided.
         let current = !leases || keeping.is_current(now, timing.lease());
-        let start =
-            keep && keeping.confirmed && !keeping.is_suspended() && admitted && current && self.disk_failed.is_none();
+        let settled = keeping.confirmed && !keeping.is_suspended() && !self.awaits_word(now);
+        let start = keep && settled && admitted && current && self.disk_failed.is_none();
         let not_after = match keeping.keep {
             crate::rights::Keep::Until(end) if start => Some(end),
             _ => None,
@@ -90,6 +98,20 @@ impl Node {
         let listens = !leases || now < self.members.started_at() + timing.deadtime;
         let undecided = !keeping.confirmed && !self.ledger.has_no_epoch() && !keeping.is_isolated() && listens;
         Rights { keep: keep || undecided, start, not_after }
+    }
+
+    /// A machine that comes back to one that goes on alone says first what still runs there: its daemon may be new and its
+    /// state lost, and its scripts are not. Until the record knows that run, nothing is started beside it.
+    fn awaits_word(&self, now: Timestamp) -> bool {
+        let Some(record) = self.ledger.record().filter(|_| self.ledger.is_sole()) else { return false };
+        self.members.peers().any(|(name, peer)| {
+            let outside = peer
+                .claimed
+                .as_ref()
+                .is_some_and(|claimed| claimed.epoch.is_none() && claimed.status != hearth_wire::NodeStatus::Leaving);
+            let known = record.nodes.get(name).map(|node| node.incarnation) == peer.incarnation;
+            peer.is_alive() && outside && !known && now.since(peer.alive_since) < LOOKED_WITHIN
+        })
     }
 
     pub(crate) fn take_op(&mut self, now: Timestamp, result: OpResult, out: &mut Vec<Output>) {
@@ -137,10 +159,7 @@ impl Node {
 
     /// What is not confirmed stopped here.
     pub(crate) fn held(&self) -> Vec<ResourceId> {
-        let Some(record) = self.shadow.as_ref().or(self.ledger.record()) else { return Vec::new() };
-        let specs = record.model.resources().map(|(_, spec)| spec).chain(record.orphans.values());
-        let held = |spec: &&ResourceSpec| self.executor.local_state(&spec.id) != hearth_executor::LocalState::Stopped;
-        specs.filter(held).map(|spec| spec.id.clone()).collect()
+        self.executor.held().into_iter().collect()
     }
 
     fn carry_out_order(&mut self, now: Timestamp, order: ExecutorOutput, out: &mut Vec<Output>) {

@@ -119,6 +119,12 @@ impl Executor {
         !self.adoptable.is_empty() || self.resources.values().any(|it| it.state != State::Stopped || it.op.is_some())
     }
 
+    /// Everything that is not confirmed stopped here.
+    pub fn held(&self) -> BTreeSet<ResourceId> {
+        let held = self.resources.iter().filter(|(_, it)| it.state != State::Stopped || it.op.is_some());
+        held.map(|(id, _)| id.clone()).chain(self.adoptable.keys().cloned()).collect()
+    }
+
     /// Addresses that run here or are being started: those that the gate should let answer.
     pub fn running_addresses(&self) -> &Arc<BTreeSet<ResourceId>> {
         &self.running

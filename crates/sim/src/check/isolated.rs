@@ -4,7 +4,7 @@ use super::{Blame, Checker, Seen};
 use crate::act::Act;
 use crate::layout::ms;
 use crate::site::Site;
-use hearth_types::Timestamp;
+use hearth_types::{ResourceId, Timestamp};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -42,10 +42,14 @@ impl Checker for Isolated {
             let since = *self.dark_since.entry(node).or_insert(site.now);
             // The slowest clock that is permitted counts a lease 5 % late.
             let limit = since + site.layout.timing.lease() * 106 / 100 + ALLOWED;
-            let held = site.machines[node].kernel.running.values().find(|active| active.spec.address().is_some());
+            // What a slow disk still held back is set late, behind a gate that stays shut.
+            let kernel = &site.machines[node].kernel;
+            let open = |id: &ResourceId| kernel.open_until(id, site.layout.gate) > site.now;
+            let mut addresses = kernel.running.values().filter(|active| active.spec.address().is_some());
+            let held = addresses.find(|active| open(&active.spec.id));
             if let Some(active) = held.filter(|_| until > limit) {
                 let (name, id) = (site.name(node), &active.spec.id);
-                blame.that(format!("{name} has had no carrier since {since} and still holds {id}"));
+                blame.that(format!("{name} has had no carrier since {since} and still answers for {id}"));
                 self.dark_since.insert(node, until);
             }
         }
