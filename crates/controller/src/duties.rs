@@ -2,10 +2,10 @@
 
 use crate::node::Node;
 use crate::{EventId, Severity};
-use hearth_cib::{Entry, MemberState, Record};
+use hearth_cib::{Entry, MemberState, Record, Rejection};
 use hearth_membership::PeerView;
 use hearth_scheduler::Alive;
-use hearth_types::{Incarnation, NodeIdentity, NodeName, ResourceId, Timestamp};
+use hearth_types::{Incarnation, NodeIdentity, NodeName, PermitKind, ResourceId, Timestamp};
 use hearth_wire::{Heartbeat, NodeStatus};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -121,11 +121,19 @@ impl Node {
         }
         let mut next = record.clone();
         let entry = Entry::Admit { node: name.clone(), identity, incarnation };
+        let known_unclean = known.unclean.is_some();
         if let Err(rejection) = next.apply(next.applied.next(), &entry) {
-            self.problem(now, Severity::Error, "admission-refused", name.as_str(), rejection.to_string());
-            return;
+            // The machine came up without its state and says what it runs: that is the word on what it ran (section 5,
+            // `resigned`), and it is a new member from now on (R-LEDGER-3).
+            let word = Entry::Forced { node: name.clone(), permit: PermitKind::Resigned, node_silent: false };
+            let new = matches!(rejection, Rejection::Identity { .. }) && next.apply(next.applied.next(), &word).is_ok();
+            if !new {
+                self.problem(now, Severity::Error, "admission-refused", name.as_str(), rejection.to_string());
+                return;
+            }
+            self.propose(word);
         }
-        if !may_run.is_empty() && known.unclean.is_none() {
+        if !may_run.is_empty() && !known_unclean {
             let reason = "it ran resources of its own epoch while the machines were split".to_owned();
             self.propose(Entry::Unclean { node: name, reason, running: may_run, identity: Some(identity) });
         }

@@ -229,6 +229,7 @@ impl Node {
         if self.keeping.is_suspended() || !keep.holds(now) {
             return;
         }
+        let held = self.withdraw_contested(now, held, out);
         // Done along with a beat, and with what wakes us within a quarter of its period: half the wake-ups, no later tick.
         let beats = now >= self.next_keepalive_at;
         if beats || now + self.tick_period() / 4 >= self.keeping.next_tick_at {
@@ -292,6 +293,32 @@ impl Node {
         for resource in newly {
             self.address_ended(now, &resource, out);
         }
+    }
+
+    /// Addresses that have been silent here for a while, and that another machine may have taken meanwhile: they do not
+    /// answer again before that one is known to have stopped (R-LEASE-11, R-TAKE-3).
+    fn withdraw_contested(
+        &mut self,
+        now: Timestamp,
+        mut held: BTreeSet<ResourceId>,
+        out: &mut Vec<Output>,
+    ) -> BTreeSet<ResourceId> {
+        let Some(record) = self.ledger.record().filter(|_| now > self.keeping.served_until) else { return held };
+        let elsewhere = |id: &&ResourceId| record.active_nodes(id).any(|node| *node != self.local);
+        let contested: Vec<ResourceId> = held.iter().filter(elsewhere).cloned().collect();
+        if contested.is_empty() {
+            return held;
+        }
+        for resource in &contested {
+            let text = format!("{resource} is withdrawn: it was silent here, and may be active elsewhere by now.");
+            self.chronicle.lead(now, Severity::Warning, "address-withdrawn", resource, text);
+            held.remove(resource);
+        }
+        out.push(Output::GateShut { resources: contested.clone() });
+        for resource in &contested {
+            self.address_ended(now, resource, out);
+        }
+        held
     }
 
     fn claim(&self, now: Timestamp, isolated: bool) -> Claim {

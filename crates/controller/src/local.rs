@@ -105,11 +105,11 @@ impl Node {
     fn awaits_word(&self, now: Timestamp) -> bool {
         let Some(record) = self.ledger.record().filter(|_| self.ledger.is_sole()) else { return false };
         self.members.peers().any(|(name, peer)| {
-            let outside = peer
-                .claimed
-                .as_ref()
-                .is_some_and(|claimed| claimed.epoch.is_none() && claimed.status != hearth_wire::NodeStatus::Leaving);
-            let known = record.nodes.get(name).map(|node| node.incarnation) == peer.incarnation;
+            let outside = peer.claimed.as_ref().is_some_and(|claimed| {
+                claimed.epoch.as_ref() != Some(&record.epoch) && claimed.status != hearth_wire::NodeStatus::Leaving
+            });
+            let known = record.is_admitted(name)
+                && record.nodes.get(name).map(|node| node.incarnation) == peer.incarnation;
             peer.is_alive() && outside && !known && now.since(peer.alive_since) < LOOKED_WITHIN
         })
     }

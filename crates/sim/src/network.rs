@@ -12,6 +12,18 @@ const REPLAYS_MAX: usize = 64;
 /// A sender stops queueing on a line that is so far behind: heartbeats go first, the rest is repeated by its channel.
 const LINE_BEHIND_MAX: Duration = ms(2000);
 
+/// Bytes of the longest frame on a line.
+const FRAME_BYTES: usize = 256;
+
+/// What a packet is on a line.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Its bytes.
+    pub bytes: usize,
+    /// Whether it goes first.
+    pub heartbeat: bool,
+}
+
 /// How a link treats packets. All chances in a thousand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quality {
@@ -94,13 +106,13 @@ impl Network {
         self.replay = 0;
     }
 
-    /// What becomes of a packet of so many bytes: none, one or two deliveries.
-    pub fn carry(&mut self, now: Timestamp, from: usize, link: usize, bytes: usize) -> [Option<Delivery>; 2] {
+    /// What becomes of a packet: none, one or two deliveries.
+    pub fn carry(&mut self, now: Timestamp, from: usize, link: usize, size: Size) -> [Option<Delivery>; 2] {
         let quality = self.quality[link];
         if self.rng.chance(quality.loss) {
             return [None, None];
         }
-        let Some(line) = self.line_time(now, from, link, bytes) else { return [None, None] };
+        let Some(line) = self.line_time(now, from, link, size) else { return [None, None] };
         let first = self.delivery(quality, line);
         let second = self.rng.chance(quality.duplicate).then(|| self.delivery(quality, line));
         [Some(first), second]
@@ -115,12 +127,18 @@ impl Network {
         Delivery { after: line + quality.delay + own, damaged: self.rng.chance(quality.corrupt) }
     }
 
-    /// How long a packet waits for its line and is on it; none: the line is too far behind.
-    fn line_time(&mut self, now: Timestamp, from: usize, link: usize, bytes: usize) -> Option<Duration> {
+    /// How long a packet waits for its line and is on it; none: the line is too far behind. Heartbeats go first
+    /// (R-WIRE-8): one waits for the frame under way and no longer.
+    fn line_time(&mut self, now: Timestamp, from: usize, link: usize, size: Size) -> Option<Duration> {
         let LinkKind::Serial { baud } = self.kinds[link] else { return Some(Duration::ZERO) };
         // Ten bits a byte: start, eight, stop.
-        let span = Duration::from_nanos(bytes as u64 * 10 * 1_000_000_000 / u64::from(baud.max(1)));
+        let time = |bytes: usize| Duration::from_nanos(bytes as u64 * 10 * 1_000_000_000 / u64::from(baud.max(1)));
+        let span = time(size.bytes);
         let free = self.busy_until[from].max(now);
+        if size.heartbeat {
+            self.busy_until[from] = free + span;
+            return Some(free.since(now).min(time(FRAME_BYTES)) + span);
+        }
         if free.since(now) > LINE_BEHIND_MAX {
             return None;
         }

@@ -4,7 +4,7 @@ use crate::check::Seen;
 use crate::layout::ms;
 use crate::machine::Stated;
 use crate::mutant::Mutant;
-use crate::network::Repeat;
+use crate::network::{Repeat, Size};
 use crate::queue::{Parcel, What};
 use crate::world::World;
 use hearth_controller::Input;
@@ -40,16 +40,18 @@ impl World {
                 self.last_beats[node] = Some((link, message.clone()));
             }
         }
+        let heartbeat = matches!(message, Message::Heartbeat(_));
         let parcel = self.pack(node, link, message);
         let Some(parcel) = parcel else { return };
         let bytes = if let Parcel::Sealed(bytes) = &parcel { bytes.len() } else { TYPICAL_BYTES };
+        let size = Size { bytes, heartbeat };
         let index = usize::from(link.0);
         for to in self.others(node) {
             if !self.site.passes(node, to, index) {
                 continue;
             }
             let now = self.site.now;
-            for delivery in self.site.network.carry(now, node, index, bytes).into_iter().flatten() {
+            for delivery in self.site.network.carry(now, node, index, size).into_iter().flatten() {
                 let parcel = if delivery.damaged { damage(&parcel) } else { parcel.clone() };
                 self.push(delivery.after, What::Packet { from: node, to, link, parcel, replayed: false });
             }
