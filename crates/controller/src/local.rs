@@ -108,8 +108,8 @@ impl Node {
             let outside = peer.claimed.as_ref().is_some_and(|claimed| {
                 claimed.epoch.as_ref() != Some(&record.epoch) && claimed.status != hearth_wire::NodeStatus::Leaving
             });
-            let known = record.is_admitted(name)
-                && record.nodes.get(name).map(|node| node.incarnation) == peer.incarnation;
+            let known =
+                record.is_admitted(name) && record.nodes.get(name).map(|node| node.incarnation) == peer.incarnation;
             peer.is_alive() && outside && !known && now.since(peer.alive_since) < LOOKED_WITHIN
         })
     }

@@ -216,6 +216,7 @@ impl Node {
             self.run_executor(now, out);
             self.report(now);
             self.serve_as_dc(now);
+            self.answer_orders(now, out);
             if !moved && !self.ledger.has_output() && !self.record_changed {
                 break;
             }
@@ -227,7 +228,6 @@ impl Node {
         self.guard(out);
         self.ask_wire(now, out);
         self.announce(now, out);
-        self.answer_orders(now, out);
         self.poll_channels(now, out);
         self.write_volatile(out);
         for event in self.chronicle.take_fresh() {

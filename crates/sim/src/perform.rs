@@ -17,8 +17,9 @@ use std::time::Duration;
 const BOOT: Duration = ms(800);
 /// How often a watchdog looks.
 const WATCHDOG_EVERY: Duration = ms(100);
-/// A thaw after a longer freeze may find that the sockets' buffers were too small.
-const BUFFERS_LAST: Duration = ms(400);
+/// For how long sockets hold what comes while nobody reads: 200 KB, some hundred packets; after a longer freeze they may have
+/// been too small.
+const BUFFERS_LAST: Duration = ms(2000);
 
 impl World {
     /// Does one thing to the cluster. What makes no sense at this moment (a thaw of what is not frozen) does nothing.
