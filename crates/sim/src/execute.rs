@@ -8,7 +8,8 @@ use crate::mutant::Mutant;
 use crate::queue::What;
 use crate::world::World;
 use hearth_controller::{AddressChange, Input, Output};
-use hearth_types::{NodeName, OpAction, OpOutcome, OpRequest, OpResult, ResourceId, Timestamp};
+use hearth_types::{NodeName, OpAction, OpId, OpOutcome, OpRequest, OpResult, ResourceId, Timestamp};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the wire or a peer is asked.
@@ -24,6 +25,9 @@ impl World {
             Output::Send { link, message } => self.send(node, link, message),
             Output::StartOp(request) => {
                 self.start_op(node, &request);
+                if self.site.mutant == Some(Mutant::StartsOutOfOrder) && request.action == OpAction::Start {
+                    self.start_next(node, &request);
+                }
                 if self.site.mutant == Some(Mutant::StartsTwice) && request.action == OpAction::Start {
                     self.start_op(node, &request);
                 }
@@ -121,6 +125,15 @@ impl World {
         if !machine.asking && (!machine.probes.is_empty() || !machine.asks.is_empty()) {
             machine.asking = true;
             self.push(ms(1), What::Ask { node });
+        }
+    }
+
+    /// A broken node (mutant) starts what stands behind a member as well.
+    fn start_next(&mut self, node: usize, request: &OpRequest) {
+        let groups = &self.site.layout.variants[self.site.machines[node].variant];
+        let group = groups.iter().find(|group| group.resources[0].id == request.resource.id);
+        if let Some(last) = group.and_then(|group| group.resources.get(2)).cloned() {
+            self.start_op(node, &OpRequest { id: OpId(u64::MAX), resource: Arc::new(last), ..request.clone() });
         }
     }
 

@@ -57,6 +57,8 @@ pub struct Machine {
     pub halted: bool,
     /// Since when the daemon has not run (killed, frozen), in true time.
     pub absent_since: Option<Timestamp>,
+    /// It was thawed and has not come to what waited.
+    pub drowsy: bool,
     /// What waits for a daemon that is frozen.
     pub backlog: VecDeque<Input>,
     /// When it was last thawed.
@@ -130,6 +132,7 @@ impl Machine {
             paused: None,
             halted: false,
             absent_since: None,
+            drowsy: false,
             backlog: VecDeque::new(),
             thawed_at: Timestamp::ZERO,
             due: None,
@@ -198,6 +201,7 @@ impl Machine {
     pub fn lose_daemon(&mut self) {
         self.controller = None;
         self.frozen = false;
+        self.drowsy = false;
         self.due = None;
         self.backlog.clear();
         self.held.clear();

@@ -3,7 +3,7 @@
 use crate::act::{Act, SwitchMode};
 use crate::check::Seen;
 use crate::kernel::Active;
-use crate::layout::ms;
+use crate::layout::{ms, us};
 use crate::mutant::Mutant;
 use crate::network::Quality;
 use crate::queue::What;
@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// How long a machine needs from power to its daemon.
 const BOOT: Duration = ms(800);
+/// How long a daemon that was thawed needs to come to the first thing that waited.
+const WAKES_IN: Duration = us(50);
 /// How often a watchdog looks.
 const WATCHDOG_EVERY: Duration = ms(100);
 /// For how long sockets hold what comes while nobody reads: 200 KB, some hundred packets; after a longer freeze they may have
@@ -157,7 +159,7 @@ impl World {
         };
         if self.site.mutant == Some(Mutant::MovesForever) {
             let other = (node + 1) % self.site.machines.len();
-            self.push(ms(300), What::Again { node: other, request: request.clone(), left: 200 });
+            self.push(ms(60), What::Again { node: other, request: request.clone(), left: 1000 });
         }
         self.request(node, request);
     }
@@ -269,17 +271,29 @@ impl World {
         self.wake(node, now.since(frozen_at));
     }
 
-    /// What waited for a daemon is told to it, as far as buffers held it.
+    /// What waited for a daemon is told to it, as far as buffers held it; its own timers may come first.
     fn wake(&mut self, node: usize, away: Duration) {
         let machine = &mut self.site.machines[node];
-        let mut backlog = std::mem::take(&mut machine.backlog);
         if away > BUFFERS_LAST && machine.rng.chance(500) {
-            backlog.retain(|input| !matches!(input, Input::Packet { .. }));
+            machine.backlog.retain(|input| !matches!(input, Input::Packet { .. }));
         }
         if machine.rng.chance(500) {
             self.feed(node, Input::Deadline);
         }
-        for input in backlog {
+        let machine = &mut self.site.machines[node];
+        machine.drowsy = true;
+        let run = machine.run;
+        self.push(WAKES_IN, What::Awake { node, run });
+    }
+
+    /// It has come to what waited.
+    fn awake(&mut self, node: usize, run: u64) {
+        let machine = &mut self.site.machines[node];
+        if machine.run != run || !machine.drowsy {
+            return;
+        }
+        machine.drowsy = false;
+        for input in std::mem::take(&mut machine.backlog) {
             self.feed(node, input);
         }
         if std::mem::take(&mut self.site.machines[node].disk.ended) {
@@ -377,11 +391,12 @@ impl World {
             What::Watchdog { node } => self.watchdog(node),
             What::Switched { node } => self.switched(node),
             What::Boot { node } => self.start(node),
+            What::Awake { node, run } => self.awake(node, run),
             What::Again { node, request, left } => {
                 self.request(node, request.clone());
                 if left > 0 {
                     let node = (node + 1) % self.site.machines.len();
-                    self.push(ms(300), What::Again { node, request, left: left - 1 });
+                    self.push(ms(60), What::Again { node, request, left: left - 1 });
                 }
             }
         }

@@ -10,6 +10,7 @@ use crate::world::World;
 use hearth_controller::Input;
 use hearth_types::{Incarnation, LinkId, MessageNumber};
 use hearth_wire::{KeyRing, Message, Method};
+use std::sync::Arc;
 
 /// Bytes that an unsealed packet counts for on a line: a heartbeat of a pair, sealed, has about so many.
 const TYPICAL_BYTES: usize = 220;
@@ -121,8 +122,9 @@ impl World {
         if self.site.mutant == Some(Mutant::AcceptsReplays)
             && let Message::Heartbeat(heartbeat) = &mut message
         {
-            heartbeat.number = MessageNumber(u64::MAX / 2 + self.inputs);
-            heartbeat.sequence = u64::MAX / 2 + self.inputs;
+            let heartbeat = Arc::make_mut(heartbeat);
+            heartbeat.number = MessageNumber(1_000_000_000 + self.inputs);
+            heartbeat.sequence = 1_000_000_000 + self.inputs;
         }
         let said = |world: &World| world.site.machines[to].controller.as_ref().map(|it| it.status(now));
         // A deadline that is due anyway would change what it says.
@@ -142,9 +144,10 @@ impl World {
         self.push(ms(50), What::Ghost { node });
         let Some((link, Message::Heartbeat(mut heartbeat))) = self.last_beats[node].clone() else { return };
         self.ghost_number += 1;
-        heartbeat.incarnation = Incarnation(0x1234_5678_9abc ^ node as u64);
-        heartbeat.number = MessageNumber(self.ghost_number);
-        heartbeat.sequence = self.ghost_number;
+        let said = Arc::make_mut(&mut heartbeat);
+        said.incarnation = Incarnation(0x1234_5678_9abc ^ node as u64);
+        said.number = MessageNumber(self.ghost_number);
+        said.sequence = self.ghost_number;
         for to in self.site.nodes() {
             let machine = &self.site.machines[to];
             if machine.lives() && machine.carrier[usize::from(link.0)] {

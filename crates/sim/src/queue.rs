@@ -40,6 +40,8 @@ pub enum What {
     Switched { node: usize },
     /// A machine that was reset has booted.
     Boot { node: usize },
+    /// A daemon that was thawed comes to what waited.
+    Awake { node: usize, run: u64 },
     /// A broken node (mutant) obeys an order again.
     Again { node: usize, request: Request, left: u32 },
 }

@@ -168,7 +168,8 @@ impl World {
         let machine = &mut self.site.machines[node];
         let stands = machine.stands();
         let Some(controller) = machine.controller.as_mut() else { return };
-        if !stands {
+        // A daemon that was thawed comes to what waited in its order; only its timer may be first.
+        if !stands || (machine.drowsy && !matches!(input, Input::Deadline)) {
             machine.backlog.push_back(input);
             return;
         }
@@ -188,6 +189,9 @@ impl World {
         }
         self.spare = out;
         self.site.machines[node].ask_deadline();
+        if self.site.mutant == Some(Mutant::DeadlineSpins) && node == 0 && self.complaints.is_empty() {
+            self.site.machines[node].due = Some(self.site.now);
+        }
         self.see(&Seen::Outputs { node, count });
     }
 

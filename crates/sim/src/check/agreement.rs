@@ -6,11 +6,11 @@ use hearth_types::{EpochName, Index};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// What nodes have had on record, as far as it is durable: what a crash takes back was never visible (R-LEDGER-3).
+/// What nodes have had on record, as far as anybody can have seen it: what waits behind a write is not (R-LEDGER-3).
 #[derive(Debug, Default)]
 pub struct Agreement {
     newest: BTreeMap<usize, (EpochName, Index)>,
-    /// Of the run of a daemon, not durable yet.
+    /// Of the run of a daemon, not visible yet.
     pending: BTreeMap<usize, (u64, Vec<State>)>,
     voters: BTreeMap<EpochName, String>,
     digests: BTreeMap<(EpochName, Index), (u64, usize)>,
@@ -37,11 +37,11 @@ impl Checker for Agreement {
         match seen {
             Seen::Outputs { node, .. } => {
                 self.note(site, *node);
-                if site.machines[*node].disk.writes.is_empty() {
+                if site.machines[*node].held.is_empty() {
                     self.settle(site, *node, blame);
                 }
             }
-            Seen::Written { node } if site.machines[*node].disk.writes.is_empty() => self.settle(site, *node, blame),
+            Seen::Written { node } if site.machines[*node].held.len() <= 1 => self.settle(site, *node, blame),
             _ => {}
         }
     }
@@ -68,7 +68,7 @@ impl Agreement {
         states.push(state);
     }
 
-    /// Everything that a node has had on record in this run is durable.
+    /// Everything that a node has had on record in this run may have been seen.
     fn settle(&mut self, site: &Site, node: usize, blame: &mut Blame<'_>) {
         let Some((run, states)) = self.pending.get_mut(&node).filter(|(_, states)| !states.is_empty()) else { return };
         let states = std::mem::take(states);

@@ -1,0 +1,39 @@
+//! A failure for a person: what broke, the one command that shows it again, and the small story.
+
+use crate::swarm::{self, Run, Verdict};
+use std::fmt::Write as _;
+
+/// The first complaint in a line.
+pub fn first(verdict: &Verdict) -> String {
+    verdict.complaints.first().map_or_else(String::new, |it| format!("{} {}: {}", it.at, it.checker, it.text))
+}
+
+/// Everything that somebody needs who has never seen the seed.
+pub fn failure(seed: u64, verdict: &Verdict, small: &Run) -> String {
+    let mut text = format!("seed {seed} breaks a rule\n\n");
+    for complaint in verdict.complaints.iter().take(3) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {} {}: {}", complaint.at, complaint.checker, complaint.text);
+    }
+    let _ = writeln!(text, "\nAgain: HEARTH_SEEDS={seed}..{} cargo test -p hearth-sim --test swarm whatever", seed + 1);
+    if let Some(commit) = option_env!("HEARTH_COMMIT") {
+        let _ = writeln!(text, "Commit: {commit}");
+    }
+    let _ = writeln!(text, "\nThe smallest run found, {} acts of {}:\n", small.steps.len(), swarm_steps(seed));
+    for step in &small.steps {
+        let _ = writeln!(text, "  {}", step.act.text(&small.layout));
+        if !step.then.is_zero() {
+            let _ = writeln!(text, "  run {}us", step.then.as_micros());
+        }
+    }
+    let again = swarm::judge(small, None);
+    let _ = writeln!(text, "\nIts story:\n\n{}", again.story);
+    for complaint in again.complaints.iter().take(3) {
+        let _ = writeln!(text, "  {} {}: {}", complaint.at, complaint.checker, complaint.text);
+    }
+    text
+}
+
+fn swarm_steps(seed: u64) -> usize {
+    swarm::draw(seed, None).steps.len()
+}

@@ -1,0 +1,56 @@
+//! The checkers are checked: each must see a world or a node that breaks its promise, within a stated number of seeds.
+
+use hearth_sim::Mutant;
+use hearth_sim::hunt::hunt;
+
+/// What is broken, which checker must see it, and within how many seeds.
+const MUST_SEE: [(Mutant, &str, u64); 20] = [
+    (Mutant::GateFailsOpen, "one owner", 1000),
+    (Mutant::StopLies, "one owner", 1000),
+    (Mutant::ProbeDenies, "one owner", 1000),
+    (Mutant::ProbeAffirms, "order", 1000),
+    (Mutant::ClockStops, "one owner", 1000),
+    (Mutant::ClockDrifts, "one owner", 1000),
+    (Mutant::VisibleBeforeDurable, "agreement", 1000),
+    (Mutant::StaleLease, "one owner", 1000),
+    (Mutant::Impatient, "one owner", 1000),
+    (Mutant::AcceptsReplays, "authentic", 1000),
+    (Mutant::AppliesTwice, "agreement", 1000),
+    (Mutant::StartsOutOfOrder, "order", 1000),
+    (Mutant::StartsTwice, "double start", 1000),
+    (Mutant::ForgetsCauses, "cause", 1000),
+    (Mutant::ReportsLittle, "overlap", 1000),
+    (Mutant::NeverAnswers, "liveness", 1000),
+    (Mutant::StatusStandsStill, "status", 1000),
+    (Mutant::DeadlineSpins, "bounds", 1000),
+    (Mutant::MovesForever, "moves", 1000),
+    (Mutant::IgnoresIsolation, "isolated owner", 1000),
+];
+
+#[test]
+fn the_checkers_see_every_broken_world() {
+    let mut blind = Vec::new();
+    for (mutant, checker, within) in MUST_SEE {
+        let mut seen = None;
+        let mut others = std::collections::BTreeSet::new();
+        for from in (0..within).step_by(50) {
+            let failed = hunt(from..(from + 50).min(within), None, Some(mutant), usize::MAX);
+            for (seed, verdict) in &failed {
+                for complaint in &verdict.complaints {
+                    others.insert(complaint.checker);
+                    if complaint.checker == checker && seen.is_none() {
+                        seen = Some(*seed);
+                    }
+                }
+            }
+            if seen.is_some() {
+                break;
+            }
+        }
+        println!("{mutant:?}: {checker} at seed {seen:?}; {others:?}");
+        if seen.is_none() {
+            blind.push(format!("{mutant:?}: not seen by `{checker}` in {within} seeds, only by {others:?}"));
+        }
+    }
+    assert!(blind.is_empty(), "{}", blind.join("\n"));
+}

@@ -1,0 +1,57 @@
+//! Random faults, then rest.
+
+use hearth_sim::hunt::hunt;
+use hearth_sim::swarm::{draw, run};
+use hearth_sim::{report, shrink};
+
+/// Seeds of an ordinary run; `HEARTH_SEEDS=N` or `from..to` asks for others.
+const SEEDS: u64 = 2000;
+
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("HEARTH_SEEDS") else { return 0..SEEDS };
+    let number = |text: &str| text.trim().parse::<u64>().expect("HEARTH_SEEDS is a number or from..to");
+    match text.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => 0..number(&text),
+    }
+}
+
+/// Protocol section 8. `HEARTH_SURVEY=1` lists all seeds that fail instead of ending with the first.
+#[test]
+fn whatever_fails_there_are_never_two_owners_and_after_it_everything_runs_once() {
+    let survey = std::env::var("HEARTH_SURVEY").is_ok();
+    let seeds = seeds();
+    println!("seeds {seeds:?}");
+    let failed = hunt(seeds, None, None, if survey { usize::MAX } else { 1 });
+    if survey {
+        for (seed, verdict) in &failed {
+            println!("{seed}: {}", report::first(verdict));
+        }
+    }
+    if let Some((seed, verdict)) = failed.first_key_value() {
+        let small = shrink::shrink(&draw(*seed, None), verdict);
+        panic!("{}", report::failure(*seed, verdict, &small));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    // Protocol section 8, 9: every output, in order, with its time.
+    for seed in [1, 5, 10, 12, 25] {
+        let one = run(&draw(seed, None), None, true);
+        let two = run(&draw(seed, None), None, true);
+        assert!(one.trace.is_some_and(|trace| trace != 0), "seed {seed}");
+        assert_eq!(one.trace, two.trace, "seed {seed}");
+    }
+}
+
+#[test]
+fn what_a_seed_draws_can_be_written_and_read_again() {
+    for seed in 0..200 {
+        let drawn = draw(seed, None);
+        for step in &drawn.steps {
+            let text = step.act.text(&drawn.layout);
+            assert_eq!(hearth_sim::act::parse(&drawn.layout, &text), Ok(step.act.clone()), "seed {seed}: {text}");
+        }
+    }
+}
