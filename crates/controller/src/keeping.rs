@@ -300,9 +300,9 @@ impl Node {
     fn withdraw_contested(
         &mut self,
         now: Timestamp,
-        mut held: BTreeSet<ResourceId>,
+        mut held: Arc<BTreeSet<ResourceId>>,
         out: &mut Vec<Output>,
-    ) -> BTreeSet<ResourceId> {
+    ) -> Arc<BTreeSet<ResourceId>> {
         let Some(record) = self.ledger.record().filter(|_| now > self.keeping.served_until) else { return held };
         let elsewhere = |id: &&ResourceId| record.active_nodes(id).any(|node| *node != self.local);
         let contested: Vec<ResourceId> = held.iter().filter(elsewhere).cloned().collect();
@@ -312,7 +312,7 @@ impl Node {
         for resource in &contested {
             let text = format!("{resource} is withdrawn: it was silent here, and may be active elsewhere by now.");
             self.chronicle.lead(now, Severity::Warning, "address-withdrawn", resource, text);
-            held.remove(resource);
+            Arc::make_mut(&mut held).remove(resource);
         }
         out.push(Output::GateShut { resources: contested.clone() });
         for resource in &contested {
