@@ -131,6 +131,7 @@ impl Layout {
                 gate: self.gate,
                 realtime: false,
                 rtprio: 1,
+                record: None,
                 logging: Logging::default(),
                 env: BTreeMap::new(),
             },
