@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["types", "wire", "config", "control", "membership", "cib", "ledger", "scheduler", "fencer", "executor"],
     ),
     ("recording", &["types", "controller"]),
+    ("sim", &["types", "wire", "config", "control", "controller"]),
     ("agents", &["types"]),
     ("lab", &["types", "control"]),
     ("runtime", &["types", "wire", "config", "control", "controller", "recording", "agents"]),
@@ -52,7 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const CORE: &[&str] = &["types", "wire", "config", "control", "membership", "cib", "scheduler", "fencer", "executor"];
 
 /// Crates that must be deterministic though they use the standard library.
-const DETERMINISTIC: &[&str] = &["ledger", "controller", "recording"];
+const DETERMINISTIC: &[&str] = &["ledger", "controller", "recording", "sim"];
 
 /// Clauses of docs/protocol.md that no test proves, each with its reason. Exactly those marked "(later" there.
 const LATER: &[(&str, &str)] = &[

@@ -48,9 +48,9 @@ pub struct Disk {
     pub backup: Option<(Option<String>, Vec<String>)>,
 }
 
-impl Disk {
+impl Default for Disk {
     /// Empty and fast.
-    pub fn new() -> Disk {
+    fn default() -> Disk {
         Disk {
             mode: DiskMode::Fast,
             failed: false,
@@ -62,7 +62,9 @@ impl Disk {
             backup: None,
         }
     }
+}
 
+impl Disk {
     /// Makes durable.
     pub fn put(&mut self, state: Option<String>, log: Vec<String>) {
         if let Some(state) = state {

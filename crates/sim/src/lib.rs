@@ -3,8 +3,8 @@
 //! For: finding our bugs before a site does.  A [`World`] drives the same [`hearth_controller::Controller`] that the
 //! daemon drives: it plays the kernels (addresses, gates, lifetimes), networks, serial lines, disks, agents, power
 //! switches, watchdogs, ping targets and the person at the keyboard.  [`check`] judges by what those really do, never by what
-//! nodes believe.  [`swarm`] draws clusters and faults from a seed, [`shrink`] makes a failure small, [`scenario`] tells
-//! stories from text files.
+//! nodes believe.  [`swarm`] draws clusters and faults from a seed, [`shrink`] makes a failure small, [`report`]
+//! tells it as a story.
 //!
 //! Deliberately does not know: how a node decides.  It sees inputs, outputs, and the hardware's truth.
 //!
@@ -21,7 +21,6 @@ mod clock;
 pub mod disk;
 pub mod excuse;
 mod execute;
-pub mod hunt;
 pub mod kernel;
 pub mod layout;
 pub mod machine;

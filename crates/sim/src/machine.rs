@@ -136,7 +136,7 @@ impl Machine {
             backlog: VecDeque::new(),
             thawed_at: Timestamp::ZERO,
             due: None,
-            disk: Disk::new(),
+            disk: Disk::default(),
             held: VecDeque::new(),
             volatile: None,
             lease: None,

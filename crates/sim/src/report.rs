@@ -9,16 +9,13 @@ pub fn first(verdict: &Verdict) -> String {
 }
 
 /// Everything that somebody needs who has never seen the seed.
-pub fn failure(seed: u64, verdict: &Verdict, small: &Run) -> String {
-    let mut text = format!("seed {seed} breaks a rule\n\n");
+pub fn failure(seed: u64, commit: &str, verdict: &Verdict, small: &Run) -> String {
+    let mut text = format!("seed {seed} breaks a rule at commit {commit}\n\n");
     for complaint in verdict.complaints.iter().take(3) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {} {}: {}", complaint.at, complaint.checker, complaint.text);
     }
-    let _ = writeln!(text, "\nAgain: HEARTH_SEEDS={seed}..{} cargo test -p hearth-sim --test swarm whatever", seed + 1);
-    if let Some(commit) = option_env!("HEARTH_COMMIT") {
-        let _ = writeln!(text, "Commit: {commit}");
-    }
+    let _ = writeln!(text, "\nAgain: HEARTH_SEEDS={seed}..{} ./run swarm", seed + 1);
     let _ = writeln!(text, "\nThe smallest run found, {} acts of {}:\n", small.steps.len(), swarm_steps(seed));
     for step in &small.steps {
         let _ = writeln!(text, "  {}", step.act.text(&small.layout));

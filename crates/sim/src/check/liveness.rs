@@ -32,7 +32,7 @@ pub fn unwell(site: &Site) -> Option<String> {
 }
 
 fn resources(site: &Site, core: &[usize]) -> Option<String> {
-    let Some(first) = core.first().map(|node| &site.machines[*node]) else { return None };
+    let first = core.first().map(|node| &site.machines[*node])?;
     // Changed files count when every machine has them; a core goes by its record until then.
     let record = first.controller.as_ref().and_then(|it| it.record()).filter(|_| core.len() < site.machines.len());
     let groups = record.map_or(&site.layout.variants[first.variant], |record| &record.model.groups);

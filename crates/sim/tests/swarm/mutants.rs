@@ -1,7 +1,7 @@
 //! The checkers are checked: each must see a world or a node that breaks its promise, within a stated number of seeds.
 
+use crate::hunt::hunt;
 use hearth_sim::Mutant;
-use hearth_sim::hunt::hunt;
 
 /// What is broken, which checker must see it, and within how many seeds.
 const MUST_SEE: [(Mutant, &str, u64); 20] = [

@@ -1,6 +1,6 @@
 //! Random faults, then rest.
 
-use hearth_sim::hunt::hunt;
+use crate::hunt::hunt;
 use hearth_sim::swarm::{draw, run};
 use hearth_sim::{report, shrink};
 
@@ -14,6 +14,13 @@ fn seeds() -> std::ops::Range<u64> {
         Some((from, to)) => number(from)..number(to),
         None => 0..number(&text),
     }
+}
+
+fn commit() -> String {
+    let said = std::process::Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output();
+    let said = said.ok().filter(|output| output.status.success()).map(|output| output.stdout).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    if said.is_empty() { "unknown".to_owned() } else { said }
 }
 
 /// Protocol section 8. `HEARTH_SURVEY=1` lists all seeds that fail instead of ending with the first.
@@ -30,7 +37,7 @@ fn whatever_fails_there_are_never_two_owners_and_after_it_everything_runs_once()
     }
     if let Some((seed, verdict)) = failed.first_key_value() {
         let small = shrink::shrink(&draw(*seed, None), verdict);
-        panic!("{}", report::failure(*seed, verdict, &small));
+        panic!("{}", report::failure(*seed, &commit(), verdict, &small));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Many seeds on all processors.
 
-use crate::mutant::Mutant;
-use crate::swarm::{self, Verdict};
+use hearth_sim::Mutant;
+use hearth_sim::swarm::{self, Verdict};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
