@@ -137,15 +137,12 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
             "the cluster's name changes: it is part of every packet's tag; stop all nodes, then start",
         ));
     }
-    // Sockets, threads, the gate and the log are made once; half of a change would be worse than none.
+    // Sockets, the gate and the recording are made once; half of a change would be worse than none.
     let (a, b) = (&old.cluster, &new.cluster);
     let at_start = [
         ("the media change", a.media != b.media),
         ("`gate` changes", a.gate != b.gate),
-        ("`realtime` or `rtprio` changes", (a.realtime, a.rtprio) != (b.realtime, b.rtprio)),
         ("`record` changes", a.record != b.record),
-        ("the log changes", a.logging != b.logging),
-        ("`env` changes", a.env != b.env),
     ];
     for (what, _) in at_start.into_iter().filter(|(_, differs)| *differs) {
         refusals.push(format!(

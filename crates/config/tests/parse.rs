@@ -205,8 +205,9 @@ fn a_reload_refuses_only_what_is_part_of_who_the_cluster_is() {
     moved.cluster.local = hearth_types::NodeName::new("beta");
     let more = config(&format!("{WHOLE}ucast eth0 192.0.2.2\n"), GROUPS);
     let open = config(&format!("{WHOLE}gate no\n"), GROUPS);
-    let told = config(&format!("{WHOLE}debug 1\n"), GROUPS);
-    for (new, words) in [(more, "media"), (open, "gate"), (told, "log")] {
+    let live = config(&format!("{WHOLE}debug 1\nlogfile /var/log/other\nrealtime no\nenv a=b\n"), GROUPS);
+    assert!(reload_refusals(&old, &live).is_empty());
+    for (new, words) in [(more, "media"), (open, "gate")] {
         let refusals = reload_refusals(&old, &new);
         assert!(refusals.len() == 1 && refusals[0].contains(words) && refusals[0].contains("restart"), "{refusals:?}");
     }

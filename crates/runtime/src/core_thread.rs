@@ -95,6 +95,17 @@ impl Core {
         Ok(())
     }
 
+    /// Takes another priority, or none. The main thread has tried it already, and has locked the memory or let it go.
+    fn hurry(&mut self, realtime: Option<u8>) {
+        if realtime == self.realtime {
+            return;
+        }
+        self.realtime = realtime;
+        if let Err(error) = realtime.map_or_else(sys::ordinary, sys::realtime) {
+            tracing::warn!("the heartbeat thread keeps its old priority: {error}");
+        }
+    }
+
     fn harden(&self) {
         let Some(priority) = self.realtime else { return };
         if let Err(error) = sys::realtime(priority) {
@@ -175,6 +186,7 @@ impl Loop {
                 News::Reconfigured(config, ring) => {
                     self.core.ring = *ring;
                     self.core.gate.set_lease(config.cluster.timing.lease());
+                    self.core.hurry(config.cluster.realtime.then_some(config.cluster.rtprio));
                     self.feed(Input::Reconfigured(config));
                 }
                 News::Persisted(ticket, result) => {

@@ -4,14 +4,14 @@ use crate::control::{self, Askers, ReloadAsked};
 use crate::core_thread::Core;
 use crate::files;
 use crate::gatekeeper::Gatekeeper;
-use crate::log::EventLog;
+use crate::log::{EventLog, Log};
 use crate::media::Media;
 use crate::network::Network;
 use crate::ops::Ops;
 use crate::order::{News, Order, Persist, Post, mailbox};
 use crate::peers::PeerAddresses;
 use crate::recorder::Recorder;
-use crate::reload::{Files, Reading, changes, has_read};
+use crate::reload::{Files, Fresh, Reading, changes, has_read, try_realtime};
 use crate::storage::{Storage, StorageError};
 use crate::volatile::Volatile;
 use crate::{clock, pings, sys};
@@ -102,7 +102,8 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
         move |error: io::Error| DaemonError::Machine { what, error }
     };
     sys::one_heap();
-    for note in crate::log::start(&config.cluster.logging) {
+    let (log, notes) = Log::start(&config.cluster.logging);
+    for note in notes {
         tracing::warn!("{note}");
     }
     let ring = ring(&config).map_err(DaemonError::Configuration)?;
@@ -155,7 +156,7 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
         .build()
         .map_err(machine("the runtime cannot be made"))?;
     let ended = runtime.block_on(async {
-        let main = Main::start(config, folders, node, post, agent).map_err(machine("the network cannot be watched"))?;
+        let main = Main::start(config, log, folders, node, post, agent).map_err(machine("the network cannot be watched"))?;
         let (done, finished) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("heartbeat".into())
@@ -212,6 +213,8 @@ fn store(mut storage: Storage, post: Post) -> io::Result<mpsc::Sender<Persist>> 
 /// The main thread's share.
 struct Main {
     config: Config,
+    log: Log,
+    agent: Arc<AddressAgent>,
     folders: Folders,
     node: Option<String>,
     post: Post,
@@ -226,22 +229,14 @@ struct Main {
 impl Main {
     fn start(
         config: Config,
+        log: Log,
         folders: Folders,
         node: Option<String>,
         post: Post,
         agent: Arc<AddressAgent>,
     ) -> io::Result<Main> {
         let network = Network::start(post.clone(), agent.clone())?;
-        let shipped = std::env::var_os("HEARTH_RESOURCE_DIR").unwrap_or_else(|| "/usr/lib/hearth/resource.d".into());
-        let scripts = Scripts::usual(&folders.config, shipped.as_ref(), config.cluster.local.clone())
-            .with_env(&config.cluster.env)
-            .with_logging(
-                config.cluster.logging.debug,
-                config.cluster.logging.logfile.as_deref(),
-                config.cluster.logging.debugfile.as_deref(),
-                config.cluster.logging.facility.as_deref(),
-            );
-        let ops = Ops::new(Agents::new(scripts, agent), post.clone());
+        let ops = Ops::new(agents(&config, &folders, &agent), post.clone());
         let askers = Askers::default();
         let listener = control::listen(&folders.run.join("control"))?;
         let (reload, reloads) = tokio::sync::mpsc::channel(1);
@@ -252,7 +247,7 @@ impl Main {
             }
         });
         let pings = ping(&config, &post);
-        Ok(Main { config, folders, node, post, network, ops, askers, events: EventLog::new(), reloads, pings })
+        Ok(Main { config, log, agent, folders, node, post, network, ops, askers, events: EventLog::new(), reloads, pings })
     }
 
     async fn serve(
@@ -325,7 +320,7 @@ impl Main {
     /// Begins to read all three files again. Names in them may be asked for over a network: others are answered meanwhile.
     fn read(&self, by: String, answer: Option<tokio::sync::oneshot::Sender<Reply>>) -> Reading {
         let (folders, node) = (self.folders.clone(), self.node.clone());
-        let task = tokio::task::spawn_blocking(move || configuration(&folders, node.as_deref()));
+        let task = tokio::task::spawn_blocking(move || Fresh::open(&folders, node.as_deref()));
         Reading { task, by, answer, began: Instant::now() }
     }
 
@@ -338,7 +333,7 @@ impl Main {
         }
         match reply {
             Reply::Refused { reason, .. } => tracing::error!("the files were not taken over:\n{reason}"),
-            Reply::Done { text, .. } => tracing::info!("{text}"),
+            Reply::Done { text, .. } => text.lines().for_each(|line| tracing::info!("{}", line.trim_start())),
             _ => {}
         }
     }
@@ -350,7 +345,7 @@ impl Main {
             help: Some("nothing was changed; mend the files and reload again".into()),
             quorum: false,
         };
-        let (config, notes) = match files {
+        let Fresh { config, notes, log } = match files {
             Ok(good) => good,
             Err(error) => return refused(error.to_string()),
         };
@@ -362,7 +357,13 @@ impl Main {
             Ok(ring) => ring,
             Err(error) => return refused(error),
         };
-        let text = format!("reloaded by {by}: {}", changes(&self.config, &config));
+        // The last of what can fail; from here on everything takes effect.
+        if let Err(reason) = try_realtime(&self.config.cluster, &config.cluster) {
+            return refused(reason);
+        }
+        let text = format!("reloaded by {by}:\n  {}", changes(&self.config, &config).join("\n  "));
+        self.log.switch(log);
+        self.ops.use_agents(agents(&config, &self.folders, &self.agent));
         self.pings.abort();
         self.pings = ping(&config, &self.post);
         self.config = config.clone();
@@ -370,6 +371,21 @@ impl Main {
         let notes = notes.split("\n\n").filter(|note| !note.trim().is_empty()).map(str::to_owned).collect();
         Reply::Done { text, took_ms: began.elapsed().as_millis() as u64, notes }
     }
+}
+
+/// The agents as the files want them: where scripts lie and what they are told.
+fn agents(config: &Config, folders: &Folders, addresses: &Arc<AddressAgent>) -> Agents {
+    let shipped = std::env::var_os("HEARTH_RESOURCE_DIR").unwrap_or_else(|| "/usr/lib/hearth/resource.d".into());
+    let logging = &config.cluster.logging;
+    let scripts = Scripts::usual(&folders.config, shipped.as_ref(), config.cluster.local.clone())
+        .with_env(&config.cluster.env)
+        .with_logging(
+            logging.debug,
+            logging.logfile.as_deref(),
+            logging.debugfile.as_deref(),
+            logging.facility.as_deref(),
+        );
+    Agents::new(scripts, addresses.clone())
 }
 
 fn ping(config: &Config, post: &Post) -> JoinHandle<()> {

@@ -20,6 +20,11 @@ impl Ops {
         Ops { agents: Arc::new(agents), post, running: Arc::default() }
     }
 
+    /// What starts from now on uses these; what runs ends with those that it began with.
+    pub(crate) fn use_agents(&mut self, agents: Agents) {
+        self.agents = Arc::new(agents);
+    }
+
     /// Starts one; its end is reported, whatever happens. Needs the tokio runtime.
     pub(crate) fn start(&self, request: OpRequest) {
         let (handle, cancel) = Cancel::pair();

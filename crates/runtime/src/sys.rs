@@ -11,6 +11,20 @@ pub(crate) fn realtime(priority: u8) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Takes the calling thread's real-time priority back.
+pub(crate) fn ordinary() -> io::Result<()> {
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: pid 0 is the calling thread, and the kernel only reads the parameter, which lives through the call.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK, &parameter) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Lets the kernel swap this process again.
+pub(crate) fn unlock_memory() {
+    // SAFETY: takes nothing. It cannot fail on Linux.
+    unsafe { libc::munlockall() };
+}
+
 /// Keeps every page that was ever touched in memory. Pages never touched cost nothing (MCL_ONFAULT).
 pub(crate) fn lock_memory() -> io::Result<()> {
     // SAFETY: takes flags only.
