@@ -156,7 +156,8 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
         .build()
         .map_err(machine("the runtime cannot be made"))?;
     let ended = runtime.block_on(async {
-        let main = Main::start(config, log, folders, node, post, agent).map_err(machine("the network cannot be watched"))?;
+        let main =
+            Main::start(config, log, folders, node, post, agent).map_err(machine("the network cannot be watched"))?;
         let (done, finished) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("heartbeat".into())
@@ -247,7 +248,20 @@ impl Main {
             }
         });
         let pings = ping(&config, &post);
-        Ok(Main { config, log, agent, folders, node, post, network, ops, askers, events: EventLog::new(), reloads, pings })
+        Ok(Main {
+            config,
+            log,
+            agent,
+            folders,
+            node,
+            post,
+            network,
+            ops,
+            askers,
+            events: EventLog::new(),
+            reloads,
+            pings,
+        })
     }
 
     async fn serve(

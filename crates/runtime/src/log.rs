@@ -79,7 +79,8 @@ impl Log {
     /// Sets the log up; to be called once. Also returns what could not be honoured: a daemon starts without a log file.
     pub(crate) fn start(logging: &Logging) -> (Log, Vec<String>) {
         let mut notes = Vec::new();
-        let mut or_note = |file: Result<Option<File>, String>| file.map_err(|note| notes.push(note)).unwrap_or_default();
+        let mut or_note =
+            |file: Result<Option<File>, String>| file.map_err(|note| notes.push(note)).unwrap_or_default();
         let log = Log::default();
         log.switch(Opened {
             debug: logging.debug > 0,

@@ -21,6 +21,7 @@ const TESTS: &[Test] = &[
     ("r_ledger_3_heartbeats_go_on_while_the_disk_is_full", disk::full),
     ("a_foreign_user_is_refused", running::foreign_user),
     ("a_reload_takes_effect_or_is_refused_whole", running::reload),
+    ("a_reload_changes_log_environment_and_priority", running::reload_of_what_surrounds),
     ("the_daemon_stays_small", running::small),
     ("r_lease_8_the_gate_stands_on_new_interfaces", interfaces::gate_on_new_interfaces),
 ];

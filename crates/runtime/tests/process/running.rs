@@ -4,6 +4,7 @@ use crate::machine::{HA_CF, Machine, wait};
 use hearth_control::{Reply, Request};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Instant;
 
@@ -55,6 +56,87 @@ pub fn reload() {
     match machine.ask(&Request::Reload) {
         Some(Reply::Done { text, .. }) => assert!(text.contains("authkeys"), "{text}"),
         other => panic!("{other:?}"),
+    }
+}
+
+/// A service that writes down which colour it was told, each time that it is looked at.
+const PAINTER: &str = "#!/bin/sh\nhere=$(dirname \"$0\")\n[ \"$1\" = status ] && echo \"$HA_colour $HA_debug\" >> \"$here/seen\"\n\
+    case $1 in start) touch \"$here/on\";; stop) rm -f \"$here/on\";; status) [ -e \"$here/on\" ] && echo running || echo stopped;; esac\n";
+
+/// Policy of the heartbeat thread (0 ordinary, 2 round robin) and its real-time priority.
+fn policy(machine: &Machine) -> (u32, u32) {
+    let tasks = fs::read_dir(format!("/proc/{}/task", machine.pid())).unwrap();
+    let stat = tasks
+        .map(|task| fs::read_to_string(task.unwrap().path().join("stat")).unwrap())
+        .find(|stat| stat.contains("(heartbeat)"))
+        .expect("the heartbeat thread");
+    // Fields 41 and 40 of proc_pid_stat(5); the third is the first behind the name.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    (fields[41 - 3].parse().unwrap(), fields[40 - 3].parse().unwrap())
+}
+
+pub fn reload_of_what_surrounds() {
+    let quiet = format!("{HA_CF}monitor 50ms\nrealtime no\nenv colour=red\n");
+    let mut machine = Machine::new(&quiet, "alpha painter\n");
+    fs::create_dir(machine.path("ha.d/resource.d")).unwrap();
+    machine.write("resource.d/painter", PAINTER);
+    let painter = machine.path("ha.d/resource.d/painter");
+    fs::set_permissions(&painter, fs::Permissions::from_mode(0o755)).unwrap();
+    machine.start("daemon");
+    let seen = |machine: &Machine| fs::read_to_string(machine.path("ha.d/resource.d/seen")).unwrap_or_default();
+    wait("it is looked at", || seen(&machine).contains("red 0").then_some(()));
+    assert_eq!(policy(&machine).0, 0);
+    let (log, other) = (machine.path("new.log"), machine.path("debug.log"));
+    let logging = format!("debug 1\nlogfile {}\ndebugfile {}\n", log.display(), other.display());
+    // A log file that cannot be written refuses the reload whole: the colour stays.
+    let bad = format!("logfile {}/nowhere/log\n", machine.path("").display());
+    machine.write("ha.cf", &format!("{}{bad}", quiet.replace("red", "green")));
+    match machine.ask(&Request::Reload) {
+        Some(Reply::Refused { reason, help, .. }) => {
+            assert!(reason.contains("nowhere/log cannot be written"), "{reason}");
+            assert!(help.is_some_and(|help| help.contains("nothing was changed")));
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+    let so_far = seen(&machine).len();
+    wait("it is looked at again", || (seen(&machine).len() > so_far + 20).then_some(()));
+    assert!(!seen(&machine).contains("green"), "a refused reload told the script");
+
+    machine.write("ha.cf", &format!("{}{logging}", quiet.replace("red", "blue")));
+    match machine.ask(&Request::Reload) {
+        Some(Reply::Done { text, .. }) => {
+            assert!(text.contains("ha.cf: log") && text.contains("ha.cf: env"), "{text}");
+            assert!(!text.contains("realtime") && !text.contains("times"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    wait("it is told the new colour", || seen(&machine).contains("blue 1").then_some(()));
+    wait("the new log is written", || {
+        fs::read_to_string(&log).unwrap().contains("The files were read again").then_some(())
+    });
+    wait("so is the other", || fs::read_to_string(&other).unwrap().contains("The files were read again").then_some(()));
+    // Whoever moves a log file away gets a fresh one by SIGHUP, as from every other daemon.
+    fs::rename(&log, machine.path("old.log")).unwrap();
+    machine.signal(Signal::SIGHUP);
+    wait("the log is opened anew", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains("nothing differs")).then_some(())
+    });
+
+    for (line, wanted) in
+        [("realtime yes\nrtprio 3", (2, 3)), ("realtime yes\nrtprio 5", (2, 5)), ("realtime no", (0, 0))]
+    {
+        machine.write("ha.cf", &quiet.replace("realtime no", line));
+        match machine.ask(&Request::Reload) {
+            Some(Reply::Done { text, .. }) => assert!(text.contains("realtime"), "{text}"),
+            // A machine that does not allow it says so, and the daemon stays as it is.
+            Some(Reply::Refused { reason, .. }) if wanted.0 == 2 => {
+                assert!(reason.contains("write `realtime no`"), "{reason}");
+                assert_eq!(policy(&machine).0, 0);
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+        wait("the heartbeat thread has its priority", || (policy(&machine) == wanted).then_some(()));
     }
 }
 
