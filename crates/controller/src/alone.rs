@@ -220,7 +220,7 @@ impl Node {
         };
         let text = format!("{peer} goes on as agreed before, without this node: it asks to be let in again.");
         self.chronicle.lead(now, Severity::Warning, "left-out", self.local.clone(), text);
-        self.lose(now, &peer, now);
+        self.lose(now, &peer, now, false);
         // It was agreed on, so there were no two sides.
         self.alone.split = None;
     }
@@ -400,7 +400,7 @@ impl Node {
         );
         self.chronicle.lead(now, Severity::Error, "superseded", self.local.clone(), text);
         let silent_since = self.alone.epoch_began_at.max(now.before(self.split_bound(now)));
-        self.lose(now, &heartbeat.from, silent_since);
+        self.lose(now, &heartbeat.from, silent_since, false);
     }
 
     /// The longest that the other side can have gone on without us: since it was last known to be with us, and as long as
@@ -474,7 +474,7 @@ impl Node {
             let since = self.keeping.last_together.map_or(began, |together| together.min(began));
             let text = format!("{peer} goes on: this node stops what it runs.");
             self.chronicle.lead(now, Severity::Error, "split-lost", self.local.clone(), text);
-            self.lose(now, &peer, since);
+            self.lose(now, &peer, since, true);
         }
     }
 
@@ -488,13 +488,17 @@ impl Node {
     }
 
     /// Gives up the own epoch: everything is stopped by the old record, then this node asks to be let in.
-    fn lose(&mut self, now: Timestamp, peer: &NodeName, since: Timestamp) {
+    fn lose(&mut self, now: Timestamp, peer: &NodeName, since: Timestamp, rival: bool) {
         let held = !self.executor.running_addresses().is_empty() || self.executor.holds_anything();
         let leases = self.ledger.record().is_some_and(Record::has_leases);
         if leases {
             // Its lease ended before anything of it could be taken.
-        } else if held && self.keeping.keep.holds(now) && !self.keeping.is_suspended() {
+        } else if held && (rival || self.keeping.keep.holds(now) && !self.keeping.is_suspended()) {
+            // Of two that went on alone also one without a right any more: what it started may still run.
             self.alone.split = Some(Split { since, lost_at: now, peer: peer.clone() });
+        } else if rival && self.keeping.held_until > since {
+            // It stopped before it heard of the other, for it lost its right; until then both served.
+            self.tell_overlap(now, peer, self.keeping.held_until.min(now).since(since));
         } else if self.keeping.last_together.is_none() && self.keeping.served_until > since {
             // By the lease of the daemon before, while the other side may have gone on already.
             self.tell_overlap(now, peer, self.keeping.served_until.min(now).since(since));

@@ -52,6 +52,10 @@ pub(crate) struct Keeping {
     pub last_together: Option<Timestamp>,
     /// Until when addresses have been let answer, at most.
     pub served_until: Timestamp,
+    /// The last moment at which anything was not confirmed stopped here.
+    pub held_until: Timestamp,
+    /// Whether anything was at the last look.
+    pub holding: bool,
     /// When a voter last stated that no more is decided than is applied here.
     current_at: Timestamp,
 }
@@ -72,6 +76,8 @@ impl Keeping {
             announce_burst: false,
             last_together: None,
             served_until: Timestamp::ZERO,
+            held_until: Timestamp::ZERO,
+            holding: false,
             current_at: Timestamp::ZERO,
         }
     }
@@ -208,6 +214,11 @@ impl Node {
         if listened && !self.hears_another_line() {
             self.resume(now, "nobody was heard for deadtime");
         }
+        let holding = self.executor.holds_anything();
+        if holding || self.keeping.holding {
+            self.keeping.held_until = now;
+        }
+        self.keeping.holding = holding;
         let held = self.held_addresses();
         let heard = self.members.peers().any(|(_, peer)| peer.is_alive());
         let isolated = self.standing.is_isolated(now, &held, lease) && !heard;

@@ -127,6 +127,13 @@ impl Executor {
                         None => ReportKind::Running,
                     }
                 }
+                // It was said to another record, which does not count any more: this one must know it before it trusts us.
+                _ if flag.is_none() && (it.holds() || it.doing(OpAction::Start)) && record.spec(id).is_some() => {
+                    if newest.is_some() {
+                        continue;
+                    }
+                    ReportKind::ProbeFailed { code: None, message: "it may run here since before".into() }
+                }
                 _ => continue,
             };
             self.outbox.push(id, applied, what);

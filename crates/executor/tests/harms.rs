@@ -570,6 +570,29 @@ fn loser_of_a_split_goes_on_with_what_it_ran() {
     assert_eq!(world.running_ids(), ["10.0.0.1", "web"]);
 }
 
+/// R-TAKE-1, R-TAKE-4: two machines lost their state, and what one could not stop was started on the other.
+#[test]
+fn what_may_still_run_is_not_told_to_a_new_record() {
+    let mut world = World::new(&["web"]);
+    world.rights(ALL);
+    world.show();
+    let founded = world.record.clone();
+    world.finish("probe web", timed_out());
+    world.deliver();
+    world.fail("stop web");
+    // Founded anew: it knows nothing of what was said to the one before.
+    world.record = founded;
+    let voters = vec![hearth_cib::Voter { name: ME.into(), identity: NodeIdentity(1) }];
+    world.record.epoch = EpochName { number: 1, founder: PEER.into(), nonce: 9 };
+    world.record.voters = voters;
+    world.out.clear();
+    world.show();
+    assert!(world.out.iter().all(|it| *it != ExecutorOutput::ProbesDone), "{:?}", world.out);
+    assert_eq!(world.reports(), ["web ProbeFailed"]);
+    world.deliver();
+    assert!(world.record.flag(&"web".into(), &ME.into()).is_some());
+}
+
 /// R-LEAVE-1
 #[test]
 fn node_leaves_with_a_service_running() {

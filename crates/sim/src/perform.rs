@@ -281,6 +281,9 @@ impl World {
             self.feed(node, Input::Deadline);
         }
         let machine = &mut self.site.machines[node];
+        if machine.controller.is_none() {
+            return;
+        }
         machine.drowsy = true;
         let run = machine.run;
         self.push(WAKES_IN, What::Awake { node, run });

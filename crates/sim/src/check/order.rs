@@ -34,12 +34,11 @@ fn around(site: &Site, node: usize, id: &ResourceId) -> (Vec<ResourceSpec>, Vec<
     (Vec::new(), Vec::new())
 }
 
-/// What vanished while the daemon slept, or between two monitors, is told to it in its turn.
+/// What vanished while the daemon slept, or between two monitors, is told to it in its turn: by the next monitor.
 fn may_not_know(site: &Site, node: usize, id: &ResourceId) -> bool {
     let machine = &site.machines[node];
-    let asleep = site.now.since(machine.thawed_at) < ms(100);
-    machine.kernel.vanished.get(id).is_some_and(|at| asleep || site.now.since(*at) < ms(2500))
-        || site.excuse.excuses(id)
+    let vanished = machine.kernel.vanished.get(id);
+    vanished.is_some_and(|at| site.now.since(machine.thawed_at.max(*at)) < ms(2500)) || site.excuse.excuses(id)
 }
 
 fn start(site: &Site, node: usize, spec: &ResourceSpec, blame: &mut Blame<'_>) {
