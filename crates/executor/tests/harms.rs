@@ -588,7 +588,8 @@ fn what_may_still_run_is_not_told_to_a_new_record() {
     world.out.clear();
     world.show();
     assert!(world.out.iter().all(|it| *it != ExecutorOutput::ProbesDone), "{:?}", world.out);
-    assert_eq!(world.reports(), ["web ProbeFailed"]);
+    let said = world.reports();
+    assert!(said.last().is_some_and(|report| report.contains("it may run here since before")), "{said:?}");
     world.deliver();
     assert!(world.record.flag(&"web".into(), &ME.into()).is_some());
 }
