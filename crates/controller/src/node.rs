@@ -238,6 +238,8 @@ impl Node {
     fn take_disk_failure(&mut self, now: Timestamp, error: String) {
         let text = format!("The state cannot be written: {error}. This node takes no part in decisions until it can.");
         self.ledger.stop();
+        // What waited for the write was never said, and must not be: a channel would say it again by itself.
+        self.channels.values_mut().for_each(|channel| channel.reset());
         self.ahead = None;
         if self.disk_failed.replace(error).is_none() {
             self.chronicle.lead(now, Severity::Error, "disk-failed", self.local.clone(), text);

@@ -16,6 +16,12 @@ fn seeds() -> std::ops::Range<u64> {
     }
 }
 
+/// `HEARTH_NODES=N`: clusters of that size only.
+fn nodes() -> Option<usize> {
+    let text = std::env::var("HEARTH_NODES").ok()?;
+    Some(text.parse().expect("HEARTH_NODES is a number"))
+}
+
 fn commit() -> String {
     let said = std::process::Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output();
     let said = said.ok().filter(|output| output.status.success()).map(|output| output.stdout).unwrap_or_default();
@@ -29,14 +35,14 @@ fn whatever_fails_there_are_never_two_owners_and_after_it_everything_runs_once()
     let survey = std::env::var("HEARTH_SURVEY").is_ok();
     let seeds = seeds();
     println!("seeds {seeds:?}");
-    let failed = hunt(seeds, None, None, if survey { usize::MAX } else { 1 });
+    let failed = hunt(seeds, nodes(), None, if survey { usize::MAX } else { 1 });
     if survey {
         for (seed, verdict) in &failed {
             println!("{seed}: {}", report::first(verdict));
         }
     }
     if let Some((seed, verdict)) = failed.first_key_value() {
-        let small = shrink::shrink(&draw(*seed, None), verdict);
+        let small = shrink::shrink(&draw(*seed, nodes()), verdict);
         panic!("{}", report::failure(*seed, &commit(), verdict, &small));
     }
 }
