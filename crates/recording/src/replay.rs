@@ -38,6 +38,8 @@ pub enum ReplayError {
 /// Runs a recording through the controller.
 pub struct Replay<'a> {
     reader: Reader<'a>,
+    /// What was read and not yet lived through.
+    ahead: Option<Result<Item, ReadError>>,
     controller: Option<Controller>,
     head: Option<Box<Head>>,
     check: Check,
@@ -53,6 +55,7 @@ pub struct Replay<'a> {
 #[derive(Clone, Debug)]
 pub struct Place<'a> {
     reader: Reader<'a>,
+    ahead: Option<Result<Item, ReadError>>,
     checkpoint: Vec<u8>,
     head: Option<Box<Head>>,
     check: Check,
@@ -82,6 +85,7 @@ impl<'a> Replay<'a> {
     pub fn new(bytes: &'a [u8]) -> Result<Replay<'a>, ReplayError> {
         let mut this = Replay {
             reader: Reader::new(bytes)?,
+            ahead: None,
             controller: None,
             head: None,
             check: Check::default(),
@@ -92,10 +96,26 @@ impl<'a> Replay<'a> {
             ended: false,
             scratch: Vec::new(),
         };
-        if let Some(Item::Head(head)) = this.reader.next().transpose()? {
+        this.ahead = this.reader.next();
+        if let Some(Item::Head(head)) = this.read()? {
             this.take_head(head)?;
         }
         Ok(this)
+    }
+
+    fn read(&mut self) -> Result<Option<Item>, ReadError> {
+        let item = self.ahead.take();
+        self.ahead = self.reader.next();
+        item.transpose()
+    }
+
+    /// When the next input comes, or the next part begins; none at the end and where something else comes first.
+    pub fn next_at(&self) -> Option<Timestamp> {
+        match &self.ahead {
+            Some(Ok(Item::Input { at, .. })) => Some(*at),
+            Some(Ok(Item::Head(head))) => Some(head.at),
+            _ => None,
+        }
     }
 
     /// Gives the controller the next input; none at the end.
@@ -104,7 +124,7 @@ impl<'a> Replay<'a> {
     /// See [`ReplayError`].
     pub fn step(&mut self) -> Result<Option<Step>, ReplayError> {
         loop {
-            let Some(item) = self.reader.next().transpose()? else { return Ok(None) };
+            let Some(item) = self.read()? else { return Ok(None) };
             match item {
                 Item::Head(head) => self.take_head(head)?,
                 Item::Gap(inputs) => {
@@ -129,8 +149,12 @@ impl<'a> Replay<'a> {
     }
 
     fn take_head(&mut self, head: Box<Head>) -> Result<(), ReplayError> {
-        let follows = self.head.as_ref().is_some_and(|last| last.incarnation == head.incarnation)
-            && self.number == head.inputs_before;
+        let same_run = self.head.as_ref().is_some_and(|last| last.incarnation == head.incarnation);
+        let follows = same_run && self.number == head.inputs_before;
+        if same_run {
+            // A file between this part and the last one is not there, or the last one was cut.
+            self.missing += head.inputs_before.saturating_sub(self.number);
+        }
         self.wall = (head.at, head.wall_ms);
         self.ended = false;
         if !follows || self.controller.is_none() {
@@ -155,6 +179,7 @@ impl<'a> Replay<'a> {
         let Replay { head, check, number, now, wall, missing, .. } = self;
         Some(Place {
             reader: self.reader.clone(),
+            ahead: self.ahead.clone(),
             checkpoint,
             head: head.clone(),
             check: *check,
@@ -173,10 +198,11 @@ impl<'a> Replay<'a> {
         let version = self.head.as_ref().map_or_else(String::new, |head| head.version.clone());
         let controller =
             Controller::resume(&place.checkpoint).map_err(|error| ReplayError::Begin { version, error })?;
-        let Place { reader, head, check, number, now, wall, missing, .. } = place.clone();
+        let Place { reader, ahead, head, check, number, now, wall, missing, .. } = place.clone();
         let scratch = std::mem::take(&mut self.scratch);
         *self = Replay {
             reader,
+            ahead,
             controller: Some(controller),
             head,
             check,
@@ -220,7 +246,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Inputs that the recording says are missing.
+    /// Inputs that are missing: the recording says so, or a part begins behind where the one before it ends.
     pub fn missing(&self) -> u64 {
         self.missing
     }

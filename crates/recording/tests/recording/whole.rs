@@ -115,6 +115,10 @@ fn parts_agree_alone_together_and_behind_a_gap() {
         live(&gap).last().expect("a step").number as usize,
         from.min(live(&parts[2]).last().unwrap().number as usize)
     );
+    // What a file held that is not there is counted, not passed over as if the night had been quiet.
+    let mut replay = Replay::new(&gap).expect("a beginning");
+    while replay.step().expect("the parts are whole").is_some() {}
+    assert_eq!(replay.missing(), live(&parts[1]).len() as u64);
 }
 
 #[test]
@@ -137,7 +141,8 @@ fn going_back_and_forth_says_the_same() {
     let expected: Vec<String> = live(&bytes).iter().map(|step| format!("{step:?}")).collect();
     let mut replay = Replay::new(&bytes).expect("a beginning");
     for _ in 0..60 {
-        replay.step().expect("a whole recording");
+        let next = replay.next_at();
+        assert_eq!(replay.step().expect("a whole recording").map(|step| step.at), next);
     }
     while replay.place().is_none() {
         replay.step().expect("a whole recording");
