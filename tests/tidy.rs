@@ -46,7 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agents", &["types"]),
     ("lab", &["types", "control"]),
     ("runtime", &["types", "wire", "config", "control", "controller", "recording", "agents"]),
-    ("hearth", &["types", "config", "control", "fencer", "runtime", "lab"]),
+    ("hearth", &["types", "wire", "config", "control", "fencer", "controller", "recording", "runtime", "lab"]),
 ];
 
 /// Crates without the standard library.

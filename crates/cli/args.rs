@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Timeline(TimelineOptions),
     /// Explain why a resource is where it is
     Why(WhyOptions),
+    /// Run a recording of hearthd through the same controller, offline, and show what happened
+    Replay(ReplayOptions),
     /// Forget failures, so that a resource may be started again where it failed
     Clear(ClearOptions),
     /// Show every complaint about the three files, as the daemon would make it; starts nothing
@@ -123,6 +125,24 @@ pub(crate) struct WhyOptions {
     /// Resource or group, or an unambiguous part of its name
     pub(crate) resource: String,
     /// Print it as JSON
+    #[arg(long, short)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayOptions {
+    /// A recording, or the folder in which hearthd keeps them: its newest run
+    pub(crate) file: PathBuf,
+    /// Stop at a time (`14:05:03.250`, `2026-11-21T14:05:03`) or behind an event by its number
+    #[arg(long, value_name = "TIME|EVENT")]
+    pub(crate) until: Option<String>,
+    /// Go through it by hand; commands come from stdin, `help` lists them
+    #[arg(long, conflicts_with_all = ["compare", "json"])]
+    pub(crate) step: bool,
+    /// Say whether everything that the node ordered is ordered again; exit with 1 if not
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// Print one JSON object a line as `timeline` does; with --compare the verdict as one object
     #[arg(long, short)]
     pub(crate) json: bool,
 }

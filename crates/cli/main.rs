@@ -18,6 +18,7 @@ mod generate;
 mod moves;
 mod old;
 mod page;
+mod replay;
 mod status;
 mod timeline;
 mod trouble;
@@ -76,6 +77,7 @@ fn run(command: Command, socket: &Path) -> Result<Exit, Trouble> {
         Command::Failback(options) => moves::failback(socket, &options),
         Command::Timeline(options) => timeline::run(socket, &options, &look),
         Command::Why(options) => why::run(socket, &options, &look),
+        Command::Replay(options) => replay::run(&options, &look),
         Command::Clear(options) => moves::clear(socket, options.resource),
         Command::Check(options) => check::run(&options, &look),
         Command::Reload => moves::reload(socket),

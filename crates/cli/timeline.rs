@@ -43,7 +43,7 @@ pub(crate) fn run(socket: &Path, options: &TimelineOptions, look: &Look) -> Resu
     Err(closed(socket))
 }
 
-fn json_lines(events: &[TimelineEvent]) -> Result<String, Trouble> {
+pub(crate) fn json_lines(events: &[TimelineEvent]) -> Result<String, Trouble> {
     let mut text = String::new();
     for event in events {
         let line = serde_json::to_string(event)

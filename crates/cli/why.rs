@@ -24,7 +24,7 @@ pub(crate) fn run(socket: &Path, options: &WhyOptions, look: &Look) -> Result<Ex
     Ok(Exit::Done)
 }
 
-fn drawn(why: &Why, look: &Look) -> String {
+pub(crate) fn drawn(why: &Why, look: &Look) -> String {
     let mut page = Page::new(look);
     let named = why.answer.contains(&why.subject);
     let answer = if named { why.answer.clone() } else { format!("{}: {}", why.subject, why.answer) };

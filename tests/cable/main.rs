@@ -17,6 +17,7 @@ mod idle;
 mod interfaces;
 mod planned;
 mod power;
+mod recording;
 mod reload;
 mod resources;
 mod silent;

@@ -19,4 +19,5 @@ mod check;
 mod daemon;
 mod golden;
 mod interface;
+mod replay;
 mod terminal;

@@ -34,4 +34,15 @@ impl Controller {
         node.ledger.join_up();
         Ok(Controller { node })
     }
+
+    /// Everything that this node is as JSON, for people who compare two moments; keys left out.
+    ///
+    /// # Errors
+    /// As [`Controller::checkpoint`].
+    pub fn state(&self) -> Result<serde_json::Value, NoCheckpoint> {
+        if !self.node.ledger.is_at_rest() {
+            return Err(NoCheckpoint::NotAtRest);
+        }
+        serde_json::to_value(&self.node).map_err(|error| NoCheckpoint::Unwritable(error.to_string()))
+    }
 }

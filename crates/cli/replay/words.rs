@@ -1,0 +1,96 @@
+//! Inputs and orders in a few words.
+
+use hearth_controller::{Input, Output};
+use hearth_types::OpOutcome;
+use hearth_wire::Message;
+use std::collections::BTreeMap;
+
+/// What the node was told.
+pub(crate) fn input(input: &Input) -> String {
+    match input {
+        Input::Packet { link, message: Message::Heartbeat(heartbeat), .. } => {
+            format!("a heartbeat of {} on link {}", heartbeat.from, link.0)
+        }
+        Input::Packet { link, message: Message::Segment(segment), .. } => {
+            format!("segment {} of {} on link {}", segment.number, segment.from, link.0)
+        }
+        Input::Refused { link, reason, source, count } => {
+            format!("{count} packets from {source} were refused on link {}: {reason}", link.0)
+        }
+        Input::LinkChanged { link, trouble: None } => format!("link {} is open", link.0),
+        Input::LinkChanged { link, trouble: Some(trouble) } => format!("link {} is not open: {trouble}", link.0),
+        Input::CarrierChanged { interface, carrier } => format!("carrier of {interface}: {carrier:?}"),
+        Input::AddressHome { resource, interface: Some(interface) } => format!("{resource} belongs on {interface}"),
+        Input::AddressHome { resource, interface: None } => format!("{resource} belongs on no interface"),
+        Input::PingAnswered { target, .. } => format!("ping node {target} answered"),
+        Input::OpFinished(result) => match &result.outcome {
+            OpOutcome::Failed { message, .. } => format!("operation {} failed: {message}", result.id.0),
+            outcome => format!("operation {} ended: {outcome:?}", result.id.0),
+        },
+        Input::WireAsked { resource } => format!("the wire was asked for {resource}"),
+        Input::WireAnswered { resource, hardware } => format!("{hardware} answered for {resource}"),
+        Input::WireTrouble { resource, trouble } => format!("the wire cannot be asked for {resource}: {trouble}"),
+        Input::PeerAnswered { node } => format!("an address of {node} answered"),
+        Input::AddressChanged { resource, change } => format!("{resource} was changed: {change:?}"),
+        Input::GateSeen { whole: true, .. } => "the gate is whole".to_owned(),
+        Input::GateSeen { whole: false, trouble } => {
+            format!("the gate is not whole: {}", trouble.as_deref().unwrap_or("no reason"))
+        }
+        Input::Persisted { ticket } => format!("write {ticket} is durable"),
+        Input::PersistFailed { ticket, error } => format!("write {ticket} failed: {error}"),
+        Input::Request { request, by, .. } => format!("{by} asked: {request:?}"),
+        Input::PeerAddress { node, address } => format!("{node} has the address {address}"),
+        Input::RequestEnded { token } => format!("whoever asked request {token} is gone"),
+        Input::Reconfigured(_) => "the files were read again".to_owned(),
+        Input::Deadline => "a deadline came due".to_owned(),
+        Input::Shutdown { by } => format!("{by} asks for a stop"),
+    }
+}
+
+/// What it ordered, equal ones counted; events are told elsewhere.
+pub(crate) fn orders(outputs: &[Output]) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut order = Vec::new();
+    for output in outputs {
+        let Some(text) = one(output) else { continue };
+        let count = counts.entry(text.clone()).or_default();
+        *count += 1;
+        if *count == 1 {
+            order.push(text);
+        }
+    }
+    order
+        .into_iter()
+        .map(|text| match counts.get(&text) {
+            Some(count) if *count > 1 => format!("{text} ({count} times)"),
+            _ => text,
+        })
+        .collect()
+}
+
+fn one(output: &Output) -> Option<String> {
+    let list = |resources: &[hearth_types::ResourceId]| {
+        let names: Vec<&str> = resources.iter().map(|resource| resource.as_str()).collect();
+        names.join(" ")
+    };
+    Some(match output {
+        Output::Send { message: Message::Heartbeat(_), .. } => "heartbeat".to_owned(),
+        Output::Send { message: Message::Segment(segment), .. } => format!("segment to {}", segment.to),
+        Output::StartOp(request) => format!("{:?} {}", request.action, request.resource.id).to_lowercase(),
+        Output::CancelOp(id) => format!("cancel operation {}", id.0),
+        Output::GateTick { resources, .. } => format!("gate stays open for {}", list(resources)),
+        Output::GateShut { resources } => format!("gate shuts for {}", list(resources)),
+        Output::RenewLifetime { resources, .. } => format!("lifetime renewed of {}", list(resources)),
+        Output::Guard { resources } => format!("gate for {} addresses", resources.len()),
+        Output::AskWire { resources } if resources.is_empty() => "the wire is asked no more".to_owned(),
+        Output::AskWire { resources } => format!("ask the wire for {}", list(resources)),
+        Output::ProbePeer { nodes } if nodes.is_empty() => "the peer is asked no more".to_owned(),
+        Output::ProbePeer { .. } => "ask the peer's addresses".to_owned(),
+        Output::Announce { resources, .. } => format!("announce {}", list(resources)),
+        Output::Persist { ticket, .. } => format!("write {ticket}"),
+        Output::Volatile { .. } | Output::VolatileLease { .. } => "note for the next daemon".to_owned(),
+        Output::Reply { token, .. } => format!("answer to request {token}"),
+        Output::Halt { reason } => format!("end: {reason}"),
+        Output::Event(_) => return None,
+    })
+}
