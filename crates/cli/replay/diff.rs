@@ -45,12 +45,32 @@ fn compare(path: &mut String, before: &Value, after: &Value, found: &mut Vec<Str
             }
         }
         (Value::Array(one), Value::Array(other)) => {
-            for at in 0..one.len().max(other.len()) {
-                inner(&at.to_string(), one.get(at), other.get(at));
+            let (shared, gone) = matched(one, other);
+            for at in shared..shared + gone {
+                inner(&at.to_string(), one.get(at), None);
+            }
+            let (mut one_end, mut other_end) = (one.len(), other.len());
+            while one_end > shared + gone && other_end > shared && one[one_end - 1] == other[other_end - 1] {
+                (one_end, other_end) = (one_end - 1, other_end - 1);
+            }
+            for at in 0..(one_end - shared - gone).max(other_end - shared) {
+                let (old, new) = (one[..one_end].get(shared + gone + at), other[..other_end].get(shared + at));
+                if old != new {
+                    inner(&(shared + at).to_string(), old, new);
+                }
             }
         }
         _ => found.push(format!("{path}: {} -> {}", short(before), short(after))),
     }
+}
+
+/// How many elements two lists begin with alike, and how many then left so that the rest moved up: a queue is told by who
+/// came and who went, not as a change of every place.
+fn matched(one: &[Value], other: &[Value]) -> (usize, usize) {
+    let shared = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    let (one, other) = (&one[shared..], &other[shared..]);
+    let gone = (1..one.len()).find(|gone| other.starts_with(&one[*gone..]));
+    (shared, gone.unwrap_or(0))
 }
 
 /// A value in at most a line.
@@ -76,5 +96,17 @@ mod tests {
         assert_eq!(lines, ["a.x: 1 -> 2", "a.y.1: gone: 2", "c: gone: null"]);
         assert_eq!(more, 1);
         assert_eq!(at(&after, "d.0"), Some(&json!(true)));
+    }
+
+    #[test]
+    fn a_queue_is_told_by_who_came_and_went() {
+        let told = |before: Value, after: Value| lines(&before, &after, 9).0;
+        assert_eq!(told(json!([1, 2, 3, 4]), json!([3, 4, 5])), ["0: gone: 1", "1: gone: 2", "2: new: 5"]);
+        assert_eq!(told(json!([7, 1, 2, 3]), json!([7, 2, 3])), ["1: gone: 1"]);
+        assert_eq!(told(json!([1, 2, 3]), json!([1, 9, 2, 3])), ["1: new: 9"]);
+        assert_eq!(told(json!([1, 2, 3]), json!([1, 8, 3])), ["1: 2 -> 8"]);
+        assert_eq!(told(json!([1, 2]), json!([])), ["0: gone: 1", "1: gone: 2"]);
+        assert_eq!(told(json!([]), json!([1])), ["0: new: 1"]);
+        assert_eq!(told(json!([5, 1, 1]), json!([1, 1, 5])), ["0: gone: 5", "2: new: 5"]);
     }
 }
