@@ -98,38 +98,33 @@ impl<'a> Reader<'a> {
     }
 
     fn next_block(&mut self) -> Result<bool, ReadError> {
-        // Files that follow each other are read as one.
-        if let Some(rest) = self.rest.strip_prefix(MAGIC) {
-            self.rest = rest;
-        }
-        if self.rest.is_empty() {
-            return Ok(false);
-        }
-        let mut from = self.rest;
-        let block = (|| {
-            let length = u32::from_le_bytes(take(&mut from, 4)?.try_into().ok()?);
-            let sum = u32::from_le_bytes(take(&mut from, 4)?.try_into().ok()?);
-            Some((take(&mut from, length as usize)?, sum))
-        })();
-        match block {
-            Some((block, sum)) if crc(block) == sum => {
+        loop {
+            // Files that follow each other are read as one.
+            if let Some(rest) = self.rest.strip_prefix(MAGIC) {
+                self.rest = rest;
+            }
+            if self.rest.is_empty() {
+                return Ok(false);
+            }
+            let mut from = self.rest;
+            let block = (|| {
+                let length = u32::from_le_bytes(take(&mut from, 4)?.try_into().ok()?);
+                let sum = u32::from_le_bytes(take(&mut from, 4)?.try_into().ok()?);
+                Some((take(&mut from, length as usize)?, sum))
+            })();
+            if let Some((block, sum)) = block
+                && crc(block) == sum
+            {
                 (self.block, self.rest) = (block, from);
-                Ok(true)
+                return Ok(true);
             }
             // The last write of a daemon that was killed; where more follows, it is another file.
-            found => match self.rest.windows(MAGIC.len()).position(|window| window == MAGIC) {
-                Some(next) => {
-                    self.rest = &self.rest[next..];
-                    self.cut = true;
-                    self.next_block()
-                }
-                None if found.is_none() || from.is_empty() => {
-                    self.rest = &[];
-                    self.cut = true;
-                    Ok(false)
-                }
-                None => Err(ReadError::Damaged(self.offset())),
-            },
+            match self.rest.windows(MAGIC.len()).position(|window| window == MAGIC) {
+                Some(next) => self.rest = &self.rest[next..],
+                None if block.is_none() || from.is_empty() => self.rest = &[],
+                None => return Err(ReadError::Damaged(self.offset())),
+            }
+            self.cut = true;
         }
     }
 
@@ -197,4 +192,46 @@ fn strange(all: &[u8]) -> ReadError {
     };
     let line = version.split(|byte| *byte == b'\n').next().unwrap_or_default();
     ReadError::Format(String::from_utf8_lossy(&line[..line.len().min(16)]).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn block(content: &[u8]) -> Vec<u8> {
+        [&(content.len() as u32).to_le_bytes(), &crc(content).to_le_bytes(), content].concat()
+    }
+
+    /// Whoever was handed a file reads it as root.
+    fn is_read_to_an_end(bytes: &[u8]) {
+        if let Ok(reader) = Reader::new(bytes) {
+            assert!(reader.take_while(Result::is_ok).count() <= bytes.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn anything_with_a_right_sum_is_read_to_an_end(content: Vec<u8>, kind in 0u8..6, more: Vec<u8>) {
+            let bytes = [&[kind][..], &content].concat();
+            let reader = Reader {
+                all: &bytes,
+                rest: &[],
+                block: &bytes,
+                seen: Seen::default(),
+                last_at: Timestamp::ZERO,
+                cut: false,
+                failed: false,
+            };
+            prop_assert!(reader.take_while(Result::is_ok).count() <= bytes.len());
+            is_read_to_an_end(&[MAGIC, &block(&bytes), &block(&more)].concat());
+            is_read_to_an_end(&[MAGIC, &bytes, MAGIC, &more].concat());
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_files_that_were_cut_are_read_to_an_end() {
+        let bytes = [MAGIC, b"cut"].concat().repeat(100_000);
+        assert_eq!(Reader::new(&bytes).err(), Some(ReadError::Empty));
+    }
 }
