@@ -1,7 +1,7 @@
 //! Files change while everything runs.
 
 use crate::bench::{Bench, DEADTIME, NONE, UDP, ms, row};
-use hearth_lab::{AddressWatch, ChangeKind, Files, now};
+use hearth_lab::{AddressWatch, ChangeKind, Files, Net, now};
 use std::net::IpAddr;
 
 fn reload(bench: &Bench, files: &Files) {
@@ -69,6 +69,89 @@ fn one_group_of_three() {
         if gone != [IpAddr::from([10, 77, 0, 52])] {
             bench.fail(&format!("the kernel lost {gone:?}"));
         }
+        let sample = bench.sample(from, to);
+        (bench, sample)
+    });
+}
+
+/// What no node may say while nobody and nothing was lost.
+fn says_nothing_was_lost(bench: &Bench) {
+    for name in ["a", "b"] {
+        let output = bench.cluster.hearth(name, &["timeline", "--last", "200"]).unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lost = text
+            .lines()
+            .find(|line| ["is dead", "gate is not whole", "was put back"].iter().any(|it| line.contains(it)));
+        if let Some(lost) = lost {
+            bench.fail(&format!("{name} says: {lost}"));
+        }
+    }
+}
+
+/// Waits until both nodes hear each other over exactly so many links.
+fn linked(bench: &Bench, links: &[&str]) {
+    for name in ["a", "b"] {
+        bench.wait(name, &format!("links {links:?} are up"), |status| {
+            let peer = status.nodes.iter().find(|node| node.name != name);
+            let up = |peer: &hearth_control::NodeView| peer.links.iter().all(|link| link.state == "up");
+            peer.is_some_and(|peer| {
+                up(peer) && peer.links.iter().map(|link| link.name.as_str()).eq(links.iter().copied())
+            })
+        });
+    }
+}
+
+/// Media come, go and change their order, node by node: no packet that counts is missed, no link that carries is called
+/// dead, and what would leave the nodes without a common medium is refused.
+#[test]
+fn media_added_and_removed() {
+    row("31a media added and removed by reloads", NONE, || {
+        let bench = Bench::address("");
+        linked(&bench, &["eth0 ucast", "eth1 ucast"]);
+        let from = now();
+        let group = "mcast eth1 239.7.7.7 694 1 0\n";
+        let with = |lines: &str, nets: &[Net]| Files {
+            ha_cf: format!("{}{lines}", bench.files.ha_cf),
+            nets: nets.into(),
+            ..bench.files.clone()
+        };
+        bench.cluster.write("a", &with("udpport 700\n", &Net::ALL)).unwrap();
+        let output = bench.cluster.hearth("a", &["reload"]).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() != Some(6) || !said.contains("no medium stays over which b is heard") {
+            bench.fail(&format!("all media at once: {}: {said}", output.status));
+        }
+        reload(&bench, &with(&format!("bcast eth0\n{group}"), &Net::ALL));
+        linked(&bench, &["eth0 bcast", "eth1 mcast 239.7.7.7", "eth0 ucast", "eth1 ucast"]);
+        reload(&bench, &with(group, &[Net::Heartbeat]));
+        linked(&bench, &["eth1 mcast 239.7.7.7", "eth1 ucast"]);
+        reload(&bench, &with("", &[Net::Heartbeat]));
+        linked(&bench, &["eth1 ucast"]);
+        reload(&bench, &with("", &Net::ALL));
+        linked(&bench, &["eth0 ucast", "eth1 ucast"]);
+        let to = bench.watch(2 * DEADTIME);
+        says_nothing_was_lost(&bench);
+        let sample = bench.sample(from, to);
+        if sample.owners.order() != ["a"] {
+            bench.fail(&format!("a does not keep the address: {:?}", sample.owners));
+        }
+        (bench, sample)
+    });
+}
+
+/// A gate is put before an address that clients use.
+#[test]
+fn gate_put_up() {
+    row("31b gate put up by a reload", NONE, || {
+        let bench = Bench::address("gate no\n");
+        let from = now();
+        let ha_cf = bench.files.ha_cf.replace("gate no\n", "");
+        reload(&bench, &Files { ha_cf, ..bench.files.clone() });
+        bench.wait("a", "the gate is open", |status| {
+            status.resources.iter().all(|resource| resource.gate.as_deref() == Some("open"))
+        });
+        let to = bench.watch(2 * DEADTIME);
+        says_nothing_was_lost(&bench);
         let sample = bench.sample(from, to);
         (bench, sample)
     });

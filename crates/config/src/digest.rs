@@ -137,16 +137,17 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
             "the cluster's name changes: it is part of every packet's tag; stop all nodes, then start",
         ));
     }
-    // Sockets, the gate and the recording are made once; half of a change would be worse than none.
     let (a, b) = (&old.cluster, &new.cluster);
-    let at_start = [
-        ("the media change", a.media != b.media),
-        ("`gate` changes", a.gate != b.gate),
-        ("`record` changes", a.record != b.record),
-    ];
-    for (what, _) in at_start.into_iter().filter(|(_, differs)| *differs) {
-        refusals.push(format!(
-            "{what}: read at start only; restart hearthd, one node after the other: groups move to the peer meanwhile"
+    if a.gate && !b.gate {
+        refusals.push(String::from(
+            "`gate no`: a peer that heard this node say it has a gate would take its addresses without waiting for their \
+             lifetime; restart hearthd here: groups move to the peer meanwhile",
+        ));
+    }
+    if a.record != b.record {
+        refusals.push(String::from(
+            "`record` changes: a recording begins with the daemon; restart hearthd, one node after the other: groups move to \
+             the peer meanwhile",
         ));
     }
     refusals

@@ -15,6 +15,7 @@ mod digest;
 mod ha_cf;
 mod haresources;
 mod lex;
+mod paths;
 mod report;
 mod source;
 mod span;
@@ -22,6 +23,7 @@ mod value;
 
 pub use budget::{ALLOWANCE, Budget, SERIAL_HEARTBEAT, budget, serial_heartbeat};
 pub use digest::{digest, reload_refusals};
+pub use paths::{kept_paths, path};
 pub use source::*;
 pub use value::*;
 

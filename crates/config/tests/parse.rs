@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 use hearth_config::{
-    Config, Environment, FileKind, InterfaceFacts, Medium, Parsed, Sources, digest, parse, reload_refusals,
+    Config, Environment, FileKind, InterfaceFacts, Medium, Parsed, Sources, digest, kept_paths, parse, reload_refusals,
 };
 use hearth_types::AgentClass;
 use proptest::prelude::*;
@@ -203,11 +203,12 @@ fn a_reload_refuses_only_what_is_part_of_who_the_cluster_is() {
     let alone = config(&WHOLE.replace("alpha beta", "alpha"), "");
     let mut moved = old.clone();
     moved.cluster.local = hearth_types::NodeName::new("beta");
-    let more = config(&format!("{WHOLE}ucast eth0 192.0.2.2\n"), GROUPS);
     let open = config(&format!("{WHOLE}gate no\n"), GROUPS);
-    let live = config(&format!("{WHOLE}debug 1\nlogfile /var/log/other\nrealtime no\nenv a=b\n"), GROUPS);
-    assert!(reload_refusals(&old, &live).is_empty());
-    for (new, words) in [(more, "media"), (open, "gate")] {
+    let recorded = config(&format!("{WHOLE}record off\n"), GROUPS);
+    let live = "debug 1\nlogfile /var/log/other\nrealtime no\nenv a=b\nucast eth0 192.0.2.2\nping 192.0.2.3\n";
+    assert!(reload_refusals(&old, &config(&format!("{WHOLE}{live}"), GROUPS)).is_empty());
+    assert!(reload_refusals(&open, &old).is_empty());
+    for (new, words) in [(open, "gate"), (recorded, "record")] {
         let refusals = reload_refusals(&old, &new);
         assert!(refusals.len() == 1 && refusals[0].contains(words) && refusals[0].contains("restart"), "{refusals:?}");
     }
@@ -215,6 +216,28 @@ fn a_reload_refuses_only_what_is_part_of_who_the_cluster_is() {
         let refusals = reload_refusals(&old, &new);
         assert!(refusals.len() == 1 && refusals[0].contains(words), "{refusals:?}");
     }
+}
+
+/// The paths of one file in another, by position.
+fn kept(old: &str, new: &str) -> Vec<(usize, usize)> {
+    let media = |lines: &str| config(&format!("cluster c\nnode alpha beta\n{lines}"), "").cluster.media;
+    kept_paths(&media(old), &media(new)).into_iter().collect()
+}
+
+#[test]
+fn a_path_is_kept_only_while_everything_that_it_carries_still_comes() {
+    let pair = "ucast eth0 192.0.2.1\nucast eth0 192.0.2.2\nbcast eth0\n";
+    assert_eq!(kept(pair, pair), [(0, 0), (2, 2)]);
+    assert_eq!(kept(pair, "bcast eth0\nucast eth0 192.0.2.2\n"), [(2, 0)], "the other line is gone");
+    let more = "bcast eth0\nucast eth0 192.0.2.3\nucast eth0 192.0.2.2\nucast eth0 192.0.2.1\n";
+    assert_eq!(kept(pair, more), [(0, 1), (2, 0)]);
+    assert_eq!(kept("bcast eth0\n", "udpport 700\nbcast eth0\n"), []);
+    assert_eq!(kept("serial /dev/ttyS0\n", "bcast eth0\nserial /dev/ttyS0\n"), [(0, 1)]);
+    assert_eq!(kept("baud 9600\nserial /dev/ttyS0\n", "baud 19200\nserial /dev/ttyS0\n"), [], "the ends disagree");
+    let group = |ttl: u8| format!("mcast eth0 239.0.0.1 694 {ttl} 0\n");
+    assert_eq!(kept(&group(1), &group(2)), [(0, 0)]);
+    assert_eq!(kept(&group(1), &group(0)), [], "nothing leaves the machine any more");
+    assert_eq!(kept(&group(1), "mcast eth0 239.0.0.2 694 1 0\n"), []);
 }
 
 proptest! {

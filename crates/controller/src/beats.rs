@@ -34,13 +34,7 @@ impl Node {
 
     /// Links that are one path: several ucast lines on one interface lead to different peers.
     pub(crate) fn canonical(&self, link: LinkId) -> Option<LinkId> {
-        let media = &self.config.cluster.media;
-        let medium = media.get(usize::from(link.0))?;
-        let Medium::Ucast { interface, port, .. } = medium else { return Some(link) };
-        let first = media.iter().position(
-            |other| matches!(other, Medium::Ucast { interface: i, port: p, .. } if i == interface && p == port),
-        );
-        first.map(|position| LinkId(position as u8))
+        hearth_config::path(&self.config.cluster.media, usize::from(link.0)).map(|first| LinkId(first as u8))
     }
 
     pub(crate) fn status_word(&self) -> NodeStatus {

@@ -15,7 +15,7 @@ use crate::event::Event;
 pub enum Input {
     /// A packet that was authenticated and decoded at the edge (`hearth-wire`), so that keys never reach a recording.
     Packet {
-        /// On which link.
+        /// On which of this node's links it came in; the sender's number for it may be another.
         link: LinkId,
         /// What it says.
         message: Message,

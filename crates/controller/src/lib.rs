@@ -24,6 +24,7 @@ mod losses;
 mod make;
 mod node;
 mod orders;
+mod reload;
 mod report;
 mod rights;
 mod standing;

@@ -126,6 +126,12 @@ impl Controller {
         self.node.handle(now, input, out);
     }
 
+    /// Why these files, good in themselves, would harm what runs if [`Input::Reconfigured`] came with them now: one line
+    /// each for people, with the way out. Empty: they may come. Changes nothing.
+    pub fn objections(&self, now: Timestamp, config: &Config) -> Vec<String> {
+        self.node.objections(now, config)
+    }
+
     /// When [`Input::Deadline`] is wanted next, and why.
     pub fn next_deadline(&self) -> Option<(Timestamp, TimerKind)> {
         Some(self.node.due)

@@ -3,7 +3,6 @@
 use crate::node::{Node, Shutdown};
 use crate::{Event, Output, Severity};
 use hearth_cib::{ClearSubject, Entry, Record, RequestId, ResourceState};
-use hearth_config::Config;
 use hearth_control::{Reply, Request, TimelineEvent, Which};
 use hearth_types::{GroupId, NodeName, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -433,30 +432,6 @@ impl Node {
             _ => None,
         };
         self.ledger.entries().filter_map(name).collect()
-    }
-
-    /// The files were read again and are good: what is decided about goes to the record, the rest is taken at once.
-    pub(crate) fn reconfigure(&mut self, now: Timestamp, config: Config) {
-        let digest = hearth_config::digest(&config);
-        let resources_differ = digest.1 != self.digest.1;
-        self.digest = digest;
-        self.config = config;
-        self.members.reconfigure(crate::make::member_params(&self.config, self.incarnation));
-        self.standing.reconfigure(&self.config.cluster);
-        self.next_keepalive_at = now;
-        self.chronicle.lead(now, Severity::Info, "files-read", "record", "The files were read again.".to_owned());
-        let record_differs = self.ledger.record().is_some_and(|record| record.digest != self.digest.1);
-        if resources_differ || record_differs {
-            let entry = self.own_configuration();
-            if !self.hand_in(vec![entry]) {
-                let text = "The record cannot change now: the new resources are taken over when it can.".to_owned();
-                self.chronicle.note(now, Severity::Warning, "files-wait", "record", text);
-            }
-        }
-        if self.ledger.has_no_epoch() {
-            self.shadow = self.empty_shadow();
-            self.record_changed = true;
-        }
     }
 
     pub(crate) fn begin_shutdown(&mut self, now: Timestamp, by: String, token: Option<u64>) {

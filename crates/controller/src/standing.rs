@@ -117,8 +117,17 @@ impl Standing {
 
     /// Whether any interface of the links has carrier, or gives no evidence.
     pub(crate) fn links_have_carrier(&self) -> bool {
-        let mut ports = self.media.iter().map(|name| self.ports.get(name));
-        self.media.is_empty() || ports.any(|port| port.is_none_or(|port| port.carrier != Carrier::Down))
+        self.any_carrier(&self.media)
+    }
+
+    /// The same with the media of other files.
+    pub(crate) fn would_have_carrier(&self, config: &ClusterConfig) -> bool {
+        self.any_carrier(&config.media.iter().filter_map(interface_of).collect())
+    }
+
+    fn any_carrier(&self, interfaces: &BTreeSet<String>) -> bool {
+        let mut ports = interfaces.iter().map(|name| self.ports.get(name));
+        interfaces.is_empty() || ports.any(|port| port.is_none_or(|port| port.carrier != Carrier::Down))
     }
 
     /// Whether a port has carrier and has had it long enough to count as back.

@@ -27,6 +27,8 @@ pub struct Programs {
 pub struct Files {
     /// Lines of ha.cf besides nodes and media.
     pub ha_cf: String,
+    /// Networks on which every machine has a ucast line.
+    pub nets: Vec<Net>,
     /// haresources.
     pub haresources: String,
     /// authkeys.
@@ -40,6 +42,7 @@ impl Default for Files {
     fn default() -> Self {
         Self {
             ha_cf: "keepalive 50ms\ndeadtime 500ms\nwarntime 200ms\ninitdead 2s\n".into(),
+            nets: Net::ALL.into(),
             haresources: String::new(),
             authkeys: "auth 1\n1 sha256 a-key-that-only-this-lab-knows\n".into(),
             scripts: Vec::new(),
@@ -93,7 +96,7 @@ impl Cluster {
         let folder = self.lab.room(name).join("ha.d");
         let mut ha_cf = format!("# written by the lab\n{}", files.ha_cf);
         for node in self.lab.names() {
-            for net in Net::ALL {
+            for net in files.nets.iter().copied() {
                 writeln!(ha_cf, "ucast {} {}", net.interface(), self.lab.address(&node, net)?)?;
             }
         }

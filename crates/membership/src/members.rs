@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use hearth_types::{Incarnation, LinkId, MessageNumber, NodeName, Timestamp};
-use hearth_wire::{Heartbeat, PeerReport};
+use hearth_wire::{Heartbeat, PeerReport, WINDOW_BITS};
 use serde::{Deserialize, Serialize};
 
 /// Send times that are remembered: at K = D/8 a lease needs 8, a round trip fewer; the rest is room for slow links.
@@ -79,6 +79,15 @@ impl Members {
         self.params = params;
     }
 
+    /// The links of this node have new numbers by a reload: what `moved` leads to keeps what is known of it, what it does
+    /// not name is gone without a word, and what it does not lead to begins anew.
+    pub fn renumber(&mut self, moved: &BTreeMap<LinkId, LinkId>) {
+        for peer in self.peers.values_mut() {
+            let links = core::mem::take(&mut peer.links);
+            peer.links = links.into_iter().filter_map(|(link, known)| Some((*moved.get(&link)?, known))).collect();
+        }
+    }
+
     /// This node did not run for `gap` (R-MEM-5): nobody is accused for that time.
     pub fn paused(&mut self, now: Timestamp, gap: Duration) {
         self.stall = self.stall.max(gap);
@@ -122,7 +131,8 @@ impl Members {
         self.sent.get(position).map(|(_, at)| *at)
     }
 
-    /// Takes a heartbeat. `at` is when it was received. True if it was fresh and counts.
+    /// Takes a heartbeat. `at` is when it was received, `link` the one of ours that it came in on. True if it was fresh
+    /// and counts.
     pub fn heard(
         &mut self,
         now: Timestamp,
@@ -180,6 +190,10 @@ impl Members {
             let new = heartbeat.incarnation;
             out.push(Change::Restarted { node: heartbeat.from.clone(), old, new });
         }
+        // A link that has not been heard remembers nothing: what no other link's window would remember is not new to it.
+        if heartbeat.number.0 + WINDOW_BITS <= peer.newest.0 {
+            return false;
+        }
         let peer_link = peer.links.entry(link).or_insert_with(PeerLink::new);
         if !peer_link.window.accept(heartbeat.sequence) {
             return false;
@@ -193,16 +207,17 @@ impl Members {
             peer_link.measured(now.since(made_at).saturating_sub(Duration::from_micros(report.age_us.into())));
         }
         let silent = at.since(peer.last_heard_at);
-        peer.last_heard_at = peer.last_heard_at.max(at);
         let first_copy = heartbeat.number > peer.newest;
         if first_copy {
+            // Only what is news is a sign of life: a copy could have been kept by somebody (R-WIRE-4).
+            peer.last_heard_at = peer.last_heard_at.max(at);
             let skipped = heartbeat.number.0 - peer.newest.0 - 1;
             end_lateness(peer, heartbeat, silent, skipped, self.stalled_at, out);
             peer.newest = heartbeat.number;
             peer.claimed = Some(heartbeat.clone());
         }
-        if let Some(report) = ours {
-            peer.take_report(at, report, by.deadtime, first_copy);
+        if let Some(report) = ours.filter(|_| first_copy) {
+            peer.take_report(at, report, by.deadtime);
         }
         judge(&heartbeat.from, peer, &by, out);
         true

@@ -119,16 +119,14 @@ impl PeerView {
         false
     }
 
-    /// Takes what it says of us, received `at`; an older packet than the newest neither revokes nor brings back.
-    pub(crate) fn take_report(&mut self, at: Timestamp, report: &PeerReport, deadtime: Duration, newest: bool) {
+    /// Takes what its newest heartbeat says of us, received `at`; an older one neither revokes nor brings back.
+    pub(crate) fn take_report(&mut self, at: Timestamp, report: &PeerReport, deadtime: Duration) {
         let age = Duration::from_micros(report.age_us.into());
         if age < deadtime {
             self.heard_us_at = self.heard_us_at.max(at.before(age));
         }
         // A vouch that is missing is a revocation (R-MEM-1).
-        if newest {
-            self.vouched = report.vouch.map(|vouch| self.vouched.map_or(vouch, |known| known.max(vouch)));
-        }
+        self.vouched = report.vouch.map(|vouch| self.vouched.map_or(vouch, |known| known.max(vouch)));
     }
 
     pub(crate) fn replace(&mut self, new: Incarnation) -> Option<Incarnation> {

@@ -263,3 +263,43 @@ fn a_late_copy_on_another_link_does_not_bring_a_vouch_back() {
     hear(&mut members, last + 2 * K + 1, SECOND, &silent);
     assert_eq!(members.vouched_at(&peer()), Some(at(last)));
 }
+
+/// R-WIRE-4: what b said on a link that was cut on our side is new to that link, and old to us.
+#[test]
+fn a_recording_of_a_link_that_was_cut_keeps_no_dead_peer_alive() {
+    let mut members = members();
+    let last = talk(&mut members, 0, 40);
+    // b is dead; somebody plays on the second link what was sent there meanwhile and never came here.
+    let mut died = false;
+    for (beat, number) in (5..40).enumerate() {
+        let ms = last + (beat as u64 + 1) * K;
+        let (_, heard) = hear(&mut members, ms, SECOND, &heartbeat(number, 40));
+        died |= heard.into_iter().chain(tick(&mut members, ms)).any(|change| matches!(change, Change::Died { .. }));
+    }
+    assert!(died && !members.is_alive(&peer()), "{:?}", members.peer(&peer()));
+}
+
+/// R-WIRE-4: a link that was added by a reload has no memory of its own.
+#[test]
+fn a_recording_from_long_ago_makes_no_new_link_look_alive() {
+    let mut members = members();
+    let last = talk(&mut members, 0, 300);
+    for number in 1..=44 {
+        let (fresh, changes) = hear(&mut members, last, SECOND, &heartbeat(number, 1));
+        assert!(!fresh && changes.is_empty(), "{number}: {changes:?}");
+    }
+    assert!(!members.peer(&peer()).expect("configured").links.contains_key(&SECOND));
+}
+
+#[test]
+fn links_with_new_numbers_keep_what_is_known_of_them() {
+    let mut members = members();
+    let last = talk(&mut members, 0, 4);
+    hear(&mut members, last, SECOND, &heartbeat(4, 4));
+    members.renumber(&[(WIRE, SECOND)].into());
+    let links = &members.peer(&peer()).expect("configured").links;
+    assert!(links[&SECOND].up && links.len() == 1);
+    // The window moved along: a packet of before is no news on the link that it came in on.
+    assert!(!hear(&mut members, last, SECOND, &heartbeat(4, 4)).0);
+    assert!(!tick(&mut members, last + D).iter().any(|change| matches!(change, Change::LinkDied { link: WIRE, .. })));
+}

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::gatekeeper::Gatekeeper;
 use crate::held::{HeldBack, Next};
 use crate::media::{Change, Media};
-use crate::order::{Mailbox, News, Order, Persist};
+use crate::order::{Mailbox, News, Order, Persist, Reloaded};
 use crate::peers::PeerAddresses;
 use crate::recorder::Recorder;
 use crate::refused::RefusedCount;
@@ -160,12 +160,13 @@ impl Loop {
         let more = self.core.media.receive(clock::now(), PACKETS, &mut self.changes, &mut |arrival| match ring
             .open(arrival.bytes)
         {
-            Ok((link, message)) => {
+            Ok((named, message)) => {
+                let link = arrival.links.of(named);
                 inputs.extend(peers.of(&message, &arrival.source));
                 let (size, received_at) = (arrival.bytes.len() as u32, arrival.received_at);
                 inputs.push_back(Input::Packet { link, message, size, received_at });
             }
-            Err(refusal) => refused.count(arrival.link, refusal, arrival.source),
+            Err(refusal) => refused.count(arrival.links.first(), refusal, arrival.source),
         });
         while let Some(input) = self.inputs.pop_front() {
             self.feed(input);
@@ -183,12 +184,11 @@ impl Loop {
                     self.changes.extend(changed);
                     self.core.gate.interfaces_changed();
                 }
-                News::Reconfigured(config, ring) => {
-                    self.core.ring = *ring;
-                    self.core.gate.set_lease(config.cluster.timing.lease());
-                    self.core.hurry(config.cluster.realtime.then_some(config.cluster.rtprio));
-                    self.feed(Input::Reconfigured(config));
+                News::MayReload(config, answer) => {
+                    // Whoever asked and did not wait takes nothing over.
+                    let _ = answer.send(self.core.controller.objections(clock::now(), &config));
                 }
+                News::Reconfigured(reloaded) => self.reconfigure(*reloaded),
                 News::Persisted(ticket, result) => {
                     let lost = result.is_err();
                     self.feed(match result {
@@ -205,6 +205,31 @@ impl Loop {
             }
         }
         true
+    }
+
+    /// New files. What is known by the old numbers of links is told before they change.
+    fn reconfigure(&mut self, reloaded: Reloaded) {
+        let Reloaded { config, ring, ports, gate } = reloaded;
+        let now = clock::now();
+        for input in self.refused.all() {
+            self.feed(input);
+        }
+        for (link, trouble) in std::mem::take(&mut self.changes) {
+            self.feed(Input::LinkChanged { link, trouble });
+        }
+        self.core.ring = ring;
+        self.core.media.change(&config.cluster.media, ports);
+        self.core.hurry(config.cluster.realtime.then_some(config.cluster.rtprio));
+        self.core.gate.set_lease(config.cluster.timing.lease());
+        if let Some(gate) = gate {
+            // It stands before a heartbeat says so; the beat that follows lets what is held answer.
+            for input in self.core.gate.stand(gate) {
+                self.feed(input);
+            }
+        }
+        let opened = self.core.media.mend(now, false);
+        self.feed(Input::Reconfigured(Box::new(config)));
+        self.changes.extend(opened);
     }
 
     fn feed(&mut self, input: Input) {

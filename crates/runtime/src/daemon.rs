@@ -179,7 +179,7 @@ fn record(folders: &Folders, size: u64, start: &Start) -> Option<Recorder> {
     begun.inspect_err(|error| tracing::warn!("this run is not recorded: {}: {error}", folder.display())).ok()
 }
 
-fn ring(config: &Config) -> Result<KeyRing, String> {
+pub(crate) fn ring(config: &Config) -> Result<KeyRing, String> {
     let method = |method| match method {
         KeyMethod::Crc => Method::Crc,
         KeyMethod::Md5 => Method::Md5,
@@ -334,21 +334,20 @@ impl Main {
     /// Begins to read all three files again. Names in them may be asked for over a network: others are answered meanwhile.
     fn read(&self, by: String, answer: Option<tokio::sync::oneshot::Sender<Reply>>) -> Reading {
         let (folders, node) = (self.folders.clone(), self.node.clone());
-        let task = tokio::task::spawn_blocking(move || Fresh::open(&folders, node.as_deref()));
+        let task = tokio::spawn(Fresh::read(folders, node, self.config.clone(), self.post.clone()));
         Reading { task, by, answer, began: Instant::now() }
     }
 
     fn reload(&mut self, reading: Reading, files: Files) {
         let reply = self.take_over(&reading.by, reading.began, files);
-        if let Some(answer) = reading.answer {
-            // A client that hung up meanwhile does not hear it.
-            let _ = answer.send(reply);
-            return;
-        }
-        match reply {
+        match &reply {
             Reply::Refused { reason, .. } => tracing::error!("the files were not taken over:\n{reason}"),
             Reply::Done { text, .. } => text.lines().for_each(|line| tracing::info!("{}", line.trim_start())),
             _ => {}
+        }
+        if let Some(answer) = reading.answer {
+            // A client that hung up meanwhile does not hear it.
+            let _ = answer.send(reply);
         }
     }
 
@@ -359,29 +358,23 @@ impl Main {
             help: Some("nothing was changed; mend the files and reload again".into()),
             quorum: false,
         };
-        let Fresh { config, notes, log } = match files {
+        let mut fresh = match files {
             Ok(good) => good,
             Err(error) => return refused(error.to_string()),
         };
-        let refusals = hearth_config::reload_refusals(&self.config, &config);
-        if !refusals.is_empty() {
-            return refused(refusals.join("\n"));
-        }
-        let ring = match ring(&config) {
-            Ok(ring) => ring,
-            Err(error) => return refused(error),
-        };
+        let (old, new) = (&self.config.cluster, &fresh.config.cluster);
         // The last of what can fail; from here on everything takes effect.
-        if let Err(reason) = try_realtime(&self.config.cluster, &config.cluster) {
+        if let Err(reason) = try_realtime(old, new) {
             return refused(reason);
         }
-        let text = format!("reloaded by {by}:\n  {}", changes(&self.config, &config).join("\n  "));
-        self.log.switch(log);
-        self.ops.use_agents(agents(&config, &self.folders, &self.agent));
+        let text = format!("reloaded by {by}:\n  {}", changes(&self.config, &fresh.config).join("\n  "));
+        self.log.switch(std::mem::take(&mut fresh.log));
+        self.ops.use_agents(agents(&fresh.config, &self.folders, &self.agent));
         self.pings.abort();
-        self.pings = ping(&config, &self.post);
-        self.config = config.clone();
-        self.post.send(News::Reconfigured(Box::new(config), Box::new(ring)));
+        self.pings = ping(&fresh.config, &self.post);
+        self.config = fresh.config.clone();
+        let notes = std::mem::take(&mut fresh.notes);
+        self.post.send(News::Reconfigured(Box::new(fresh.reloaded())));
         let notes = notes.split("\n\n").filter(|note| !note.trim().is_empty()).map(str::to_owned).collect();
         Reply::Done { text, took_ms: began.elapsed().as_millis() as u64, notes }
     }

@@ -41,6 +41,12 @@ impl Gatekeeper {
         Gatekeeper { gate, agent, resources: BTreeMap::new(), asked: false, unsaid }
     }
 
+    /// Has a gate from now on, where there was none. What is held answers again with the next tick.
+    pub(crate) fn stand(&mut self, gate: Gate) -> Vec<Input> {
+        self.gate = Some(gate);
+        self.build()
+    }
+
     /// Becomes readable when somebody touches the kernel's tables.
     pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.gate.as_ref().map(AsFd::as_fd)

@@ -47,6 +47,7 @@ impl MakeWriter<'_> for Slot {
 }
 
 /// Files that are open for what ha.cf says about the log, before anything is written to them.
+#[derive(Default)]
 pub(crate) struct Opened {
     debug: bool,
     logfile: Option<File>,

@@ -1,5 +1,7 @@
 //! What the threads say to each other.
 
+use crate::media::Ready;
+use hearth_agents::net::Gate;
 use hearth_config::Config;
 use hearth_controller::{Input, Output};
 use hearth_wire::KeyRing;
@@ -21,12 +23,23 @@ pub(crate) struct Persist {
     pub(crate) log: Vec<String>,
 }
 
+/// Files that are taken over, with what was opened for them beforehand.
+pub(crate) struct Reloaded {
+    pub(crate) config: Config,
+    pub(crate) ring: KeyRing,
+    pub(crate) ports: Vec<Ready>,
+    /// A gate where there was none.
+    pub(crate) gate: Option<Gate>,
+}
+
 /// To the heartbeat thread.
 pub(crate) enum News {
     Input(Box<Input>),
     /// Interfaces came, went, or changed their names.
     Interfaces,
-    Reconfigured(Box<Config>, Box<KeyRing>),
+    /// Whether good files would harm what runs; the answer is one line each.
+    MayReload(Box<Config>, tokio::sync::oneshot::Sender<Vec<String>>),
+    Reconfigured(Box<Reloaded>),
     Persisted(u64, Result<(), String>),
 }
 

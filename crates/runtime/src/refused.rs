@@ -64,9 +64,11 @@ impl RefusedCount {
 
     /// What is to be told now; starts a new second.
     pub(crate) fn due(&mut self, now: Timestamp) -> Vec<Input> {
-        if self.due_at.is_none_or(|due| now < due) {
-            return Vec::new();
-        }
+        if self.due_at.is_none_or(|due| now < due) { Vec::new() } else { self.all() }
+    }
+
+    /// Everything, whether the second is over or not.
+    pub(crate) fn all(&mut self) -> Vec<Input> {
         self.due_at = None;
         let told = |((link, reason, origin), count): ((LinkId, Refusal, Origin), u64)| Input::Refused {
             link,

@@ -1,10 +1,14 @@
 //! A reload under way: the three files are read beside everything else, then used or refused whole.
 
-use crate::daemon::{DaemonError, Folders, STACK, configuration};
+use crate::daemon::{DaemonError, Folders, STACK, configuration, ring};
 use crate::log::Opened;
+use crate::media::{self, Ready};
+use crate::order::{News, Post, Reloaded};
 use crate::sys;
-use hearth_config::{ClusterConfig, Config};
+use hearth_agents::net::Gate;
+use hearth_config::{ClusterConfig, Config, reload_refusals};
 use hearth_control::Reply;
+use hearth_wire::KeyRing;
 use std::time::Instant;
 use tokio::task::JoinHandle;
 
@@ -14,15 +18,48 @@ pub(crate) struct Fresh {
     /// Warnings and notes, rendered.
     pub(crate) notes: String,
     pub(crate) log: Opened,
+    pub(crate) ring: KeyRing,
+    ports: Vec<Ready>,
+    gate: Option<Gate>,
 }
 
 impl Fresh {
-    /// Reads the three files and opens those of the log; the names that it resolves and the disks may make it wait. An
-    /// unchanged log file is opened anew too, so that whoever moves it away (logrotate) gets a fresh one.
-    pub(crate) fn open(folders: &Folders, node: Option<&str>) -> Files {
+    /// Reads the three files and opens what they name and nobody has open yet; the names that it resolves and the disks
+    /// may make it wait. An unchanged log file is opened anew too, so that whoever moves it away (logrotate) gets a fresh
+    /// one.
+    fn open(folders: &Folders, node: Option<&str>, old: &Config) -> Files {
         let (config, notes) = configuration(folders, node)?;
-        let log = Opened::open(&config.cluster.logging).map_err(DaemonError::Configuration)?;
-        Ok(Fresh { config, notes, log })
+        let refusals = reload_refusals(old, &config);
+        if !refusals.is_empty() {
+            return Err(DaemonError::Configuration(refusals.join("\n")));
+        }
+        let open = || -> Result<_, String> {
+            let ring = ring(&config)?;
+            let log = Opened::open(&config.cluster.logging)?;
+            let ports = media::prepare(&old.cluster.media, &config.cluster.media)?;
+            let wanted = config.cluster.gate && !old.cluster.gate;
+            let gate = wanted.then(|| Gate::open(config.cluster.timing.lease())).transpose();
+            Ok((ring, log, ports, gate.map_err(|error| format!("`gate yes`: {error}"))?))
+        };
+        let (ring, log, ports, gate) = open().map_err(DaemonError::Configuration)?;
+        Ok(Fresh { config, notes, log, ring, ports, gate })
+    }
+
+    /// Reads, and asks the heartbeat thread whether what it read would harm what runs.
+    pub(crate) async fn read(folders: Folders, node: Option<String>, old: Config, post: Post) -> Files {
+        let failed =
+            |error: &dyn std::fmt::Display| DaemonError::Configuration(format!("reading them failed: {error}"));
+        let opened = tokio::task::spawn_blocking(move || Fresh::open(&folders, node.as_deref(), &old));
+        let fresh = opened.await.map_err(|error| failed(&error))??;
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        post.send(News::MayReload(Box::new(fresh.config.clone()), answer));
+        let objections = answered.await.map_err(|error| failed(&error))?;
+        if objections.is_empty() { Ok(fresh) } else { Err(DaemonError::Configuration(objections.join("\n"))) }
+    }
+
+    /// What the heartbeat thread takes over.
+    pub(crate) fn reloaded(self) -> Reloaded {
+        Reloaded { config: self.config, ring: self.ring, ports: self.ports, gate: self.gate }
     }
 }
 
@@ -74,6 +111,7 @@ pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
     let (a, b) = (&old.cluster, &new.cluster);
     let parts = [
         ("times", a.timing != b.timing),
+        ("gate", a.gate != b.gate),
         ("ping nodes", a.ping_targets != b.ping_targets),
         ("tiebreaker and unfenced_takeover", a.permits != b.permits),
         ("realtime and rtprio", (a.realtime, a.rtprio) != (b.realtime, b.rtprio)),
@@ -82,6 +120,10 @@ pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
     ];
     let parts = parts.into_iter().filter(|(_, differs)| *differs);
     let mut changed: Vec<String> = parts.map(|(what, _)| format!("ha.cf: {what}")).collect();
+    let new_media = b.media.iter().filter(|medium| !a.media.contains(medium));
+    changed.extend(new_media.map(|medium| format!("ha.cf: {medium} is new")));
+    let gone = a.media.iter().filter(|medium| !b.media.contains(medium));
+    changed.extend(gone.map(|medium| format!("ha.cf: {medium} is gone")));
     if old.keys != new.keys {
         changed.push("authkeys".to_owned());
     }

@@ -1,5 +1,6 @@
 //! The pair's rules, judged from outside in virtual time.
 
 mod early;
+mod reload;
 mod rules;
 mod world;

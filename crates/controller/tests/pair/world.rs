@@ -24,10 +24,26 @@ pub fn ms(span: u64) -> Duration {
 }
 
 enum What {
-    Packet { to: usize, link: LinkId, message: Box<Message> },
-    OpDone { node: usize, incarnation: u64, result: OpResult, action: OpAction, resource: Box<ResourceSpec> },
-    Ask { node: usize, incarnation: u64 },
-    Ping { node: usize },
+    /// On which wire: `eth1` is number one.
+    Packet {
+        to: usize,
+        wire: u8,
+        message: Box<Message>,
+    },
+    OpDone {
+        node: usize,
+        incarnation: u64,
+        result: OpResult,
+        action: OpAction,
+        resource: Box<ResourceSpec>,
+    },
+    Ask {
+        node: usize,
+        incarnation: u64,
+    },
+    Ping {
+        node: usize,
+    },
 }
 
 struct Scheduled(Timestamp, u64, What);
@@ -81,7 +97,7 @@ pub struct World {
     queue: BinaryHeap<Reverse<Scheduled>>,
     sequence: u64,
     pub machines: Vec<Machine>,
-    /// Silently dropped (from, to, link).
+    /// Silently dropped (from, to, wire).
     pub dropped: BTreeSet<(usize, usize, u8)>,
     pub pingable: [bool; 2],
     pub overlap: Duration,
@@ -133,18 +149,26 @@ pub fn group(preferred: &str, resources: Vec<ResourceSpec>) -> GroupSpec {
     }
 }
 
+/// The medium of a wire.
+fn medium(wire: u8) -> Medium {
+    Medium::Ucast { interface: format!("eth{wire}"), peer: std::net::IpAddr::from([10, 0, wire, 9]), port: 694 }
+}
+
+/// The wire of a medium.
+fn wire(medium: &Medium) -> u8 {
+    match medium {
+        Medium::Ucast { peer: std::net::IpAddr::V4(peer), .. } => peer.octets()[2],
+        other => panic!("this world has no {other}"),
+    }
+}
+
 pub fn config(local: &str, groups: Vec<GroupSpec>, tiebreaker: bool) -> Config {
-    let medium = |interface: &str, last: u8| Medium::Ucast {
-        interface: interface.into(),
-        peer: std::net::IpAddr::from([10, 0, last, 9]),
-        port: 694,
-    };
     Config {
         cluster: ClusterConfig {
             name: "test".into(),
             local: NodeName::new(local),
             nodes: vec![NodeName::new("a"), NodeName::new("b")],
-            media: vec![medium("eth0", 0), medium("eth1", 1)],
+            media: vec![medium(0), medium(1)],
             ping_targets: if tiebreaker {
                 vec![PingTarget { name: "router".into(), addresses: vec![std::net::IpAddr::from([10, 0, 0, 254])] }]
             } else {
@@ -303,6 +327,20 @@ impl World {
         self.feed(node, Input::CarrierChanged { interface: interface.into(), carrier });
     }
 
+    /// Takes other media over, each named by its wire, as a reload does; why not, if it would harm.
+    pub fn reload(&mut self, node: usize, wires: &[u8]) -> Vec<String> {
+        let mut config = self.machines[node].config.clone();
+        config.cluster.media = wires.iter().map(|wire| medium(*wire)).collect();
+        let now = self.now;
+        let running = self.machines[node].controller.as_ref();
+        let objections = running.map(|controller| controller.objections(now, &config)).unwrap_or_default();
+        if objections.is_empty() {
+            self.machines[node].config = config.clone();
+            self.feed(node, Input::Reconfigured(Box::new(config)));
+        }
+        objections
+    }
+
     pub fn request(&mut self, node: usize, request: Request) -> u64 {
         self.token += 1;
         let token = self.token;
@@ -333,8 +371,11 @@ impl World {
         match output {
             Output::Send { link, message } => {
                 let to = 1 - node;
-                if !self.dropped.contains(&(node, to, link.0)) && self.machines[to].powered {
-                    self.push(now + TRIP, What::Packet { to, link, message: Box::new(message) });
+                let Some(wire) = self.machines[node].config.cluster.media.get(usize::from(link.0)).map(wire) else {
+                    return;
+                };
+                if !self.dropped.contains(&(node, to, wire)) && self.machines[to].powered {
+                    self.push(now + TRIP, What::Packet { to, wire, message: Box::new(message) });
                 }
             }
             Output::StartOp(request) => {
@@ -476,8 +517,11 @@ impl World {
 
     fn happen(&mut self, what: What) {
         match what {
-            What::Packet { to, link, message } => {
+            What::Packet { to, wire: on, message } => {
                 let received_at = self.now;
+                let mut media = self.machines[to].config.cluster.media.iter();
+                let Some(link) = media.position(|medium| wire(medium) == on) else { return };
+                let link = LinkId(link as u8);
                 self.feed(to, Input::Packet { link, message: *message, size: 200, received_at });
             }
             What::OpDone { node, incarnation, result, action, resource } => {

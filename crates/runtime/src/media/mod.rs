@@ -1,7 +1,9 @@
 //! Heartbeat media: every line of ha.cf becomes a link; each port is independent and never blocks (R-WIRE-7).
 //!
 //! All lines of one interface, UDP port and address family share one socket: two wildcard sockets would take unicast
-//! packets from each other. Which link a packet belongs to is in its authenticated header.
+//! packets from each other. Which of its lines a packet belongs to is in its authenticated header; where the sender's
+//! number is none of that port (its file has the lines in another order, or was reloaded earlier or later than ours), the
+//! port alone tells.
 
 mod serial;
 mod udp;
@@ -19,11 +21,27 @@ use udp::Udp;
 /// A port that could not be opened is tried again after this, and at once when interfaces change.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The links of one port: bits by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Links(u64);
+
+impl Links {
+    /// The first: what a packet that cannot be read is counted under.
+    pub(crate) fn first(self) -> LinkId {
+        LinkId(self.0.trailing_zeros() as u8)
+    }
+
+    /// Ours for a packet whose sender numbers it so.
+    pub(crate) fn of(self, named: LinkId) -> LinkId {
+        let known = self.0.checked_shr(u32::from(named.0)).is_some_and(|bits| bits & 1 == 1);
+        if known { named } else { self.first() }
+    }
+}
+
 /// A packet as it came in.
 pub(crate) struct Arrival<'a> {
     pub(crate) bytes: &'a [u8],
-    /// The first link of its port: what a packet that cannot be read is counted under.
-    pub(crate) link: LinkId,
+    pub(crate) links: Links,
     pub(crate) source: Source,
     pub(crate) received_at: Timestamp,
 }
@@ -75,12 +93,31 @@ impl Media {
             // Not open and not said: whatever comes first is news.
             let trouble = Some(String::new());
             let lane = Lane { link: LinkId(number as u8), medium: medium.clone(), trouble };
-            match ports.iter_mut().find(|port| key(&port.lanes[0].medium) == key(medium)) {
+            match ports.iter_mut().find(|port| port.key() == key(medium)) {
                 Some(port) => port.lanes.push(lane),
                 None => ports.push(Port { lanes: vec![lane], open: None, retry_at: Timestamp::ZERO }),
             }
         }
         Media { ports, own: own_addresses(), turn: 0 }
+    }
+
+    /// Other lines. A port that still has one stays open, and nothing that came in on it is lost; one that has none is
+    /// closed, and a new one is opened by the next [`Media::mend`] unless it is among the `ready` ones.
+    pub(crate) fn change(&mut self, media: &[Medium], ready: Vec<Ready>) {
+        let mut old = std::mem::replace(self, Media::new(media)).ports;
+        old.extend(ready.into_iter().map(|ready| ready.0));
+        for port in &mut self.ports {
+            let Some(known) = old.iter_mut().find(|known| known.key() == port.key()) else { continue };
+            // What does not take the change is opened anew.
+            port.open = known.open.take().and_then(|mut wire| port.tune(&mut wire, known).is_ok().then_some(wire));
+            port.retry_at = known.retry_at;
+            for lane in &mut port.lanes {
+                let before = known.lanes.iter_mut().find(|before| before.medium == lane.medium);
+                // A line that is new to an open port has no trouble yet.
+                let of_port = lane.trouble.take().filter(|_| port.open.is_none());
+                lane.trouble = before.map_or(of_port, |before| before.trouble.take());
+            }
+        }
     }
 
     /// Opens what is due; `interfaces_changed`: also looks whether open ports still sit on the right interface.
@@ -160,11 +197,11 @@ impl Media {
         let mut more = false;
         for offset in 0..count {
             let port = &mut self.ports[(self.turn + offset) % count];
-            let link = port.lanes[0].link;
+            let links = port.links();
             let result = match &mut port.open {
                 None => continue,
-                Some(Wire::Udp(udp)) => udp.receive(link, share, take),
-                Some(Wire::Line(line)) => line.receive(now, link, take),
+                Some(Wire::Udp(udp)) => udp.receive(links, share, take),
+                Some(Wire::Line(line)) => line.receive(now, links, take),
             };
             match result {
                 Ok(full) => more |= full,
@@ -195,9 +232,49 @@ impl Media {
     }
 }
 
+/// A port that was opened beside the running ones, for lines to come.
+pub(crate) struct Ready(Port);
+
+/// Opens the ports of lines that are on none of the old ones.
+///
+/// # Errors
+/// One of them cannot be opened: a line for people.
+pub(crate) fn prepare(old: &[Medium], new: &[Medium]) -> Result<Vec<Ready>, String> {
+    let mut ready = Vec::new();
+    for mut port in Media::new(new).ports {
+        if old.iter().all(|medium| key(medium) != port.key()) {
+            port.open_now()?;
+            port.lanes.iter_mut().for_each(|lane| lane.trouble = None);
+            ready.push(Ready(port));
+        }
+    }
+    Ok(ready)
+}
+
 impl Port {
+    fn links(&self) -> Links {
+        Links(self.lanes.iter().fold(0, |bits, lane| bits | 1 << lane.link.0))
+    }
+
+    fn key(&self) -> (&str, u16, bool) {
+        key(&self.lanes[0].medium)
+    }
+
+    fn media(&self) -> Vec<&Medium> {
+        self.lanes.iter().map(|lane| &lane.medium).collect()
+    }
+
+    /// Makes what is open for another port of this key serve this one.
+    fn tune(&self, wire: &mut Wire, known: &Port) -> std::io::Result<()> {
+        match (wire, &self.lanes[0].medium) {
+            (Wire::Line(line), Medium::Serial { baud, .. }) => line.tune(*baud),
+            (Wire::Udp(udp), _) => udp.tune(&known.media(), &self.media()),
+            (Wire::Line(_), _) => Ok(()),
+        }
+    }
+
     fn open_now(&mut self) -> Result<(), String> {
-        let media: Vec<&Medium> = self.lanes.iter().map(|lane| &lane.medium).collect();
+        let media = self.media();
         self.open = Some(match media[0] {
             Medium::Serial { device, baud } => Wire::Line(Box::new(Line::open(device, *baud)?)),
             _ => Wire::Udp(Udp::open(&media)?),

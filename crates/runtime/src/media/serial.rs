@@ -1,8 +1,8 @@
 //! One serial line, paced to its speed (R-WIRE-8).
 
-use super::{Arrival, Failure, Source};
+use super::{Arrival, Failure, Links, Source};
 use crate::sys;
-use hearth_types::{LinkId, Timestamp};
+use hearth_types::Timestamp;
 use hearth_wire::{SerialReceiver, SerialSender, line_time};
 use nix::sys::termios::{self, BaudRate, ControlFlags, SetArg};
 use std::fs::{File, OpenOptions};
@@ -51,6 +51,17 @@ impl Line {
         })
     }
 
+    /// Goes on at another speed.
+    pub(super) fn tune(&mut self, baud: u32) -> io::Result<()> {
+        if baud != self.baud {
+            let mut settings = termios::tcgetattr(&self.file)?;
+            termios::cfsetspeed(&mut settings, rate(baud).ok_or(ErrorKind::InvalidInput)?)?;
+            termios::tcsetattr(&self.file, SetArg::TCSANOW, &settings)?;
+            self.baud = baud;
+        }
+        Ok(())
+    }
+
     pub(super) fn device(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
@@ -92,7 +103,7 @@ impl Line {
     pub(super) fn receive(
         &mut self,
         now: Timestamp,
-        link: LinkId,
+        links: Links,
         take: &mut dyn FnMut(Arrival<'_>),
     ) -> Result<bool, Failure> {
         let mut buffer = [0; 4096];
@@ -102,7 +113,7 @@ impl Line {
                 for bytes in self.receiver.push(&buffer[..count]) {
                     take(Arrival {
                         bytes: &bytes,
-                        link,
+                        links,
                         source: Source::Device(self.device.clone()),
                         received_at: now,
                     });

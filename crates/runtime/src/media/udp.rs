@@ -1,9 +1,8 @@
 //! One UDP socket on one interface.
 
-use super::{Arrival, Failure, Source};
+use super::{Arrival, Failure, Links, Source};
 use crate::clock;
 use hearth_config::Medium;
-use hearth_types::LinkId;
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
@@ -37,9 +36,24 @@ impl Udp {
         let failed = |error: io::Error| format!("port {port} on {interface} cannot be used: {error}");
         let socket = bound(interface, port, v6).map_err(failed)?;
         for medium in media {
-            join(&socket, medium, index).map_err(failed)?;
+            join(&socket, medium, index).and_then(|()| reach(&socket, medium, index)).map_err(failed)?;
         }
         Ok(Udp { socket, interface: interface.to_owned(), index })
+    }
+
+    /// Serves other lines of the same key. What waits to be received stays.
+    pub(super) fn tune(&self, old: &[&Medium], new: &[&Medium]) -> io::Result<()> {
+        let is_among = |medium: &Medium, others: &[&Medium]| others.iter().any(|other| medium.is_path_of(other));
+        for medium in old.iter().filter(|medium| !is_among(medium, new)) {
+            leave(&self.socket, medium, self.index)?;
+        }
+        for medium in new {
+            if !is_among(medium, old) {
+                join(&self.socket, medium, self.index)?;
+            }
+            reach(&self.socket, medium, self.index)?;
+        }
+        Ok(())
     }
 
     /// Whether the interface is still the one of that name.
@@ -76,7 +90,7 @@ impl Udp {
     /// Hands over at most `limit` packets; true if more may wait.
     pub(super) fn receive(
         &mut self,
-        link: LinkId,
+        links: Links,
         limit: usize,
         take: &mut dyn FnMut(Arrival<'_>),
     ) -> Result<bool, Failure> {
@@ -101,7 +115,7 @@ impl Udp {
             };
             let received_at = stamp.map_or_else(clock::now, clock::from_wall);
             let source = source.as_ref().and_then(address).map_or(Source::Unknown, Source::Address);
-            take(Arrival { bytes: &buffer[..length], link, source, received_at });
+            take(Arrival { bytes: &buffer[..length], links, source, received_at });
         }
         Ok(true)
     }
@@ -157,13 +171,28 @@ fn bound(interface: &str, port: u16, v6: bool) -> io::Result<Socket> {
 
 fn join(socket: &Socket, medium: &Medium, index: u32) -> io::Result<()> {
     match medium {
-        Medium::Mcast { group, ttl, loopback, .. } => {
-            socket.join_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(index))?;
+        Medium::Mcast { group, .. } => socket.join_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(index)),
+        Medium::Mcast6 { group, .. } => socket.join_multicast_v6(group, index),
+        _ => Ok(()),
+    }
+}
+
+fn leave(socket: &Socket, medium: &Medium, index: u32) -> io::Result<()> {
+    match medium {
+        Medium::Mcast { group, .. } => socket.leave_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(index)),
+        Medium::Mcast6 { group, .. } => socket.leave_multicast_v6(group, index),
+        _ => Ok(()),
+    }
+}
+
+/// How far packets to a group go. The last line of a port decides for all of them.
+fn reach(socket: &Socket, medium: &Medium, index: u32) -> io::Result<()> {
+    match medium {
+        Medium::Mcast { ttl, loopback, .. } => {
             socket.set_multicast_ttl_v4(u32::from(*ttl))?;
             socket.set_multicast_loop_v4(*loopback)
         }
-        Medium::Mcast6 { group, hops, loopback, .. } => {
-            socket.join_multicast_v6(group, index)?;
+        Medium::Mcast6 { hops, loopback, .. } => {
             socket.set_multicast_if_v6(index)?;
             socket.set_multicast_hops_v6(u32::from(*hops))?;
             socket.set_multicast_loop_v6(*loopback)

@@ -132,8 +132,14 @@ impl Machine {
 
     /// Packets that left `eth0` so far: heartbeats, as nothing else is sent there.
     pub fn sent(&self) -> u64 {
+        self.sent_on("eth0")
+    }
+
+    /// Packets that left an interface so far.
+    pub fn sent_on(&self, interface: &str) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/net/dev", self.pid())).unwrap();
-        let line = text.lines().find_map(|line| line.trim().strip_prefix("eth0:")).expect("eth0");
+        let name = format!("{interface}:");
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(&name)).expect("an interface");
         line.split_whitespace().nth(9).unwrap().parse().unwrap()
     }
 

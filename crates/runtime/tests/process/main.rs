@@ -22,6 +22,7 @@ const TESTS: &[Test] = &[
     ("a_foreign_user_is_refused", running::foreign_user),
     ("a_reload_takes_effect_or_is_refused_whole", running::reload),
     ("a_reload_changes_log_environment_and_priority", running::reload_of_what_surrounds),
+    ("a_reload_changes_media_and_puts_the_gate_up", running::reload_of_media_and_gate),
     ("the_daemon_stays_small", running::small),
     ("r_lease_8_the_gate_stands_on_new_interfaces", interfaces::gate_on_new_interfaces),
 ];

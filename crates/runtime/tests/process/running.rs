@@ -140,6 +140,68 @@ pub fn reload_of_what_surrounds() {
     }
 }
 
+/// What a reload is answered that was taken over.
+fn taken_over(machine: &Machine) -> String {
+    match machine.ask(&Request::Reload) {
+        Some(Reply::Done { text, .. }) => text,
+        other => panic!("not taken over: {other:?}"),
+    }
+}
+
+/// Why a reload was refused.
+fn refused(machine: &Machine) -> String {
+    match machine.ask(&Request::Reload) {
+        Some(Reply::Refused { reason, .. }) => reason,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// A gate is put before an address that is served, and media come and go; the address is not touched.
+pub fn reload_of_media_and_gate() {
+    let bare = format!("{HA_CF}gate no\n");
+    let mut machine = Machine::new(&bare, "alpha 10.77.0.50\n");
+    machine.start("daemon");
+    machine.up();
+    let rules = || machine.run("nft list ruleset");
+    wait("the address is served", || machine.run("ip addr show dev eth0").contains("10.77.0.50").then_some(()));
+    assert_eq!(rules(), "");
+    machine.write("ha.cf", HA_CF);
+    let text = taken_over(&machine);
+    assert!(text.contains("ha.cf: gate"), "{text}");
+    wait("the gate stands, and lets the address answer", || {
+        let rules = rules();
+        (rules.contains("\"eth0\"") && rules.matches("10.77.0.50").count() >= 2).then_some(())
+    });
+    machine.write("ha.cf", &bare);
+    assert!(refused(&machine).contains("without waiting for their lifetime"));
+
+    machine.run("ip link add eth1 type veth peer name far1");
+    machine.run("ip addr add 10.77.1.1/24 broadcast + dev eth1");
+    machine.run("ip link set eth1 up");
+    // The cable is not in yet.
+    let moved = HA_CF.replace("bcast eth0", "bcast eth1");
+    machine.write("ha.cf", &moved);
+    wait("its carrier is known", || machine.log().contains("eth1 has no carrier").then_some(()));
+    assert!(refused(&machine).contains("no interface of the new media has carrier"));
+    let both = HA_CF.replace("bcast eth0", "bcast eth0 eth1");
+    machine.write("ha.cf", &both);
+    let text = taken_over(&machine);
+    assert!(text.contains("bcast eth1 (port 694) is new") && !text.contains("gone"), "{text}");
+    machine.run("ip link set far1 up");
+    wait("heartbeats go out on eth1 too", || (machine.sent_on("eth1") > 20).then_some(()));
+    machine.write("ha.cf", &moved);
+    wait("its carrier is known", || machine.log().contains("eth1 has carrier").then_some(()));
+    let text = taken_over(&machine);
+    assert!(text.contains("bcast eth0 (port 694) is gone"), "{text}");
+    let (before, other) = (machine.sent_on("eth1"), machine.sent_on("eth0"));
+    wait("heartbeats go on on eth1", || (machine.sent_on("eth1") > before + 20).then_some(()));
+    assert!(machine.sent_on("eth0") <= other + 10, "heartbeats go out on a medium that is gone");
+    let log = machine.log();
+    assert!(log.contains("Heartbeat media changed: bcast eth0 (port 694) is gone."), "{log}");
+    assert!(!log.contains("gate-broken") && !log.contains("address-removed"), "{log}");
+    assert!(machine.run("ip addr show dev eth0").contains("10.77.0.50"));
+}
+
 /// Memory that was touched is locked, so what is resident is what it costs.
 pub fn small() {
     let mut machine = Machine::new(HA_CF, "alpha 10.77.0.50\n");

@@ -1,6 +1,7 @@
 //! Media against a real kernel, each test in network namespaces of its own threads: they end with the threads, so nothing
 //! is left behind. Needs CAP_SYS_ADMIN and CAP_NET_ADMIN, and fails without them.
 
+mod change;
 mod serial;
 mod space;
 mod udp;
@@ -55,7 +56,7 @@ fn heard(media: &mut Media, within: Duration) -> Vec<Heard> {
 fn heard_now(media: &mut Media) -> Vec<Heard> {
     let (mut all, mut changes) = (Vec::new(), Vec::new());
     media.receive(clock::now(), 64, &mut changes, &mut |arrival| {
-        all.push(Heard { bytes: arrival.bytes.to_vec(), link: arrival.link, source: arrival.source });
+        all.push(Heard { bytes: arrival.bytes.to_vec(), link: arrival.links.first(), source: arrival.source });
     });
     assert_eq!(changes, []);
     all

@@ -1,9 +1,11 @@
 //! Two machines on two wires: the test's thread is the one, [`Peer`] the other.
 
+use super::DEADLINE;
 use nix::sched::{CloneFlags, unshare};
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// Gives this thread a network namespace with lo up.
 fn enter() {
@@ -19,6 +21,19 @@ pub fn run(command: &str) {
     let output = Command::new(words.next().expect("a command")).args(words).output();
     let output = output.unwrap_or_else(|error| panic!("{command}: {error} (iproute2 is needed)"));
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Waits until the kernel has seen the carrier and can reach groups: it does that on its own time.
+fn ready(number: u8) {
+    let start = Instant::now();
+    let words = format!("-6 route show table local dev eth{number}");
+    let routed = || {
+        let output = Command::new("ip").args(words.split(' ')).output().expect("iproute2 is needed");
+        String::from_utf8_lossy(&output.stdout).contains("ff00::/8")
+    };
+    while !routed() {
+        assert!(start.elapsed() < DEADLINE, "eth{number} reaches no group");
+    }
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -58,6 +73,8 @@ impl Peer {
         run(&format!("ip link set far{number} netns {} name eth{number}", self.id));
         plug(number, 1);
         self.there(move || plug(number, 2));
+        ready(number);
+        self.there(move || ready(number));
     }
 }
 

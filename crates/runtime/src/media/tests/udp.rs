@@ -7,19 +7,19 @@ use std::os::fd::AsFd;
 
 const PORT: u16 = 694;
 
-fn eth(number: u8) -> String {
+pub fn eth(number: u8) -> String {
     format!("eth{number}")
 }
 
-fn ucast(number: u8, peer: &str) -> Medium {
+pub fn ucast(number: u8, peer: &str) -> Medium {
     Medium::Ucast { interface: eth(number), peer: peer.parse().unwrap(), port: PORT }
 }
 
-fn bcast(number: u8) -> Medium {
+pub fn bcast(number: u8) -> Medium {
     Medium::Bcast { interface: eth(number), port: PORT }
 }
 
-fn mcast() -> Medium {
+pub fn mcast() -> Medium {
     Medium::Mcast { interface: eth(0), group: [239, 7, 7, 7].into(), port: PORT, ttl: 1, loopback: false }
 }
 
@@ -43,7 +43,7 @@ fn texts(heard: &[Heard], from: &str) -> Vec<String> {
 }
 
 /// All up to the packet `end`.
-fn until_end(media: &mut Media, from: &str) -> Vec<String> {
+pub fn until_end(media: &mut Media, from: &str) -> Vec<String> {
     let start = Instant::now();
     let mut all = Vec::new();
     while all.last().is_none_or(|last| last != "end") {
