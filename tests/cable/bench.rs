@@ -55,7 +55,7 @@ pub fn programs() -> Programs {
     Programs { hearthd, hearth: env!("CARGO_BIN_EXE_hearth").into(), helper }
 }
 
-/// Two machines `a` and `b`, a client, an observer.
+/// Machines, most often two, `a` and `b`; a client, an observer.
 pub struct Bench {
     pub cluster: Cluster,
     pub client: Client,
@@ -68,12 +68,16 @@ pub struct Bench {
 impl Bench {
     /// Machines with their files written and the lab's service on each; no daemon runs.
     pub fn cold(files: Files, udp: u16) -> Self {
+        Self::of(&["a", "b"], files, udp)
+    }
+
+    /// The same for any machines.
+    pub fn of(machines: &[&str], files: Files, udp: u16) -> Self {
         let alone = alone();
         let disk = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let cluster = Cluster::new(&programs(), disk, &["a", "b"], &files).unwrap();
-        if udp == UDP {
-            cluster.serve("a", UDP).unwrap();
-            cluster.serve("b", UDP).unwrap();
+        let cluster = Cluster::new(&programs(), disk, machines, &files).unwrap();
+        for name in machines.iter().filter(|_| udp == UDP) {
+            cluster.serve(name, UDP).unwrap();
         }
         let client = Client::start(cluster.lab.client(), SocketAddrV4::new(ADDRESS, udp), PERIOD).unwrap();
         let observer = Observer::start(&cluster.lab, ADDRESS, udp, STEP).unwrap();
@@ -96,13 +100,13 @@ impl Bench {
         Self::cold(files, WEB_UDP).warm()
     }
 
-    /// Starts both daemons and waits until `a` owns everything and both are quiet.
+    /// Starts all daemons and waits until `a` owns everything and all are quiet.
     pub fn warm(self) -> Self {
-        for name in ["a", "b"] {
-            self.cluster.start(name).unwrap();
+        for name in self.cluster.lab.names() {
+            self.cluster.start(&name).unwrap();
         }
         // Which of two that start at the same moment is the owner depends on what they know by then, so it is asked for.
-        self.wait("a", "both take part, and something runs", |status| {
+        self.wait("a", "all take part, and something runs", |status| {
             status.nodes.iter().all(|node| node.online) && status.groups.iter().all(|group| group.state == "started")
         });
         if self
@@ -116,7 +120,7 @@ impl Bench {
         self
     }
 
-    /// Waits until `owner` has all groups, the client hears it, and both nodes see each other, for a second on end.
+    /// Waits until `owner` has all groups, the client hears it, and all nodes see each other, for a second on end.
     pub fn settled(&self, owner: &str) {
         let whole = |status: &Status| {
             status.nodes.iter().all(|node| node.online && !node.unclean && node.state == "active")
@@ -125,8 +129,8 @@ impl Bench {
         let mut since = now();
         let mut seen = String::new();
         let quiet = wait_until(PATIENCE, Duration::from_millis(50), || {
-            for name in ["a", "b"] {
-                match self.cluster.status(name) {
+            for name in self.cluster.lab.names() {
+                match self.cluster.status(&name) {
                     Ok(status) if whole(&status) => {}
                     other => {
                         seen = format!("{name}: {other:?}");

@@ -23,3 +23,4 @@ mod resources;
 mod silent;
 mod standby;
 mod start;
+mod three;

@@ -39,6 +39,7 @@ impl Record {
             Entry::Renew { node, admission } => self.renew(node, *admission),
             Entry::Leased { node, incarnation, epoch } => self.leased(node, *incarnation, epoch),
             Entry::Proven { node, admission, addresses } => self.proven(node, *admission, addresses),
+            Entry::Resigned { node, admission } => self.resigned(node, *admission),
             Entry::Left { node } => self.left(node),
             Entry::Unclean { node, reason, running, identity } => self.unclean(node, reason, running, *identity),
             Entry::Confirmed { node } => self.confirmed(node),

@@ -175,6 +175,14 @@ pub enum Entry {
         /// Addresses that do not answer there any more.
         addresses: BTreeSet<ResourceId>,
     },
+    /// The machine of a lost node came up without its state: its own word that nothing runs there and that it does not
+    /// vote as what it was (section 5, `resigned`). Frees the name for another identity.
+    Resigned {
+        /// Which.
+        node: NodeName,
+        /// The admission under which it was lost.
+        admission: Admission,
+    },
     /// A node stopped in order (R-LEAVE-1); refused while anything may be active there.
     Left {
         /// Which.

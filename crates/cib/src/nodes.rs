@@ -203,6 +203,24 @@ impl Record {
         Ok(())
     }
 
+    pub(crate) fn resigned(&mut self, name: &NodeName, admission: Admission) -> Result<(), Rejection> {
+        let node = self.node_mut(name)?;
+        if node.member != MemberState::Lost {
+            return Err(Rejection::NotLost { node: name.clone(), state: node.member.as_str() });
+        }
+        if node.admission != admission {
+            return Err(Rejection::Admission { node: name.clone(), known: node.admission, named: admission });
+        }
+        node.identity = None;
+        node.leased = false;
+        for resource in self.active_on(name).cloned().collect::<Vec<_>>() {
+            self.clear_flag(&resource, name);
+            self.states.remove(&(resource, name.clone()));
+        }
+        self.note(format!("{name} came up without its state and runs nothing"));
+        Ok(())
+    }
+
     fn set_lost(&mut self, name: &NodeName) {
         let index = self.applied;
         if let Some(node) = self.nodes.get_mut(name) {

@@ -43,7 +43,8 @@ pub(crate) fn gaps(cluster: &ClusterConfig) -> Vec<(&'static str, String)> {
     let timing = &cluster.timing;
     let lease = timing.lease();
     let mut lines = vec![("standby, takeover, failback, orderly stop", "a few milliseconds for an address".to_owned())];
-    if cluster.nodes.len() > 1 && (cluster.permits.tiebreaker_ping || cluster.permits.unfenced) {
+    let many = cluster.nodes.len() > 2;
+    if many || (cluster.nodes.len() > 1 && (cluster.permits.tiebreaker_ping || cluster.permits.unfenced)) {
         lines.push(("owner powered off or cut off", within(timing.deadtime + REACTION)));
         // Without the gate a frozen owner answers until the kernel itself takes the address away (R-LEASE-11).
         let frozen = if cluster.gate { within(timing.deadtime + REACTION) } else { LONGER_WITHOUT_GATE.to_owned() };
@@ -55,7 +56,12 @@ pub(crate) fn gaps(cluster: &ClusterConfig) -> Vec<(&'static str, String)> {
     }
     let bridged = lease.saturating_sub(timing.keepalive).saturating_sub(lease / 8);
     lines.push(("hearthd killed and restarted", format!("none if it is back within {}", span(bridged))));
-    lines.push(("lone start", format!("{} until the peer is given up (initdead)", span(timing.initdead))));
+    lines.push(match many {
+        true => {
+            ("start without all machines", format!("{} until a majority goes on (initdead)", span(timing.initdead)))
+        }
+        false => ("lone start", format!("{} until the peer is given up (initdead)", span(timing.initdead))),
+    });
     lines
 }
 

@@ -2,7 +2,7 @@
 
 use crate::ha_cf::File;
 use crate::report::{Report, error, nearest, note, warning};
-use crate::{ALLOWANCE, Complaint, Medium, SERIAL_HEARTBEAT, budget, serial_heartbeat};
+use crate::{ALLOWANCE, Complaint, Medium, Permits, SERIAL_HEARTBEAT, budget, serial_heartbeat};
 use alloc::format;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -13,12 +13,15 @@ const KEEPALIVE: Duration = Duration::from_millis(200);
 const DEADTIME: Duration = Duration::from_secs(2);
 const INITDEAD: Duration = Duration::from_secs(10);
 const MEDIA: &[&str] = &["bcast", "udp", "mcast", "mcast6", "ucast", "ucast6", "serial"];
+/// Nodes of a cluster: each votes (R-LEDGER-2), and a heartbeat that reports of more would not fit a packet.
+const MOST_NODES: usize = 7;
 /// Least deadtime in keepalives (R-LEASE-10).
 const RATIO: u32 = 8;
 
 /// Completes the times and complains about what does not fit together.
 pub(crate) fn check(file: &mut File, report: &mut Report) {
     nodes(file, report);
+    of_a_pair(file, report);
     media(file, report);
     times(file, report);
     serial(file, report);
@@ -54,12 +57,37 @@ fn nodes(file: &File, report: &mut Report) {
             continue;
         }
         different.push(name);
-        if different.len() == 3 {
-            let title = "more than two nodes: clusters of three and more come in a later release";
-            let wrong = error("too-many-nodes", span.clone(), title).label("the third node");
-            report.push(wrong.help(format!("keep two: node {}", different[..2].join(" "))));
+        if different.len() == MOST_NODES + 1 {
+            let title = "more than seven nodes: members that do not vote come in a later release";
+            let wrong = error("too-many-nodes", span.clone(), title).label("the eighth node");
+            report.push(wrong.help(format!("keep seven: node {}", different[..MOST_NODES].join(" "))));
         }
     }
+}
+
+/// R-LEDGER-4: among more than two machines no permit but a fence exists, or maintenance would turn three into an
+/// unfenced pair; and a line joins two machines, not three.
+fn of_a_pair(file: &mut File, report: &mut Report) {
+    let nodes = &file.cluster.nodes;
+    if (1..nodes.len()).filter(|at| !nodes[..*at].contains(&nodes[*at])).count() < 2 {
+        return;
+    }
+    let mut refuse = |span: &Range<usize>, title: &str, help: &str| {
+        report.push(error("only-of-two", span.clone(), title).help(help));
+    };
+    if let Some(span) = &file.tiebreaker {
+        let title = "`tiebreaker` lets one machine of two go on alone; here a majority of the nodes decides";
+        refuse(span, title, "remove the line");
+    }
+    if let Some(span) = file.unfenced.as_ref().filter(|_| file.cluster.permits.unfenced) {
+        let title = "`unfenced_takeover` lets one machine of two go on alone; here a majority of the nodes decides";
+        refuse(span, title, "remove the line, or write: unfenced_takeover no");
+    }
+    if let Some(span) = file.serial.first() {
+        let title = "a serial line joins two machines; more than two cannot all hear each other over it";
+        refuse(span, title, "remove the line; use ucast, bcast or mcast on two networks");
+    }
+    file.cluster.permits = Permits { tiebreaker_ping: false, unfenced: false };
 }
 
 fn media(file: &File, report: &mut Report) {

@@ -8,6 +8,7 @@ use hearth_cib::{Entry, Record};
 use hearth_config::Medium;
 use hearth_fencer::{Facts, Policy, Verdict};
 use hearth_ledger::{Join, LedgerMessage, RivalOffer};
+use hearth_membership::PeerView;
 use hearth_types::{EpochName, NodeName, PermitKind, ResourceId, Timestamp};
 use hearth_wire::Heartbeat;
 use serde::{Deserialize, Serialize};
@@ -175,7 +176,10 @@ impl Node {
                 })
                 .map(|(name, _)| name.clone())
                 .collect();
-            if self.config.cluster.nodes.len() == 1 || !reachable.is_empty() {
+            // Where an epoch is heard of, what this machine and others have forgotten is not founded anew beside it.
+            let decided = |peer: &PeerView| peer.claimed.as_ref().is_some_and(|claimed| claimed.epoch.is_some());
+            let known = self.is_many() && self.members.peers().any(|(_, peer)| peer.is_alive() && decided(peer));
+            if self.config.cluster.nodes.len() == 1 || (!reachable.is_empty() && !known) {
                 let waited_for = now >= self.members.started_at() + self.config.cluster.timing.initdead;
                 self.ledger.poll_founding(now, &reachable, waited_for);
             }
@@ -586,7 +590,8 @@ impl Node {
         let voter = record.voters.iter().find(|voter| voter.name == *from).map(|voter| voter.identity);
         match voter {
             Some(identity) if identity == join.identity => self.ledger.offer(from),
-            Some(_) if join.may_run.is_empty() && !self.is_many() => {
+            Some(_) if self.is_many() => _ = self.alone.joins.insert(from.clone(), join),
+            Some(_) if join.may_run.is_empty() => {
                 // It is the voter's machine without the voter's state: its word that it does not vote (section 5).
                 if self.alone.resigned.is_none() {
                     let text = format!("{from} came up without its state and runs nothing.");

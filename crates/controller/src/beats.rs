@@ -76,7 +76,8 @@ impl Node {
         let gated = self.config.cluster.gate && self.gate_trouble.is_none();
         let refused = if self.is_many() { self.not_vouched_for() } else { BTreeSet::new() };
         let entitled = if self.is_many() { self.ledger.is_voting() } else { self.ledger.record().is_some() };
-        let peers = self.members.reports(now, |name| !own_clone && entitled && !refused.contains(name));
+        let mut peers = self.members.reports(now, |name| !own_clone && entitled && !refused.contains(name));
+        self.judge_reports(now, &mut peers);
         let statement = self.make_statement(now);
         let sequence = self.members.next_sequence();
         let record = self.ledger.record();
@@ -355,6 +356,7 @@ fn says_the_same(one: &Heartbeat, other: &Heartbeat) -> bool {
         && one.gated == other.gated
         && one.incarnation == other.incarnation
         && states_the_same(one, other)
+        && judges_the_same(one, other)
 }
 
 /// Whether two heartbeats state the same to the other voters, apart from what only grows older.
@@ -362,11 +364,15 @@ fn states_the_same(one: &Heartbeat, other: &Heartbeat) -> bool {
     match (&one.statement, &other.statement) {
         (None, None) => true,
         (Some(one), Some(other)) => {
-            one.alive == other.alive
-                && one.dead == other.dead
-                && one.next == other.next
-                && one.revoked.len() == other.revoked.len()
+            one.unheard == other.unheard && one.next == other.next && one.revoked.len() == other.revoked.len()
         }
         _ => false,
     }
+}
+
+/// Whether two heartbeats judge the peers alike.
+fn judges_the_same(one: &Heartbeat, other: &Heartbeat) -> bool {
+    let judged = |heartbeat: &Heartbeat| heartbeat.statement.is_some();
+    let same = || one.peers.iter().map(|report| report.alive).eq(other.peers.iter().map(|report| report.alive));
+    !judged(one) || !judged(other) || same()
 }

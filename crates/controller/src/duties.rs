@@ -115,6 +115,10 @@ impl Node {
         let Some(known) = record.nodes.get(&name) else { return };
         // A voter that leaves before this run of it was admitted could not even report that nothing runs there.
         let votes = record.voters.iter().any(|voter| voter.name == name);
+        if self.is_many() && known.identity.is_some_and(|known| known != identity) {
+            // First what it was is lost and given up by its own word (R-LEDGER-3).
+            return;
+        }
         let gone = self.is_many() && known.member == MemberState::Left;
         if self.leaving.contains(&name) && (!votes || gone) {
             return;

@@ -38,12 +38,27 @@ impl Node {
             }
         }
         self.prove(now);
+        self.take_resignations();
+    }
+
+    /// Machines of lost nodes that came up without their state and, by their own word, run nothing.
+    fn take_resignations(&mut self) {
+        for (node, join) in self.alone.joins.clone() {
+            let Some(known) = self.coming().and_then(|record| record.nodes.get(&node)) else { continue };
+            let (admission, lost) = (known.admission, known.member == MemberState::Lost);
+            let another = known.identity.is_some_and(|identity| identity != join.identity);
+            let current = self.members.peer(&node).filter(|peer| peer.is_alive()).and_then(|peer| peer.incarnation);
+            if lost && another && join.may_run.is_empty() && current == Some(join.incarnation) {
+                self.propose(Entry::Resigned { node, admission });
+            }
+        }
     }
 
     fn is_revoked_somewhere(&self, node: &NodeName, admission: Admission) -> bool {
         self.ledger.is_revoked(node, admission)
-            || self.count_voters(false, |_, statement| {
-                statement.revoked.iter().any(|it| it.node == *node && it.admission >= admission)
+            || self.count_voters(false, |voice| {
+                let mut revoked = voice.statement.iter().flat_map(|statement| &statement.revoked);
+                revoked.any(|it| it.node == *node && it.admission >= admission)
             }) > 0
     }
 

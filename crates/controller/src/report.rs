@@ -267,7 +267,10 @@ impl Node {
     fn group_state(&self, record: &Record, group: &GroupSpec) -> &'static str {
         let states: Vec<&str> = group.resources.iter().map(|it| self.resource_state(record, it).0).collect();
         let assigned = record.assignments.contains_key(&group.id);
-        if states.contains(&"blocked") {
+        // What a lost machine ran is not known to run, and nobody else may start it yet (R-TAKE-2, R-TAKE-3).
+        let holder = record.assignments.get(&group.id).and_then(|it| record.nodes.get(&it.node));
+        let holder_lost = holder.is_some_and(|node| node.member == MemberState::Lost);
+        if states.contains(&"blocked") || (holder_lost && states.contains(&"unknown")) {
             "blocked"
         } else if assigned && states.iter().all(|state| *state == "started") {
             "started"
@@ -303,7 +306,9 @@ impl Node {
             };
             return (state, Some(node));
         }
+        let lost = record.nodes.get(&node).is_some_and(|it| it.member == MemberState::Lost);
         let state = match reported {
+            Some(_) | None if lost && active.contains(&&node) => "unknown",
             Some(ResourceState::Started) if wanted.is_some() => "started",
             Some(ResourceState::Started) => "stopping",
             Some(ResourceState::Failed) => "failed",

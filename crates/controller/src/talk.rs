@@ -213,6 +213,10 @@ impl Node {
                 let text = format!("The lease of {node} has ended beyond doubt: {} may be taken.", names.join(", "));
                 (Severity::Warning, "lease-proven", node.to_string(), text)
             }
+            Entry::Resigned { node, .. } => {
+                let text = format!("{node} came up without its state and runs nothing.");
+                (Severity::Warning, "resigned", node.to_string(), text)
+            }
             Entry::Left { node } => {
                 (Severity::Info, "node-left", node.to_string(), format!("{node} has left in order."))
             }

@@ -5,7 +5,7 @@ use crate::node::Node;
 use crate::talk::PeerMessage;
 use hearth_cib::Voter;
 use hearth_types::{NodeName, Timestamp};
-use hearth_wire::{Heartbeat, NodeStatus, Revocation, Statement};
+use hearth_wire::{Heartbeat, NodeStatus, PeerReport, Revocation, Statement};
 use std::time::Duration;
 
 /// Span between two questions for decided entries.
@@ -26,14 +26,11 @@ impl Node {
     }
 
     /// How many voters say so: this node by `own`, the others by their newest statement.
-    pub(crate) fn count_voters(&self, own: bool, says: impl Fn(&NodeName, &Statement) -> bool) -> usize {
+    pub(crate) fn count_voters(&self, own: bool, says: impl Fn(&Heartbeat) -> bool) -> usize {
         let Some(record) = self.ledger.record() else { return 0 };
         let says_so = |voter: &&Voter| match voter.name == self.local {
             true => own && self.ledger.is_voting(),
-            false => self
-                .voice(voter)
-                .and_then(|voice| voice.statement.as_ref())
-                .is_some_and(|statement| says(&voter.name, statement)),
+            false => self.voice(voter).is_some_and(&says),
         };
         record.voters.iter().filter(says_so).count()
     }
@@ -48,19 +45,35 @@ impl Node {
         if *node == self.local || self.keeping.is_suspended() || !self.standing.links_have_carrier() {
             return false;
         }
-        self.members.is_dead(node, now)
+        self.members.is_dead(node, now) || self.is_another(node)
+    }
+
+    /// A machine under that name that has no epoch and another identity than the record knows: what it was is gone.
+    fn is_another(&self, node: &NodeName) -> bool {
+        let known = self.ledger.record().and_then(|record| record.nodes.get(node)).and_then(|it| it.identity);
+        let claimed = self.members.peer(node).filter(|peer| peer.is_alive()).and_then(|peer| peer.claimed.as_ref());
+        claimed.is_some_and(|it| it.epoch.is_none() && known.is_some_and(|known| known != it.identity))
+    }
+
+    /// Says in the reports of peers who is alive and who has not been for deadtime.
+    pub(crate) fn judge_reports(&self, now: Timestamp, reports: &mut [PeerReport]) {
+        for report in reports.iter_mut().filter(|_| self.is_many()) {
+            let dead = self.is_dead_here(now, &report.node);
+            let alive = !dead && self.members.is_alive(&report.node);
+            report.alive = (dead || alive).then_some(alive);
+        }
     }
 
     /// For a majority of voters, by their own heartbeats, it has not been alive for deadtime (R-LEASE-2).
     pub(crate) fn is_dead_for_majority(&self, now: Timestamp, node: &NodeName) -> bool {
         let own = self.is_dead_here(now, node);
-        self.is_majority(self.count_voters(own, |voter, statement| voter != node && statement.dead.contains(node)))
+        self.is_majority(self.count_voters(own, |voice| voice.from != *node && voice.says_dead(node)))
     }
 
     /// For a majority of voters it is alive; a voter is so for itself while any other hears it.
     pub(crate) fn is_alive_for_majority(&self, node: &NodeName) -> bool {
-        let own = *node == self.local || self.members.is_alive(node);
-        let others = self.count_voters(own, |voter, statement| voter != node && statement.alive.contains(node));
+        let own = *node == self.local || (self.members.is_alive(node) && !self.is_another(node));
+        let others = self.count_voters(own, |voice| voice.from != *node && voice.says_alive(node));
         let votes = self.ledger.record().is_some_and(|record| record.voters.iter().any(|voter| voter.name == *node));
         let itself = usize::from(others > 0 && votes && *node != self.local);
         self.is_majority(others + itself)
@@ -71,7 +84,7 @@ impl Node {
         if !self.is_many() {
             return self.ledger.dc().is_some();
         }
-        self.known_dc().is_some() && self.is_majority(self.count_voters(true, |_, _| true))
+        self.known_dc().is_some() && self.is_majority(self.count_voters(true, |_| true))
     }
 
     /// The leader as far as anybody has told us: by our own log, or by the heartbeats of others.
@@ -142,6 +155,9 @@ impl Node {
         if !self.is_many() {
             return None;
         }
+        let unheard = |node: &NodeName| {
+            self.members.peer(node).is_none_or(|peer| peer.liveness == hearth_membership::Liveness::NeverSeen)
+        };
         let others = || self.config.cluster.nodes.iter().filter(|node| **node != self.local);
         let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
         let stated = |(node, (admission, ticket)): (&NodeName, &(hearth_types::Admission, u64))| {
@@ -155,8 +171,7 @@ impl Node {
             })
         };
         Some(Statement {
-            alive: others().filter(|node| self.members.is_alive(node)).cloned().collect(),
-            dead: others().filter(|node| self.is_dead_here(now, node)).cloned().collect(),
+            unheard: others().filter(|node| unheard(node) && self.is_dead_here(now, node)).cloned().collect(),
             next: self.ledger.accepted_end(),
             revoked: self.revoked.iter().filter_map(stated).collect(),
             epoch_age_ms: self.epoch_age(now).as_millis().min(u128::from(u32::MAX)) as u32,

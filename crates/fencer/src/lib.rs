@@ -142,6 +142,11 @@ pub fn protection(policy: Policy, nodes: usize) -> String {
     if nodes < 2 {
         return "One machine: nothing takes over when it fails.".to_string();
     }
+    if nodes > 2 {
+        return "Not fenced: addresses of a lost machine move on when its lease has ended, but whatever else ran there \
+                waits until it is back and says that it has stopped."
+            .to_string();
+    }
     if policy.tiebreaker_ping {
         return "Not fenced: if both machines lose each other while both still reach the ping targets, both may run \
                 everything until they meet again."
@@ -184,6 +189,14 @@ mod tests {
             Verdict::Granted { permit, .. } => Some(permit),
             _ => None,
         }
+    }
+
+    #[test]
+    fn what_waits_for_a_lost_machine_is_said_beforehand() {
+        // R-PAIR-4
+        let nothing = Policy { tiebreaker_ping: false, unfenced: false };
+        assert!(protection(nothing, 3).contains("waits until it is back"));
+        assert!(protection(nothing, 2).contains("a person has to say so"));
     }
 
     #[test]

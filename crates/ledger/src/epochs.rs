@@ -158,6 +158,8 @@ impl Ledger {
         let Some(identity) = identity.filter(|_| invited) else { return };
         self.inviting = None;
         let mut voters = self.voters().to_vec();
+        // A machine that came up without its state takes the place of what it was.
+        voters.retain(|voter| voter.name != *from);
         voters.push(Voter { name: from.clone(), identity });
         voters.sort();
         self.change_voters(voters);

@@ -317,6 +317,7 @@ impl Members {
                 age_us: if counts { age } else { u32::MAX },
                 links,
                 vouch: may_vouch.then_some(peer.newest),
+                alive: None,
             });
         }
         reports

@@ -44,6 +44,7 @@ fn heartbeat(number: u64, heard: u64) -> Heartbeat {
         age_us: 0,
         links: 1,
         vouch: Some(MessageNumber(heard)),
+        alive: None,
     };
     Heartbeat {
         from: peer(),

@@ -44,6 +44,7 @@ fn beat(incarnation: Incarnation, number: u64, names: Incarnation, heard: u64, a
         age_us: age.as_micros() as u32,
         links: 1,
         vouch: Some(MessageNumber(heard)),
+        alive: None,
     };
     Heartbeat {
         from: b(),

@@ -118,20 +118,17 @@ pub struct Heartbeat {
 /// the DC's own ears (R-LEASE-2, 3, 4, 12).
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode, Serialize, Deserialize)]
 pub struct Statement {
-    /// Nodes that it hears and that hear it.
+    /// Nodes that have not been alive for deadtime and of which no report says so: it never heard them.
     #[n(0)]
-    pub alive: Vec<NodeName>,
-    /// Nodes that have not been alive for deadtime, by its own ears.
-    #[n(1)]
-    pub dead: Vec<NodeName>,
+    pub unheard: Vec<NodeName>,
     /// Voters of the next epoch, while it has accepted an end of its own and does not know it decided.
-    #[n(2)]
+    #[n(1)]
     pub next: Vec<NodeName>,
     /// What it will vouch for no more, durably.
-    #[n(3)]
+    #[n(2)]
     pub revoked: Vec<Revocation>,
     /// Milliseconds since it knew its epoch decided, at most 2^32 - 1.
-    #[n(4)]
+    #[n(3)]
     pub epoch_age_ms: u32,
 }
 
@@ -193,6 +190,23 @@ pub struct PeerReport {
     /// Newest message number vouched for (R-LEASE-1); none: revoked or not entitled.
     #[n(5)]
     pub vouch: Option<MessageNumber>,
+    /// Of more than two machines: whether it is alive; false: it has not been for deadtime; none: neither is sure
+    /// (R-LEASE-2).
+    #[n(6)]
+    pub alive: Option<bool>,
+}
+
+impl Heartbeat {
+    /// Whether the sender says that a node is alive.
+    pub fn says_alive(&self, node: &NodeName) -> bool {
+        self.peers.iter().any(|report| report.node == *node && report.alive == Some(true))
+    }
+
+    /// Whether the sender says that a node has not been alive for deadtime.
+    pub fn says_dead(&self, node: &NodeName) -> bool {
+        self.peers.iter().any(|report| report.node == *node && report.alive == Some(false))
+            || self.statement.as_ref().is_some_and(|statement| statement.unheard.contains(node))
+    }
 }
 
 /// One fragment of the ordered channel between two incarnations.

@@ -31,6 +31,8 @@ pub(crate) struct File {
     pub(crate) from_nodeinfo: bool,
     /// Where `tiebreaker` stands.
     pub(crate) tiebreaker: Option<Range<usize>>,
+    /// Where `unfenced_takeover` stands.
+    pub(crate) unfenced: Option<Range<usize>>,
     /// Where each serial line stands, in their order.
     pub(crate) serial: Vec<Range<usize>>,
     port: u16,
@@ -115,6 +117,7 @@ fn blank(local: NodeName) -> File {
         nodes: Vec::new(),
         from_nodeinfo: false,
         tiebreaker: None,
+        unfenced: None,
         serial: Vec::new(),
         port: 694,
         baud: 19200,
@@ -273,7 +276,10 @@ impl Reader<'_> {
             ("wire_check", None) => self.file.defaults.wire_check = on,
             ("gate", _) => self.file.cluster.gate = on,
             ("realtime", _) => self.file.cluster.realtime = on,
-            ("unfenced_takeover", _) => self.file.cluster.permits.unfenced = on,
+            ("unfenced_takeover", _) => {
+                self.file.cluster.permits.unfenced = on;
+                self.file.unfenced = Some(value.span.clone());
+            }
             _ => self.file.auto_failback = if on { AutoFailback::On } else { AutoFailback::Off },
         }
     }

@@ -31,7 +31,7 @@ fn strike(world: &mut World, fault: Fault, node: usize) {
     }
 }
 
-fn mend(world: &mut World) {
+pub fn mend(world: &mut World) {
     world.heal();
     for node in 0..world.machines.len() {
         if world.machines[node].frozen {
@@ -44,7 +44,7 @@ fn mend(world: &mut World) {
 }
 
 /// Never twice, and after the heal exactly once, with every machine well.
-fn well(world: &mut World, case: &str) {
+pub fn well(world: &mut World, case: &str) {
     let ids = [IP, WEB, "10.0.0.51"];
     let end = world.now + HEALED_WITHIN;
     loop {
@@ -62,7 +62,7 @@ fn well(world: &mut World, case: &str) {
     assert!(world.faults.is_empty(), "{case}: {:?}\n{}", world.faults, world.story());
 }
 
-fn cluster(count: usize) -> World {
+pub fn cluster(count: usize) -> World {
     let groups =
         vec![group("a,b", vec![address(IP)]), group("a", vec![script(WEB)]), group("b", vec![address("10.0.0.51")])];
     let mut world = World::new(count, groups);

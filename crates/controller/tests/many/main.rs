@@ -1,5 +1,7 @@
 //! The rules of three and more voters, judged from outside in virtual time.
 
+mod chance;
+mod coming;
 mod faults;
 mod trio;
 mod world;

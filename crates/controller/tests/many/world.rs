@@ -172,6 +172,14 @@ pub fn config(local: &str, count: usize, groups: Vec<GroupSpec>) -> Config {
     }
 }
 
+impl Machine {
+    /// The disk is lost.
+    pub fn forget(&mut self) {
+        self.state = None;
+        self.log.clear();
+    }
+}
+
 impl World {
     pub fn new(count: usize, groups: Vec<GroupSpec>) -> World {
         let machine = |name: &&str| Machine {

@@ -32,6 +32,7 @@ pub fn heartbeat() -> Heartbeat {
             age_us: 2_000_000,
             links: 3,
             vouch: Some(MessageNumber(1 << 30)),
+            alive: None,
         }],
         answer_now: false,
         has_carrier: true,
