@@ -24,10 +24,17 @@ pub(crate) struct Gatekeeper {
 }
 
 impl Gatekeeper {
-    /// Opens the gate if it is `wanted`; a kernel without one is reported as an input.
+    /// Opens the gate if it is `wanted`; a kernel without one is reported as an input. One that a killed daemon left is
+    /// used in any case until this one stops: it shuts what nobody ticks, and what it shuts now may be served elsewhere.
     pub(crate) fn open(wanted: bool, lease: Duration, agent: Arc<AddressAgent>) -> Gatekeeper {
         let mut unsaid = Vec::new();
-        let gate = if wanted {
+        let left = !wanted && Gate::is_left();
+        if left {
+            tracing::warn!(
+                "the gate of an earlier daemon stands: it is used until hearthd stops, in spite of `gate no`"
+            );
+        }
+        let gate = if wanted || left {
             match Gate::open(lease) {
                 Ok(gate) => Some(gate),
                 Err(error) => {
@@ -41,9 +48,9 @@ impl Gatekeeper {
         Gatekeeper { gate, agent, resources: BTreeMap::new(), asked: false, unsaid }
     }
 
-    /// Has a gate from now on, where there was none. What is held answers again with the next tick.
+    /// Has a gate from now on, if there was none. What is held answers again with the next tick.
     pub(crate) fn stand(&mut self, gate: Gate) -> Vec<Input> {
-        self.gate = Some(gate);
+        self.gate.get_or_insert(gate);
         self.build()
     }
 

@@ -81,6 +81,13 @@ impl Gate {
         Gate::open_as(lease, rules::OWNER_PERSIST)
     }
 
+    /// Whether the table stands, whoever made it: one that a dead owner left goes on shutting what nobody ticks.
+    pub fn is_left() -> bool {
+        Netlink::open(SockProtocol::NetlinkNetFilter, 0)
+            .and_then(|netlink| ours(&netlink, rules::GET_TABLE, None))
+            .is_ok_and(|tables| !tables.is_empty())
+    }
+
     /// Opens with those table flags, or with none where the kernel refuses them.
     fn open_as(lease: Duration, wished: u32) -> Result<Gate, GateError> {
         let owner = Netlink::open(SockProtocol::NetlinkNetFilter, 0)?;
@@ -305,18 +312,23 @@ impl Gate {
     }
 
     fn list(&self, kind: u16, set: Option<&str>) -> io::Result<Vec<Vec<u8>>> {
-        let messages = self.owner.dump(kind, &NETDEV, |request| {
-            if let Some(set) = set {
-                request.text(rules::TABLE_NAME, TABLE);
-                request.text(rules::SET_NAME, set);
-            }
-        })?;
-        let ours = messages.into_iter().filter(|message| {
-            message.attributes(NETDEV.len()).any(|(kind, value)| kind == rules::TABLE_NAME && text(value) == TABLE)
-        });
-        // The last two bytes of nfgenmsg count all changes of all tables.
-        Ok(ours.map(|message| [&[5, 0, 0, 0], &message.body[NETDEV.len()..]].concat()).collect())
+        ours(&self.owner, kind, set)
     }
+}
+
+/// What the kernel lists of our table.
+fn ours(netlink: &Netlink, kind: u16, set: Option<&str>) -> io::Result<Vec<Vec<u8>>> {
+    let messages = netlink.dump(kind, &NETDEV, |request| {
+        if let Some(set) = set {
+            request.text(rules::TABLE_NAME, TABLE);
+            request.text(rules::SET_NAME, set);
+        }
+    })?;
+    let ours = messages.into_iter().filter(|message| {
+        message.attributes(NETDEV.len()).any(|(kind, value)| kind == rules::TABLE_NAME && text(value) == TABLE)
+    });
+    // The last two bytes of nfgenmsg count all changes of all tables.
+    Ok(ours.map(|message| [&[5, 0, 0, 0], &message.body[NETDEV.len()..]].concat()).collect())
 }
 
 /// Sends the marks that let addresses answer. Clones share the socket; any thread may tick.

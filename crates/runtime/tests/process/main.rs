@@ -16,6 +16,10 @@ type Test = (&'static str, fn());
 
 const TESTS: &[Test] = &[
     ("r_leave_2_a_killed_daemon_is_back_within_200_ms", supervisor::killed),
+    (
+        "r_lease_8_a_gate_that_was_left_behind_does_not_silence",
+        supervisor::killed_under_a_gate_that_is_not_wanted_any_more,
+    ),
     ("a_wrong_configuration_is_not_tried_again", supervisor::wrong_configuration),
     ("r_leave_1_a_stop_before_the_first_look_is_in_order", supervisor::stopped_at_once),
     ("r_ledger_3_heartbeats_go_on_while_the_disk_is_full", disk::full),

@@ -26,6 +26,32 @@ pub fn killed() {
     assert!(kill(second, None).is_err(), "the daemon outlives an orderly stop");
 }
 
+/// R-LEASE-8: a gate that a killed daemon left goes on shutting what nobody ticks.
+pub fn killed_under_a_gate_that_is_not_wanted_any_more() {
+    let mut machine = Machine::new(HA_CF, "alpha 10.77.0.50\n");
+    machine.start("supervised");
+    let answers = |machine: &Machine| machine.run("nft list ruleset").matches("10.77.0.50").count() >= 2;
+    wait("the gate lets the address answer", || {
+        machine.daemon().filter(|_| machine.log().contains("event=resource-started") && answers(&machine))
+    });
+    machine.write("ha.cf", &format!("{HA_CF}gate no\n"));
+    let first = machine.daemon().unwrap();
+    kill(first, Signal::SIGKILL).unwrap();
+    wait("a new daemon", || machine.daemon().filter(|pid| *pid != first));
+    machine.up();
+    // Several leases later it still answers.
+    let before = machine.sent();
+    wait("forty heartbeats", || (machine.sent() >= before + 40).then_some(()));
+    assert!(answers(&machine), "it is served and does not answer:\n{}", machine.run("nft list ruleset"));
+    // Wanted again, it is the one that stands.
+    machine.write("ha.cf", HA_CF);
+    machine.signal(Signal::SIGHUP);
+    wait("the files are read", || machine.log().contains("The files were read again").then_some(()));
+    let before = machine.sent();
+    wait("forty heartbeats", || (machine.sent() >= before + 40).then_some(()));
+    assert!(answers(&machine) && !machine.log().contains("gate-broken"), "{}", machine.log());
+}
+
 pub fn wrong_configuration() {
     let mut machine = Machine::new("keepalive soon\n", "");
     machine.start("supervised");
