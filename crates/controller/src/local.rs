@@ -5,7 +5,9 @@ use crate::node::Node;
 use crate::{AddressChange, Output, Severity};
 use hearth_cib::{Entry, Report};
 use hearth_executor::{ExecutorInput, ExecutorOutput, NoteKind, OutgoingReport, Policy, Rights, StartedResource};
-use hearth_types::{OpResult, ResourceId, Timestamp};
+use hearth_ledger::Ledger;
+use hearth_types::{AssignmentId, EpochName, OpResult, ResourceId, Timestamp};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Span after which reports that the record does not show are sent again.
@@ -13,6 +15,17 @@ const RESEND: Duration = Duration::from_millis(500);
 
 /// A machine that came back has looked what runs there: no probe takes longer.
 const LOOKED_WITHIN: Duration = Duration::from_secs(20);
+
+/// Up to which assignment each resource was given back.
+type Spent = BTreeMap<ResourceId, AssignmentId>;
+
+/// Name of the note that keeps them.
+const SPENT: &str = "spent";
+
+/// What was given back for good by this node, and in which epoch; none where nothing was.
+pub(crate) fn spent_before(ledger: &Ledger) -> Option<(EpochName, Spent)> {
+    ledger.note(SPENT).and_then(|text| serde_json::from_str(text).ok())
+}
 
 impl Node {
     fn tell(&mut self, now: Timestamp, input: ExecutorInput<'_>, out: &mut Vec<Output>) {
@@ -174,6 +187,7 @@ impl Node {
             }
             ExecutorOutput::CancelOp(id) => out.push(Output::CancelOp(id)),
             ExecutorOutput::Report(report) => {
+                self.note_spent(&report);
                 let entry = self.as_entry(&report);
                 self.hand_in(vec![entry]);
             }
@@ -207,6 +221,24 @@ impl Node {
                 self.volatile_dirty = true;
             }
         }
+    }
+
+    /// Among more than two a report is decided without this node's disk: what it gives back is written here first, and
+    /// stands before the report in the outputs (R-TAKE-1, decision 0018).
+    fn note_spent(&mut self, report: &OutgoingReport) {
+        if !self.is_many() || !report.spends() {
+            return;
+        }
+        let Some(record) = self.ledger.record() else { return };
+        let (epoch, mut spent) = spent_before(&self.ledger)
+            .filter(|(epoch, _)| record.descends_from(epoch))
+            .unwrap_or_else(|| (record.epoch.clone(), Spent::new()));
+        spent.retain(|id, _| record.spec(id).is_some());
+        let newest = spent.entry(report.resource.clone()).or_insert(report.upto);
+        *newest = report.upto.max(*newest);
+        // A value of our own types always serialises.
+        let text = serde_json::to_string(&(epoch, spent)).unwrap_or_default();
+        self.ledger.set_note(SPENT, &text);
     }
 
     fn as_entry(&self, report: &OutgoingReport) -> Entry {

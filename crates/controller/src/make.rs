@@ -3,6 +3,7 @@
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::keeping::{Keeping, Volatile};
+use crate::local::spent_before;
 use crate::node::Node;
 use crate::orders::Orders;
 use crate::standing::Standing;
@@ -119,6 +120,9 @@ impl Node {
             (true, false) => "Started; what it knows has to be confirmed first.".to_owned(),
         };
         node.chronicle.note(now, Severity::Info, "started", node.local.clone(), text);
+        if let Some((epoch, spent)) = spent_before(&node.ledger) {
+            node.executor.remember_spent(epoch, spent);
+        }
         node.brief_executor(now, &mut Vec::new());
         Ok(node)
     }

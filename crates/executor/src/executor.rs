@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hearth_cib::{MemberState, Record};
 use hearth_types::{
-    Admission, AssignmentId, GroupId, Incarnation, NodeName, OpAction, ResourceId, ResourceSpec, Timestamp,
+    Admission, AssignmentId, EpochName, GroupId, Incarnation, NodeName, OpAction, ResourceId, ResourceSpec, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,8 @@ pub struct Executor {
     pub(crate) adoptable: BTreeMap<ResourceId, ResourceSpec>,
     pub(crate) started: Vec<StartedResource>,
     pub(crate) last_op: u64,
+    /// What the daemons before us gave back for good, and in which line of epochs (R-TAKE-1).
+    pub(crate) remembered: Option<(EpochName, BTreeMap<ResourceId, AssignmentId>)>,
     /// Both follow from the rest at the end of every input, and are asked for at every heartbeat.
     due: Option<(Timestamp, ExecutorTimer)>,
     running: Arc<BTreeSet<ResourceId>>,
@@ -65,9 +67,17 @@ impl Executor {
             adoptable: BTreeMap::new(),
             started: Vec::new(),
             last_op: 0,
+            remembered: None,
             due: None,
             running: Arc::default(),
         }
+    }
+
+    /// What earlier runs of this node gave back by a report, up to which assignment, and in which epoch: nothing is
+    /// started under those ids again, in any incarnation (R-TAKE-1). To be called before the first record is taken;
+    /// forgotten when a record comes that does not descend from that epoch, where the ids mean nothing.
+    pub fn remember_spent(&mut self, epoch: EpochName, spent: BTreeMap<ResourceId, AssignmentId>) {
+        self.remembered = Some((epoch, spent));
     }
 
     /// Takes one input and appends what is to be done, in order.
@@ -159,6 +169,9 @@ impl Executor {
         let same_line = self.record.as_ref().is_none_or(|old| {
             record.descends_from(&old.epoch) && (record.epoch != old.epoch || record.applied >= old.applied)
         });
+        if self.remembered.as_ref().is_some_and(|(epoch, _)| !record.descends_from(epoch)) {
+            self.remembered = None;
+        }
         if !same_line {
             // A rival epoch won (R-LEDGER-6): what was said to the other record was never said to this one, and ids
             // that were given back there mean nothing here.
@@ -202,7 +215,12 @@ impl Executor {
     }
 
     fn known(&mut self, spec: &ResourceSpec, group: &GroupId) -> &mut Local {
-        let new = || Local::new(Arc::new(spec.clone()), group.clone());
+        let spent = self.remembered.as_ref().and_then(|(_, spent)| spent.get(&spec.id)).copied();
+        let new = || {
+            let mut it = Local::new(Arc::new(spec.clone()), group.clone());
+            it.spent = spent.unwrap_or(it.spent);
+            it
+        };
         let it = self.resources.entry(spec.id.clone()).or_insert_with(new);
         if *it.spec != *spec {
             it.spec = Arc::new(spec.clone());

@@ -106,6 +106,13 @@ pub struct OutgoingReport {
     pub what: ReportKind,
 }
 
+impl OutgoingReport {
+    /// Whether it gives its assignment back, so that another node may start the resource (R-TAKE-1).
+    pub fn spends(&self) -> bool {
+        matches!(self.what, ReportKind::Stopped | ReportKind::NotRunning | ReportKind::StartFailed { .. })
+    }
+}
+
 /// Which kind of thing happened, for the name of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

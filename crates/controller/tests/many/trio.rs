@@ -162,3 +162,20 @@ fn an_owner_that_is_cut_off_has_stopped_before_the_majority_starts() {
         }
     }
 }
+
+/// R-TAKE-1: it would start again under the assignment that its report gave back, while another node has it. A majority
+/// decides a report without the disk of its sender, so the disk has to have it first.
+#[test]
+fn a_stop_report_that_left_before_it_was_durable_at_its_origin() {
+    let mut world = trio();
+    for (node, to) in [(A, B), (B, C), (C, A)] {
+        world.move_to(to);
+        assert!(world.durable(node).contains("spent"), "{} gave it back unwritten\n{}", node, world.story());
+        world.power_off(node);
+        world.run(ms(500));
+        world.start(node);
+        world.run(ms(1500));
+        assert_eq!(world.owner(), Some(to), "{}", world.story());
+    }
+    assert!(world.faults.is_empty(), "{:?}\n{}", world.faults, world.story());
+}

@@ -283,6 +283,12 @@ impl World {
         machine.lease = None;
     }
 
+    /// What a power cut at this moment would leave of a node's state and log.
+    pub fn durable(&self, node: usize) -> String {
+        let machine = &self.machines[node];
+        machine.state.iter().chain(&machine.log).map(String::as_str).collect()
+    }
+
     pub fn freeze(&mut self, node: usize) {
         self.machines[node].frozen = true;
     }
