@@ -214,6 +214,28 @@ fn started_again_under_an_id_that_was_given_back() {
     assert_eq!(world.reports().last().unwrap().split_whitespace().nth(1), Some("StartFailed"));
 }
 
+/// R-TAKE-1: the report was lost, or is not decided yet, and the daemon is another one. The record that it reads still
+/// shows the assignment, while another node may have been given it on the word of the daemon before.
+#[test]
+fn started_by_the_next_daemon_under_an_id_that_was_given_back() {
+    let mut world = World::ready(&["web"]);
+    world.assign("web");
+    world.fail("start web");
+    world.finish("stop web", None);
+    world.restart();
+    world.admit();
+    world.rights(ALL);
+    world.run();
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.history.iter().filter(|it| *it == "start web").count(), 1, "{:?}", world.history);
+    // Not for ever: a newer assignment is another matter.
+    world.unassign("web");
+    world.run();
+    world.assign("web");
+    world.run();
+    assert_eq!(world.history.iter().filter(|it| *it == "start web").count(), 2, "{:?}", world.history);
+}
+
 #[test]
 fn failed_stop_called_stopped() {
     let mut world = World::running(&["10.0.0.1 web"]);

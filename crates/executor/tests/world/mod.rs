@@ -72,6 +72,8 @@ pub struct World {
     pub out: Vec<ExecutorOutput>,
     /// Reports that were sent and are not in the record.
     pub sent: Vec<hearth_executor::OutgoingReport>,
+    /// What reports gave back, as the disk keeps it for the next daemon (R-TAKE-1).
+    pub spent: BTreeMap<ResourceId, AssignmentId>,
     pub started: Vec<StartedResource>,
     pub need_wire: BTreeSet<ResourceId>,
     /// Orders in words, `start web`, since the beginning.
@@ -96,6 +98,7 @@ impl World {
             runs: BTreeMap::new(),
             out: Vec::new(),
             sent: Vec::new(),
+            spent: BTreeMap::new(),
             started: Vec::new(),
             need_wire: BTreeSet::new(),
             history: Vec::new(),
@@ -149,7 +152,12 @@ impl World {
             ExecutorOutput::CancelOp(id) => {
                 assert!(self.cancelled.insert(*id), "cancelled twice");
             }
-            ExecutorOutput::Report(report) => self.sent.push(report.clone()),
+            ExecutorOutput::Report(report) => {
+                if report.spends() {
+                    self.spent.insert(report.resource.clone(), report.upto);
+                }
+                self.sent.push(report.clone());
+            }
             ExecutorOutput::Started(started) => self.started = started.clone(),
             ExecutorOutput::NeedWire(need) => self.need_wire = need.clone(),
             ExecutorOutput::ProbesDone => {
@@ -346,6 +354,7 @@ impl World {
         self.need_wire.clear();
         self.incarnation = Incarnation(self.incarnation.0 + 100);
         self.executor = Executor::new(ME.into(), self.incarnation);
+        self.executor.remember_spent(self.record.epoch.clone(), self.spent.clone());
         self.rights = Rights { keep: true, start: false, not_after: None };
         let adoptable = self.started.clone();
         self.handle(ExecutorInput::Started { adoptable });
