@@ -187,7 +187,9 @@ impl Node {
             }
             ExecutorOutput::CancelOp(id) => out.push(Output::CancelOp(id)),
             ExecutorOutput::Report(report) => {
-                self.note_spent(&report);
+                if self.note_spent(&report) {
+                    self.drain_ledger(now, out);
+                }
                 let entry = self.as_entry(&report);
                 self.hand_in(vec![entry]);
             }
@@ -223,13 +225,14 @@ impl Node {
         }
     }
 
-    /// Among more than two a report is decided without this node's disk: what it gives back is written here first, and
-    /// stands before the report in the outputs (R-TAKE-1, decision 0018).
-    fn note_spent(&mut self, report: &OutgoingReport) {
+    /// Among more than two a report is decided without this node's disk: what it gives back is written here first
+    /// (R-TAKE-1, decision 0018). True if that has to stand in the outputs before the report is handed in: to another
+    /// node, as our own proposal is written together with it.
+    fn note_spent(&mut self, report: &OutgoingReport) -> bool {
         if !self.is_many() || !report.spends() {
-            return;
+            return false;
         }
-        let Some(record) = self.ledger.record() else { return };
+        let Some(record) = self.ledger.record() else { return false };
         let (epoch, mut spent) = spent_before(&self.ledger)
             .filter(|(epoch, _)| record.descends_from(epoch))
             .unwrap_or_else(|| (record.epoch.clone(), Spent::new()));
@@ -239,6 +242,7 @@ impl Node {
         // A value of our own types always serialises.
         let text = serde_json::to_string(&(epoch, spent)).unwrap_or_default();
         self.ledger.set_note(SPENT, &text);
+        !self.ledger.is_dc()
     }
 
     fn as_entry(&self, report: &OutgoingReport) -> Entry {

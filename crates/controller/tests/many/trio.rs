@@ -179,3 +179,28 @@ fn a_stop_report_that_left_before_it_was_durable_at_its_origin() {
     }
     assert!(world.faults.is_empty(), "{:?}\n{}", world.faults, world.story());
 }
+
+/// R-TAKE-1, R-LEDGER-3: the disk is slow in just the moment in which the report is made. Were it said before it is
+/// written, another node would have the resource while a power cut of this one makes it start again.
+#[test]
+fn a_stop_report_that_overtook_its_own_write() {
+    let mut world = trio();
+    for (node, to) in [(A, B), (B, C), (C, A)] {
+        let which = Request::Takeover { which: Which::All, wait: false };
+        let had = world.durable(node).matches("spent").count();
+        world.request(to, which);
+        world.run_to(ms(500), "the stop is carried out", |world| world.machines[node].running.is_empty());
+        world.machines[node].write = ms(300);
+        let story = |world: &World| (world.durable(node).matches("spent").count(), world.owner());
+        for _ in 0..280 {
+            world.run(ms(1));
+            let (written, owner) = story(&world);
+            let taken = owner == Some(to);
+            assert!(!taken || written > had, "{node} said it before it was written\n{}", world.story());
+        }
+        world.machines[node].write = ms(1);
+        world.run(ms(3000));
+        assert_eq!(world.owner(), Some(to), "{}", world.story());
+    }
+    assert!(world.faults.is_empty(), "{:?}\n{}", world.faults, world.story());
+}

@@ -70,6 +70,8 @@ pub struct Machine {
     lease: Option<Timestamp>,
     /// Writes under way, each with what waits behind it (R-LEDGER-3).
     writes: VecDeque<Write>,
+    /// How long a write takes that begins now.
+    pub write: Duration,
     pub running: BTreeMap<ResourceId, ResourceSpec>,
     pub gate: BTreeMap<ResourceId, Timestamp>,
     pub powered: bool,
@@ -192,6 +194,7 @@ impl World {
             volatile: None,
             lease: None,
             writes: VecDeque::new(),
+            write: WRITE,
             running: BTreeMap::new(),
             gate: BTreeMap::new(),
             powered: true,
@@ -361,7 +364,8 @@ impl World {
             Output::Persist { ticket, state, log } => {
                 machine.writes.push_back(Write { ticket, state, log, behind: Vec::new() });
                 if machine.writes.len() == 1 {
-                    self.push(now + WRITE, What::Written { node, incarnation });
+                    let ends = now + machine.write;
+                    self.push(ends, What::Written { node, incarnation });
                 }
             }
             output if !overtakes && !machine.writes.is_empty() => {
@@ -383,7 +387,8 @@ impl World {
         }
         machine.log.extend(log);
         if !machine.writes.is_empty() {
-            self.push(now + WRITE, What::Written { node, incarnation });
+            let ends = now + machine.write;
+            self.push(ends, What::Written { node, incarnation });
         }
         for output in behind {
             self.carry_out(node, output);
