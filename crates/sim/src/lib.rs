@@ -31,6 +31,7 @@ mod post;
 mod queue;
 pub mod report;
 mod rng;
+pub mod scenario;
 pub mod shrink;
 mod site;
 pub mod story;

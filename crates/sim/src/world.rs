@@ -313,4 +313,9 @@ impl World {
     pub fn longest_gap(&self) -> Duration {
         self.checkers.longest_gap(self.site.now)
     }
+
+    /// For how long two machines really answered for one address so far.
+    pub fn two_answered(&self) -> Duration {
+        self.checkers.two_answered()
+    }
 }

@@ -4,6 +4,7 @@ mod agreement;
 mod authentic;
 mod bounds;
 mod cause;
+mod double;
 mod double_start;
 mod gap;
 mod isolated;
@@ -138,6 +139,7 @@ pub struct Checkers {
     all: Vec<Box<dyn Checker>>,
     on_inputs: Vec<usize>,
     gap: gap::Gap,
+    double: double::Double,
 }
 
 impl Checkers {
@@ -158,7 +160,7 @@ impl Checkers {
             Box::<truth::Truth>::default(),
         ];
         let on_inputs = (0..all.len()).filter(|at| all[*at].sees_inputs()).collect();
-        Checkers { all, on_inputs, gap: gap::Gap::default() }
+        Checkers { all, on_inputs, gap: gap::Gap::default(), double: double::Double::default() }
     }
 
     pub(crate) fn see(&mut self, site: &Site, seen: &Seen<'_>, complaints: &mut Vec<Complaint>) {
@@ -178,6 +180,7 @@ impl Checkers {
 
     pub(crate) fn pass(&mut self, site: &Site, until: Timestamp, complaints: &mut Vec<Complaint>) {
         self.gap.pass(site, until);
+        self.double.pass(site, until);
         for checker in &mut self.all {
             let mut blame = Blame { at: site.now, checker: checker.name(), complaints };
             checker.pass(site, until, &mut blame);
@@ -198,6 +201,10 @@ impl Checkers {
 
     pub(crate) fn watch(&mut self, now: Timestamp, resource: ResourceId) {
         self.gap.watch(now, resource);
+    }
+
+    pub(crate) fn two_answered(&self) -> Duration {
+        self.double.total()
     }
 
     pub(crate) fn longest_gap(&self, now: Timestamp) -> Duration {

@@ -44,17 +44,7 @@ impl Checker for Overlap {
             (self.open, self.episode, self.current, self.whole) = (true, site.excuse.episode, Duration::ZERO, true);
         }
         self.whole &= site.excuse.whole;
-        let mut double_until = site.now;
-        for one in site.nodes() {
-            for other in one + 1..site.machines.len() {
-                let (a, b) = (&site.machines[one], &site.machines[other]);
-                for resource in a.kernel.running.keys().filter(|id| b.kernel.runs(id)) {
-                    let end = a.answers_until(resource).min(b.answers_until(resource)).min(until);
-                    double_until = double_until.max(end);
-                }
-            }
-        }
-        self.current += double_until.since(site.now);
+        self.current += super::double::answered_twice(site, until);
     }
 
     fn end(&mut self, _: &Site, blame: &mut Blame<'_>) {

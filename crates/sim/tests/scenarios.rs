@@ -1,0 +1,91 @@
+//! Every file of tests/scenarios is played and must answer as it is written there; `UPDATE_GOLDEN=1` writes the answers.
+//! What a file expects, and what the checkers forbid, holds whether or not the answers are rewritten.
+
+use hearth_sim::Mutant;
+use hearth_sim::scenario::play;
+use std::path::{Path, PathBuf};
+
+/// A file that is longer is no small story any more.
+const LINES_MAX: usize = 150;
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).expect("tests/scenarios").flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    files
+}
+
+/// The first line that differs, with both readings.
+fn difference(old: &str, new: &str) -> String {
+    let (mut olds, mut news) = (old.lines(), new.lines());
+    for number in 1.. {
+        match (olds.next(), news.next()) {
+            (None, None) => break,
+            (old, new) if old == new => {}
+            (old, new) => {
+                let (old, new) = (old.unwrap_or("(end)"), new.unwrap_or("(end)"));
+                return format!("line {number}\n  written: {old}\n  now:     {new}");
+            }
+        }
+    }
+    "line ends".to_owned()
+}
+
+#[test]
+fn every_scenario_tells_its_story() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut wrong = Vec::new();
+    for file in files() {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let written = std::fs::read_to_string(&file).expect("a scenario");
+        if !written.starts_with("# ") {
+            wrong.push(format!("{name}: begins with no comment that names the harm"));
+        }
+        let played = play(&written, None);
+        wrong.extend(played.failures.iter().map(|failure| format!("{name}: {failure}")));
+        if played.text.lines().count() > LINES_MAX {
+            wrong.push(format!("{name}: {} lines, more than {LINES_MAX}", played.text.lines().count()));
+        }
+        if played.text != written {
+            if update {
+                std::fs::write(&file, &played.text).expect("a scenario that can be written");
+            } else {
+                wrong.push(format!("{name}: tells another story, {}", difference(&written, &played.text)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n\nUPDATE_GOLDEN=1 writes the answers anew.", wrong.join("\n"));
+}
+
+/// A file that lies about what must be is refused: the expectations are looked at.
+#[test]
+fn an_expectation_that_does_not_hold_fails_the_file() {
+    let begin = "cluster a b\ngroup a 10.0.0.50 web\nbegin\n";
+    for (line, answer) in [
+        ("expect 10.0.0.50 on b", "10.0.0.50 is on a"),
+        ("expect web nowhere", "web is on a"),
+        ("expect event node-died", "nobody told `node-died`"),
+        ("run until node-died within 1s", "did not come about"),
+        ("expect web started 2 on a", "web was started 1 times on a"),
+        ("expect gap at most 1s", "first comes `watch ADDRESS`"),
+        ("watch 10.0.0.50\nstandby a\nrun 1s\nexpect gap at most 0ms", "the longest gap is"),
+        ("watch 10.0.0.50\nrun 1s\nexpect gap at least 1ms", "the longest gap is 0ns"),
+        ("split a\nrun 2s\nexpect no overlap", "two machines answered for"),
+        ("dance", "`dance` is no act"),
+    ] {
+        let played = play(&format!("{begin}{line}\n"), None);
+        assert!(played.failures.iter().any(|failure| failure.contains(answer)), "{line}: {:?}", played.failures);
+    }
+    assert_eq!(play(begin, None).failures, Vec::<String>::new());
+}
+
+/// Two owners that nothing permits fail the file by themselves: nobody needs to expect it.
+#[test]
+fn a_checker_that_complains_fails_the_file() {
+    let source = "cluster a b\ngroup a 10.0.0.50 web\nbegin\nstandby a\nrun 3s\n";
+    assert_eq!(play(source, None).failures, Vec::<String>::new());
+    let played = play(source, Some(Mutant::StopLies));
+    assert!(played.failures.iter().any(|failure| failure.contains("web runs on a and b")), "{:?}", played.failures);
+    assert!(played.text.contains("!! one owner: web runs on a and b"), "{}", played.text);
+}
