@@ -24,7 +24,9 @@ impl Announcer {
     }
 
     /// One round on that interface. Interfaces that are not Ethernet need none. Reads the interface's number and
-    /// hardware address from the kernel each time, for they change with bonds and hot plug.
+    /// hardware address from the kernel each time, for they change with bonds and hot plug. An address that is not there
+    /// (any more) is an error. [A machine that was frozen in its burst would go on with it after the thaw, and where no
+    /// gate stops that, send clients away from the machine that has the address by then.]
     pub fn announce(&self, interface: &str, ip: IpAddr) -> io::Result<()> {
         let snapshot = Snapshot::read()?;
         let link = snapshot.link(interface).ok_or_else(|| {
@@ -33,6 +35,12 @@ impl Announcer {
                 format!("{ip} cannot be announced: there is no interface {interface}"),
             )
         })?;
+        if !snapshot.holders(ip).any(|(_, at)| at.index == link.index) {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrNotAvailable,
+                format!("{ip} is not announced: it is not on {interface} any more"),
+            ));
+        }
         let Some(hardware) = link.mac() else { return Ok(()) };
         let frames = match ip {
             IpAddr::V4(ip) => {

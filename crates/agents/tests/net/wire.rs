@@ -140,6 +140,29 @@ fn echo_answers_carry_the_payload_that_was_sent() {
     }
 }
 
+/// R-TAKE-7: without gate nothing else holds back what a thawed machine goes on with. Clients would go to the wrong one.
+#[test]
+fn a_burst_that_outlives_its_address_teaches_nobody() {
+    let peer = pair();
+    let announcer = Announcer::new().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (address, length) in [(V4, 24), (V6, 64)] {
+        run(&format!("ip addr add {address}/{length} dev eth0 {}", if length == 64 { "nodad" } else { "" }));
+        let ip: IpAddr = address.parse().unwrap();
+        announcer.announce("eth0", ip).unwrap();
+        run(&format!("ip addr del {address}/{length} dev eth0"));
+        // Another machine has it by now.
+        peer.there(move || run(&format!("ip neigh replace {address} lladdr 02:00:00:00:00:99 dev far nud stale")));
+        let refused = runtime.block_on(announcer.burst("eth0", ip)).unwrap_err().to_string();
+        assert!(refused.contains("not on eth0 any more"), "{refused}");
+        let known = peer.there(move || {
+            let list = std::process::Command::new("ip").args(["neigh", "show", address]).output().unwrap();
+            String::from_utf8(list.stdout).unwrap()
+        });
+        assert!(known.contains("02:00:00:00:00:99"), "{known}");
+    }
+}
+
 #[test]
 fn announcements_teach_the_neighbours_and_only_what_may_answer_is_announced() {
     let peer = pair();
