@@ -6,7 +6,7 @@ use hearth_lab::{
     Client, Cluster, Felt, Files, Helper, Observer, Owners, Programs, StallMeter, Verdict, judge, millis, now,
     wait_until,
 };
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -73,14 +73,22 @@ impl Bench {
 
     /// The same for any machines.
     pub fn of(machines: &[&str], files: Files, udp: u16) -> Self {
+        Self::watched(machines, ADDRESS.into(), files, udp)
+    }
+
+    /// The same with client and observer at another address; the machines have IPv6 addresses if it is one.
+    pub fn watched(machines: &[&str], address: IpAddr, files: Files, udp: u16) -> Self {
         let alone = alone();
         let disk = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let cluster = Cluster::new(&programs(), disk, machines, &files).unwrap();
+        if address.is_ipv6() {
+            cluster.lab.number_v6().unwrap();
+        }
         for name in machines.iter().filter(|_| udp == UDP) {
             cluster.serve(name, UDP).unwrap();
         }
-        let client = Client::start(cluster.lab.client(), SocketAddrV4::new(ADDRESS, udp), PERIOD).unwrap();
-        let observer = Observer::start(&cluster.lab, ADDRESS, udp, STEP).unwrap();
+        let client = Client::start(cluster.lab.client(), SocketAddr::new(address, udp), PERIOD).unwrap();
+        let observer = Observer::start(&cluster.lab, address, udp, STEP).unwrap();
         Self { cluster, client, observer, stalls: StallMeter::start().unwrap(), files, _alone: alone }
     }
 

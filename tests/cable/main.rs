@@ -15,6 +15,7 @@ mod flood;
 mod freeze;
 mod idle;
 mod interfaces;
+mod ipv6;
 mod planned;
 mod power;
 mod recording;

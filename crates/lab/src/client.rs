@@ -3,11 +3,11 @@
 use crate::clock::from_wall;
 use crate::{now, space::Space};
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt::ReceiveTimestampns};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt::ReceiveTimestampns};
 use nix::sys::time::TimeSpec;
 use std::collections::BTreeMap;
 use std::io::IoSliceMut;
-use std::net::{SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,8 +64,13 @@ impl Client {
     ///
     /// # Errors
     /// When the socket cannot be had.
-    pub fn start(space: &Space, service: SocketAddrV4, period: u64) -> anyhow::Result<Self> {
-        let socket = space.in_network(|| Ok(UdpSocket::bind("0.0.0.0:0")?))?;
+    pub fn start(space: &Space, service: impl Into<SocketAddr>, period: u64) -> anyhow::Result<Self> {
+        let service = service.into();
+        let here: SocketAddr = match service {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = space.in_network(|| Ok(UdpSocket::bind(here)?))?;
         socket.set_nonblocking(true)?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
         let talk = Arc::new(Talk::default());
@@ -132,7 +137,7 @@ impl Drop for Client {
     }
 }
 
-fn ask(socket: &UdpSocket, service: SocketAddrV4, period: u64, talk: &Talk) {
+fn ask(socket: &UdpSocket, service: SocketAddr, period: u64, talk: &Talk) {
     let mut due = now();
     while !talk.ends.load(Ordering::Relaxed) {
         let at = now();
@@ -158,8 +163,7 @@ fn answer(socket: &UdpSocket) -> Option<Answer> {
     let mut buffer = [0; 256];
     let mut space = nix::cmsg_space!(TimeSpec);
     let mut parts = [IoSliceMut::new(&mut buffer)];
-    let message =
-        recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_DONTWAIT).ok()?;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_DONTWAIT).ok()?;
     let stamp = message.cmsgs().ok()?.find_map(|control| match control {
         ControlMessageOwned::ScmTimestampns(time) => Some(time),
         _ => None,

@@ -1,6 +1,7 @@
 //! The few frames that the observer and the flood send and know.
 
-use std::net::Ipv4Addr;
+use crate::frames6;
+use std::net::{IpAddr, Ipv4Addr};
 
 const ARP: u16 = 0x0806;
 const IP: u16 = 0x0800;
@@ -70,17 +71,18 @@ pub(crate) fn settle_lengths(frame: &mut [u8]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     /// Somebody says that he has this address.
-    Has(Ipv4Addr),
+    Has(IpAddr),
     /// A UDP packet from this address.
-    Udp(Ipv4Addr),
+    Udp(IpAddr),
 }
 
 /// Reads a frame; none where it is neither.
 pub(crate) fn heard(frame: &[u8]) -> Option<Heard> {
     let kind = u16::from_be_bytes([*frame.get(12)?, *frame.get(13)?]);
     match kind {
-        ARP if frame.len() >= 42 && frame[20..22] == [0, 2] => Some(Heard::Has(address(frame, 28))),
-        IP if is_udp(frame) => Some(Heard::Udp(address(frame, 26))),
+        ARP if frame.len() >= 42 && frame[20..22] == [0, 2] => Some(Heard::Has(address(frame, 28).into())),
+        IP if is_udp(frame) => Some(Heard::Udp(address(frame, 26).into())),
+        frames6::IPV6 => frames6::heard(frame),
         _ => None,
     }
 }

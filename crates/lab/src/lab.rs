@@ -4,7 +4,7 @@ use crate::faults::Direction;
 use crate::space::{Helper, Setting, Space};
 use anyhow::{Context, bail};
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -219,6 +219,34 @@ impl Lab {
         Ok(Ipv4Addr::new(10, 77 + net.number(), 0, 10 + self.number(name)? as u8))
     }
 
+    /// Gives machines, client and observer IPv6 addresses on the service network, fd77::/64; those that are on.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn number_v6(&self) -> anyhow::Result<()> {
+        let observer = text(OBSERVER_CARD);
+        for name in self.names().iter().filter(|name| self.is_on(name)) {
+            let address = self.address_v6(name)?;
+            // The observer never answers a solicitation; so nobody has to ask.
+            self.machine(name)?.ip(
+                &format!(
+                    "addr add {address}/64 dev eth0 nodad\n\
+                     neigh replace {OBSERVER_6} lladdr {observer} dev eth0 nud permanent\n"
+                ),
+                false,
+            )?;
+        }
+        self.client.ip(&format!("addr add {CLIENT_6}/64 dev eth0 nodad\n"), false)
+    }
+
+    /// A machine's own address after [`Lab::number_v6`].
+    ///
+    /// # Errors
+    /// When there is no such machine.
+    pub fn address_v6(&self, name: &str) -> anyhow::Result<Ipv6Addr> {
+        Ok(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x10 + self.number(name)? as u16))
+    }
+
     /// Hardware address of a machine's interface.
     ///
     /// # Errors
@@ -248,6 +276,8 @@ pub(crate) fn text(address: [u8; 6]) -> String {
 /// The observer's own addresses: it sits in the switch and is nobody's neighbour.
 pub(crate) const OBSERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 250);
 pub(crate) const OBSERVER_CARD: [u8; 6] = [2, 0, 10, 77, 0, 250];
+pub(crate) const OBSERVER_6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x250);
+const CLIENT_6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x200);
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);
 const TARGET: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 

@@ -26,6 +26,7 @@ mod cluster;
 mod faults;
 mod flood;
 mod frames;
+mod frames6;
 pub mod host;
 mod kernel;
 mod lab;

@@ -1,19 +1,20 @@
 //! Who answers for an address, asked of each machine by itself.
 //!
 //! The observer sits in the switch and puts its questions on one port after the other, below the switch's own
-//! forwarding: a machine that is cut off from all others is asked all the same.  A question is an ARP request and a UDP
-//! ask, to that machine's card; either answer counts.  Times are those of the kernel's receive stamps.
+//! forwarding: a machine that is cut off from all others is asked all the same.  A question is an ARP request (for
+//! IPv6 a neighbour solicitation) and a UDP ask, to that machine's card; either answer counts.  Times are those of the kernel's receive stamps.
 
 use crate::clock::from_wall;
 use crate::frames::{Ends, Heard, heard, udp, who_has};
-use crate::lab::{Lab, Net, OBSERVER, OBSERVER_CARD};
+use crate::frames6::{self, Ends6};
+use crate::lab::{Lab, Net, OBSERVER, OBSERVER_6, OBSERVER_CARD};
 use crate::{now, sys};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt::ReceiveTimestampns};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::collections::BTreeMap;
 use std::io::IoSliceMut;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,7 +54,7 @@ impl Owners {
 /// Asks until it is dropped.
 pub struct Observer {
     asked: Arc<Asked>,
-    address: Ipv4Addr,
+    address: IpAddr,
     udp_port: u16,
     step: u64,
     thread: Option<JoinHandle<()>>,
@@ -83,7 +84,8 @@ impl Observer {
     ///
     /// # Errors
     /// When no packet socket can be had.
-    pub fn start(lab: &Lab, address: Ipv4Addr, udp_port: u16, step: u64) -> anyhow::Result<Self> {
+    pub fn start(lab: &Lab, address: impl Into<IpAddr>, udp_port: u16, step: u64) -> anyhow::Result<Self> {
+        let address = address.into();
         let asked = Arc::new(Asked::default());
         let mut observer = Self { asked, address, udp_port, step, thread: None };
         for name in lab.names() {
@@ -107,8 +109,17 @@ impl Observer {
         socket.attach_filter(&for_us())?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
         let to_card = lab.hardware(machine, Net::Service)?;
-        let ends = Ends { from_card: OBSERVER_CARD, from: OBSERVER, to_card, to: self.address };
-        let frames = [who_has(&ends), udp(&ends, 7, self.udp_port, b"who are you? ")];
+        let (from_card, question) = (OBSERVER_CARD, b"who are you? ");
+        let frames = match self.address {
+            IpAddr::V4(to) => {
+                let ends = Ends { from_card, from: OBSERVER, to_card, to };
+                [who_has(&ends), udp(&ends, 7, self.udp_port, question)]
+            }
+            IpAddr::V6(to) => {
+                let ends = Ends6 { from_card, from: OBSERVER_6, to_card, to };
+                [frames6::solicitation(&ends), frames6::udp(&ends, 7, self.udp_port, question)]
+            }
+        };
         let mut ports = self.asked.ports.lock().unwrap_or_else(PoisonError::into_inner);
         ports.retain(|port| port.machine != machine);
         ports.push(Port { machine: machine.to_owned(), socket, frames });
@@ -175,7 +186,7 @@ fn for_us() -> [SockFilter; 6] {
     ]
 }
 
-fn ask(asked: &Asked, address: Ipv4Addr, step: u64) {
+fn ask(asked: &Asked, address: IpAddr, step: u64) {
     let mut due = now();
     while !asked.ends.load(Ordering::Relaxed) {
         let ports = asked.ports.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,7 +220,7 @@ fn ask(asked: &Asked, address: Ipv4Addr, step: u64) {
 }
 
 /// The time of the next answer that waits on a port; frames that are none are passed over.
-fn answer(port: &Port, address: Ipv4Addr) -> Option<u64> {
+fn answer(port: &Port, address: IpAddr) -> Option<u64> {
     loop {
         let mut buffer = [0; 256];
         let mut space = nix::cmsg_space!(nix::sys::time::TimeSpec);

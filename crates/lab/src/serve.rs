@@ -3,7 +3,8 @@
 use crate::host::value;
 use anyhow::Context;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt, sockopt::Ipv4PacketInfo,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, recvmsg, sendmsg, setsockopt,
+    sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo, Ipv6V6Only},
 };
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Write};
@@ -28,6 +29,11 @@ pub(crate) fn run(words: &[OsString]) -> anyhow::Result<()> {
     let port = number(words, "--udp")?.context("--udp is missing")?;
     let socket = UdpSocket::bind(("0.0.0.0", port)).with_context(|| format!("UDP port {port}"))?;
     setsockopt(&socket, Ipv4PacketInfo, &true)?;
+    // A kernel without IPv6 has nobody who could ask over it.
+    if let Ok(socket) = socket_v6(port) {
+        let name = name.clone();
+        std::thread::spawn(move || echo_v6(&socket, &name));
+    }
     println!("ready");
     std::io::stdout().flush()?;
     echo(&socket, &name)
@@ -81,6 +87,38 @@ fn echo(socket: &UdpSocket, name: &str) -> anyhow::Result<()> {
         answer.extend_from_slice(name.as_bytes());
         let source = nix::libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: asked.ipi_addr, ipi_addr: asked.ipi_addr };
         let controls = [ControlMessage::Ipv4PacketInfo(&source)];
+        let _ = sendmsg(socket.as_raw_fd(), &[IoSlice::new(&answer)], &controls, MsgFlags::empty(), Some(&from));
+    }
+}
+
+fn socket_v6(port: u16) -> std::io::Result<UdpSocket> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::DGRAM, None)?;
+    setsockopt(&socket, Ipv6V6Only, &true)?;
+    setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
+    socket.bind(&std::net::SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port)).into())?;
+    Ok(socket.into())
+}
+
+/// The same over IPv6.
+fn echo_v6(socket: &UdpSocket, name: &str) {
+    loop {
+        let mut buffer = [0; 512];
+        let mut space = nix::cmsg_space!(nix::libc::in6_pktinfo);
+        let mut parts = [IoSliceMut::new(&mut buffer)];
+        let message = recvmsg::<SockaddrIn6>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty());
+        let Ok(message) = message else { continue };
+        let (length, from) = (message.bytes, message.address);
+        let asked = message.cmsgs().ok().and_then(|mut all| {
+            all.find_map(|control| match control {
+                ControlMessageOwned::Ipv6PacketInfo(info) => Some(info),
+                _ => None,
+            })
+        });
+        let (Some(from), Some(asked)) = (from, asked) else { continue };
+        let mut answer = buffer[..length].to_vec();
+        answer.extend_from_slice(name.as_bytes());
+        let source = nix::libc::in6_pktinfo { ipi6_addr: asked.ipi6_addr, ipi6_ifindex: 0 };
+        let controls = [ControlMessage::Ipv6PacketInfo(&source)];
         let _ = sendmsg(socket.as_raw_fd(), &[IoSlice::new(&answer)], &controls, MsgFlags::empty(), Some(&from));
     }
 }
