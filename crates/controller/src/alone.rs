@@ -154,13 +154,14 @@ impl Node {
     pub(crate) fn go_alone(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.alone.verdict = None;
         self.alone.verdict_until = None;
+        // Who has to stop is settled also by a node that may start nothing yet (R-MEM-5), cannot write, or is to stop: it
+        // would wait for ever for a successor that is in another epoch.
+        self.go_on_with_rival(now);
+        self.end_split(now);
         // A peer that came up without its state can take over what this node gives up only once it is let in.
         if self.shutdown.is_some() && self.alone.resigned.is_none() {
             return;
         }
-        // Who has to stop is settled also by a node that may start nothing yet (R-MEM-5) or cannot write.
-        self.go_on_with_rival(now);
-        self.end_split(now);
         if self.disk_failed.is_some() || self.keeping.is_suspended() {
             return;
         }
@@ -435,12 +436,15 @@ impl Node {
         let weight = self.ledger.note("fork-weight").and_then(|note| note.parse().ok()).unwrap_or(0);
         let lease = self.config.cluster.timing.lease();
         let running = self.ledger.record().map(|record| record.active_on(&self.local).cloned().collect());
+        // Who stops anyway has nothing to offer: if it won, the other side would stop as well.
+        let stays = self.shutdown.is_none();
+        let reach = self.standing.carriers() + u32::from(self.standing.pings(now, lease).0);
         let own = RivalOffer {
             epoch,
             node: self.local.clone(),
-            permit: self.ledger.record().and_then(|record| record.permit),
-            reach: self.standing.carriers() + u32::from(self.standing.pings(now, lease).0),
-            weight,
+            permit: self.ledger.record().and_then(|record| record.permit).filter(|_| stays),
+            reach: if stays { reach } else { 0 },
+            weight: if stays { weight } else { 0 },
             running: running.unwrap_or_default(),
             age_ms: now.since(self.alone.epoch_began_at).as_millis() as u64,
         };

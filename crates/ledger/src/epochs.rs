@@ -120,6 +120,9 @@ impl Ledger {
     pub fn give_up_epoch(&mut self) {
         self.durable.epoch = None;
         self.durable.stored = None;
+        // What was once founded is over: founded again it would be another epoch under the same name (R-JOIN-1).
+        self.founding.forget();
+        self.durable.consent = self.founding.consent.clone();
         self.rewrite = true;
         self.load_epoch();
         self.flush();

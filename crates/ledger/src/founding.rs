@@ -113,6 +113,15 @@ impl Founding {
         Founding { local, identity, nodes, digest, consent, attempt: None, retry, retry_at: Timestamp::ZERO }
     }
 
+    /// The epoch that was founded is given up: its proposal is carried on no more where every machine must consent, for
+    /// then nobody can be in it when it is asked for again. Promises still hold.
+    pub fn forget(&mut self) {
+        if self.majority() == self.nodes.len() {
+            self.consent.accepted = None;
+            self.attempt = None;
+        }
+    }
+
     fn majority(&self) -> usize {
         self.nodes.len() / 2 + 1
     }

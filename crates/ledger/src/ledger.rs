@@ -100,7 +100,7 @@ pub struct Ledger {
     lines_behind: usize,
     #[serde(skip)]
     pub(crate) out: Vec<LedgerOut>,
-    founding: Founding,
+    pub(crate) founding: Founding,
     nonces: u64,
     pub(crate) inviting: Option<NodeName>,
     /// A write failed: nothing that this run promises can be kept (R-LEDGER-3).

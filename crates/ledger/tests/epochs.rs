@@ -174,6 +174,26 @@ fn a_consent_outlives_the_daemon() {
 }
 
 #[test]
+fn what_was_given_up_is_not_founded_again_under_its_old_name() {
+    // R-JOIN-1: A gave its epoch up to B, and B lost its state. Founded again, the old epoch would begin with an empty
+    // record and with a voter that is no more.
+    let mut world = World::together([1, 1]);
+    let old = world.epochs()[0].clone();
+    world.ledgers[0].give_up_epoch();
+    world.drain(0);
+    world.wire.clear();
+    let fresh = Params { fresh_identity: NodeIdentity(201), seed: 99, ..params(1, 1) };
+    world.ledgers[1] = Ledger::restore(fresh, None, &[]).expect("no state");
+    world.found(20_000);
+    world.run();
+    world.found(29_000);
+    world.run();
+    assert_ne!(world.epochs()[0], old);
+    assert!(world.ledgers.iter().all(Ledger::is_voting));
+    world.same_record();
+}
+
+#[test]
 fn nodes_with_unequal_lists_found_nothing() {
     // R-JOIN-1
     let world = World::together([1, 2]);
