@@ -17,7 +17,15 @@ pub fn failure(seed: u64, commit: &str, verdict: &Verdict, small: &Run) -> Strin
     }
     let _ = writeln!(text, "\nAgain: HEARTH_SEEDS={seed}..{} ./run swarm", seed + 1);
     let _ = writeln!(text, "\nThe smallest run found, {} acts of {}:\n", small.steps.len(), swarm_steps(seed));
+    text.push_str(&self::small(small));
+    text
+}
+
+/// A small run, act by act in words that can be played again, its story, and what is wrong with it.
+pub fn small(small: &Run) -> String {
+    let mut text = String::new();
     for step in &small.steps {
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "  {}", step.act.text(&small.layout));
         if !step.then.is_zero() {
             let _ = writeln!(text, "  run {}us", step.then.as_micros());

@@ -272,6 +272,18 @@ pub fn run(run: &Run, mutant: Option<Mutant>, trace: bool) -> Verdict {
     Verdict { complaints: world.complaints, trace: world.trace, story: told }
 }
 
+/// When something other than the beat of keepalives happens while the steps of a run are played, since its beginning.
+pub fn moments(run: &Run) -> Vec<Duration> {
+    let mut world = World::new(run.layout.clone(), run.seed, None);
+    let began = world.site.now;
+    world.moments = Some(Vec::new());
+    for step in &run.steps {
+        world.act(&step.act);
+        world.run(step.then);
+    }
+    world.moments.unwrap_or_default().into_iter().map(|at| at.since(began)).collect()
+}
+
 /// Everything heals; a person starts what does not run and clears failures. Then it must come to rest. The error is the
 /// obligation that is still open.
 fn heal(world: &mut World, lost: &[usize]) -> Result<(), String> {

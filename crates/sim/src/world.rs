@@ -25,6 +25,8 @@ pub struct World {
     pub complaints: Vec<Complaint>,
     /// Hash of every output so far, if wanted.
     pub trace: Option<u64>,
+    /// When something other than the beat of keepalives happened, each moment once, if wanted.
+    pub moments: Option<Vec<Timestamp>>,
     pub(crate) incarnations: Rng,
     token: u64,
     key: u64,
@@ -52,6 +54,7 @@ impl World {
             checkers: Checkers::all(),
             complaints: Vec::new(),
             trace: None,
+            moments: None,
             incarnations: Rng::new(seed, "incarnations"),
             token: 0,
             key: 0,
@@ -175,8 +178,13 @@ impl World {
         }
         let now = machine.clock.local(self.site.now);
         let mut out = std::mem::take(&mut self.spare);
+        let beats = is_beat(&input);
         controller.handle(now, input, &mut out);
         self.inputs += 1;
+        let eventful = !(beats && out.iter().all(overtakes));
+        if let Some(moments) = self.moments.as_mut().filter(|known| eventful && known.last() != Some(&self.site.now)) {
+            moments.push(self.site.now);
+        }
         let count = out.len();
         for output in out.drain(..) {
             if let Some(trace) = self.trace.as_mut() {
@@ -318,4 +326,15 @@ impl World {
     pub fn two_answered(&self) -> Duration {
         self.checkers.two_answered()
     }
+}
+
+/// What comes again and again while nothing happens.
+fn is_beat(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::Packet { message: Message::Heartbeat(_), .. }
+            | Input::Deadline
+            | Input::PingAnswered { .. }
+            | Input::WireAsked { .. }
+    )
 }
