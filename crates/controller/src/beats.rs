@@ -63,7 +63,8 @@ impl Node {
         let heartbeat = Arc::new(self.make_heartbeat(now));
         for position in 0..self.config.cluster.media.len() {
             let link = LinkId(position as u8);
-            out.push(Output::Send { link, message: Message::Heartbeat(heartbeat.clone()) });
+            let message = Message::Heartbeat(heartbeat.clone());
+            out.push(Output::Send { link, version: hearth_wire::OLDEST_VERSION, message });
         }
     }
 
@@ -107,6 +108,7 @@ impl Node {
             voters: record
                 .map(|record| record.voters.iter().map(|voter| voter.name.clone()).collect())
                 .unwrap_or_default(),
+            wire: None,
             peers,
             statement,
         }

@@ -179,6 +179,8 @@ pub enum Output {
     Send {
         /// On which link.
         link: LinkId,
+        /// In which wire version (R-WIRE-6).
+        version: u8,
         /// What.
         message: Message,
     },

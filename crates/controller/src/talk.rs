@@ -283,7 +283,8 @@ impl Node {
         for segment in segments {
             for position in 0..self.config.cluster.media.len() {
                 let message = Message::Segment(segment.clone());
-                out.push(Output::Send { link: LinkId(position as u8), message });
+                let version = hearth_wire::OLDEST_VERSION;
+                out.push(Output::Send { link: LinkId(position as u8), version, message });
             }
         }
     }

@@ -71,6 +71,7 @@ fn heartbeat(number: u64, heard: u64) -> Heartbeat {
         dc: None,
         voters: Vec::new(),
         statement: None,
+        wire: None,
     }
 }
 

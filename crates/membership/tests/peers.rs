@@ -71,6 +71,7 @@ fn beat(incarnation: Incarnation, number: u64, names: Incarnation, heard: u64, a
         dc: None,
         voters: Vec::new(),
         statement: None,
+        wire: None,
     }
 }
 

@@ -256,7 +256,7 @@ impl Loop {
 
     fn execute(&mut self, output: Output) {
         match output {
-            Output::Send { link, message } => self.send(link, &message),
+            Output::Send { link, version, message } => self.send(link, version, &message),
             Output::GateTick { resources, decided_at, hold } => {
                 let news = self.core.gate.tick(&resources, decided_at + hold);
                 self.inputs.extend(news);
@@ -293,9 +293,9 @@ impl Loop {
         let _ = self.core.orders.send(Order::Output(Box::new(output)));
     }
 
-    fn send(&mut self, link: hearth_types::LinkId, message: &Message) {
+    fn send(&mut self, link: hearth_types::LinkId, version: u8, message: &Message) {
         let urgent = matches!(message, Message::Heartbeat(_));
-        match self.core.ring.seal(link, message, &mut self.packet) {
+        match self.core.ring.seal(version, link, message, &mut self.packet) {
             Ok(()) => self.core.media.send(clock::now(), link, &self.packet, urgent, &mut self.changes),
             Err(error) => tracing::error!("a message was not sent: {error}"),
         }

@@ -169,7 +169,7 @@ mod tests {
             ask: false,
         });
         for output in [
-            Output::Send { link: LinkId(0), message: promise },
+            Output::Send { link: LinkId(0), version: 1, message: promise },
             Output::Announce { resources: Vec::new(), burst: true },
             op(1, OpAction::Start),
             op(2, OpAction::Stop),

@@ -8,13 +8,11 @@ use hearth_types::LinkId;
 
 use crate::key::{Crc32, KeyState, Method};
 use crate::message::Message;
+use crate::second::SecondMessage;
+use crate::{NEWEST_VERSION, OLDEST_VERSION};
 
 /// First bytes of each packet. Not ASCII at the start, so that no text protocol makes it by accident.
 pub const MAGIC: [u8; 4] = [0xE8, b'H', b'R', b'T'];
-/// Oldest wire version this code reads.
-pub const OLDEST_VERSION: u8 = 1;
-/// Newest wire version this code reads, and the one it writes.
-pub const NEWEST_VERSION: u8 = 1;
 /// Magic 4, wire version 1, key index 1, link 1, mark of the cluster's name 4.
 pub const HEADER_LENGTH: usize = 4 + 1 + 1 + 1 + 4;
 /// Longest tag.
@@ -25,6 +23,8 @@ pub const MAX_PACKET: usize = 1400;
 /// Longest encoded message: 1400 - 11 - 32 = 1357 bytes.
 pub const MAX_PAYLOAD: usize = MAX_PACKET - HEADER_LENGTH - LONGEST_TAG;
 
+/// The version whose heartbeats write every name out.
+const FIRST: u8 = 1;
 const VERSION_AT: usize = 4;
 const KEY_AT: usize = 5;
 const LINK_AT: usize = 6;
@@ -56,9 +56,15 @@ pub enum Refusal {
     TooLong,
     /// Written in a wire version that this daemon does not read (R-WIRE-6).
     #[error(
-        "wire version {0} is not understood here (understood: {OLDEST_VERSION} to {NEWEST_VERSION}); upgrade the older node"
+        "wire version {found} is not understood here (understood: {OLDEST_VERSION} to {newest}); {}",
+        if found > newest { way_to_newer(*newest) } else { "upgrade its sender" }
     )]
-    Version(u8),
+    Version {
+        /// Version that the packet names.
+        found: u8,
+        /// Newest that is understood here.
+        newest: u8,
+    },
     /// Marked with another cluster's name (R-WIRE-5).
     #[error("it belongs to another cluster on the same wire; give the clusters different ports or addresses")]
     OtherCluster,
@@ -80,7 +86,7 @@ impl Refusal {
             Refusal::NotOurs => "not-ours",
             Refusal::Short => "short",
             Refusal::TooLong => "too-long",
-            Refusal::Version(_) => "version",
+            Refusal::Version { .. } => "version",
             Refusal::OtherCluster => "other-cluster",
             Refusal::UnknownKey(_) => "unknown-key",
             Refusal::BadTag(_) => "bad-tag",
@@ -92,10 +98,17 @@ impl Refusal {
     pub const fn fault(self) -> Fault {
         match self {
             Refusal::NotOurs | Refusal::Short | Refusal::TooLong => Fault::Stranger,
-            Refusal::Version(_) | Refusal::OtherCluster | Refusal::UnknownKey(_) | Refusal::BadTag(_) => Fault::Setup,
+            Refusal::Version { .. } | Refusal::OtherCluster | Refusal::UnknownKey(_) | Refusal::BadTag(_) => {
+                Fault::Setup
+            }
             Refusal::Malformed => Fault::Peer,
         }
     }
+}
+
+/// What lets a daemon speak a newer version than `newest`.
+fn way_to_newer(newest: u8) -> &'static str {
+    if newest < NEWEST_VERSION { "take `wire_version` out of ha.cf on this node" } else { "upgrade this node" }
 }
 
 /// Why no ring could be made.
@@ -122,6 +135,7 @@ pub struct Oversize {
 pub struct KeyRing {
     name: String,
     mark: [u8; 4],
+    newest: u8,
     signing: u8,
     signer: KeyState,
     keys: BTreeMap<u8, KeyState>,
@@ -149,7 +163,20 @@ impl KeyRing {
         let signer = states.get(&signing).ok_or(RingError::NoSigningKey(signing))?.clone();
         let mut mark = Crc32::new();
         mark.update(cluster_name.as_bytes());
-        Ok(KeyRing { name: cluster_name.into(), mark: mark.value().to_be_bytes(), signing, signer, keys: states })
+        Ok(KeyRing {
+            name: cluster_name.into(),
+            mark: mark.value().to_be_bytes(),
+            newest: NEWEST_VERSION,
+            signing,
+            signer,
+            keys: states,
+        })
+    }
+
+    /// The same ring for a daemon that is held at wire version `newest`: packets of a newer one are refused by name.
+    #[must_use]
+    pub fn held_at(self, newest: u8) -> KeyRing {
+        KeyRing { newest: newest.clamp(OLDEST_VERSION, NEWEST_VERSION), ..self }
     }
 
     /// The cluster's name.
@@ -162,14 +189,21 @@ impl KeyRing {
         self.signer.method()
     }
 
-    /// Replaces the content of `out` by the packet that carries `message` on `link`.
-    pub fn seal(&self, link: LinkId, message: &Message, out: &mut Vec<u8>) -> Result<(), Oversize> {
+    /// Replaces the content of `out` by the packet that carries `message` on `link`, in the form of wire version
+    /// `version` (R-WIRE-6); one that this ring does not speak counts as the nearest that it does.
+    pub fn seal(&self, version: u8, link: LinkId, message: &Message, out: &mut Vec<u8>) -> Result<(), Oversize> {
+        let version = version.clamp(OLDEST_VERSION, self.newest);
         out.clear();
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&[NEWEST_VERSION, self.signing, link.0]);
+        out.extend_from_slice(&[version, self.signing, link.0]);
         out.extend_from_slice(&self.mark);
         // Writing to a vector cannot fail, and no field of a message has an encoder that can.
-        let encoded = minicbor::encode(message, &mut *out);
+        let encoded = match message {
+            Message::Heartbeat(heartbeat) if version > FIRST => {
+                minicbor::encode(SecondMessage::from(&**heartbeat), &mut *out)
+            }
+            message => minicbor::encode(message, &mut *out),
+        };
         let length = out.len() - HEADER_LENGTH;
         if encoded.is_err() || length > MAX_PAYLOAD {
             out.clear();
@@ -184,11 +218,14 @@ impl KeyRing {
     pub fn open(&self, bytes: &[u8]) -> Result<(LinkId, Message), Refusal> {
         let (link, payload) = self.authenticate(bytes)?;
         let mut decoder = minicbor::Decoder::new(payload);
-        let message = decoder.decode::<Message>().map_err(|_| Refusal::Malformed)?;
+        let message = match bytes[VERSION_AT] {
+            FIRST => decoder.decode::<Message>().ok(),
+            _ => decoder.decode::<SecondMessage>().ok().and_then(SecondMessage::spelt_out),
+        };
         if decoder.position() != payload.len() {
             return Err(Refusal::Malformed);
         }
-        Ok((link, message))
+        Ok((link, message.ok_or(Refusal::Malformed)?))
     }
 
     fn authenticate<'a>(&self, bytes: &'a [u8]) -> Result<(LinkId, &'a [u8]), Refusal> {
@@ -202,8 +239,8 @@ impl KeyRing {
             return Err(Refusal::Short);
         }
         let version = bytes[VERSION_AT];
-        if !(OLDEST_VERSION..=NEWEST_VERSION).contains(&version) {
-            return Err(Refusal::Version(version));
+        if !(OLDEST_VERSION..=self.newest).contains(&version) {
+            return Err(Refusal::Version { found: version, newest: self.newest });
         }
         if bytes[MARK_AT..HEADER_LENGTH] != self.mark {
             return Err(Refusal::OtherCluster);

@@ -16,6 +16,7 @@ mod channel;
 mod frame;
 mod key;
 mod message;
+mod second;
 mod serial;
 mod window;
 
@@ -24,9 +25,9 @@ pub use channel::{
     SHORTEST_TIMEOUT,
 };
 pub use frame::{
-    Fault, HEADER_LENGTH, KeyRing, LONGEST_TAG, MAGIC, MAX_PACKET, MAX_PAYLOAD, NEWEST_VERSION, OLDEST_VERSION,
-    Oversize, Refusal, RingError,
+    Fault, HEADER_LENGTH, KeyRing, LONGEST_TAG, MAGIC, MAX_PACKET, MAX_PAYLOAD, Oversize, Refusal, RingError,
 };
+pub use hearth_types::{NEWEST_WIRE_VERSION as NEWEST_VERSION, OLDEST_WIRE_VERSION as OLDEST_VERSION};
 pub use key::Method;
 pub use message::*;
 pub use serial::{FRAME_DATA, SerialReceiver, SerialSender, line_bytes, line_time};

@@ -112,6 +112,9 @@ pub struct Heartbeat {
     /// What it states as one of more than two machines.
     #[n(23)]
     pub statement: Option<Statement>,
+    /// Wire version that the sender's record has in use (R-WIRE-6); none while it has no record.
+    #[n(24)]
+    pub wire: Option<u8>,
 }
 
 /// What one of more than two machines states, so that loss, leases and proof by time are judged by all voters and not by

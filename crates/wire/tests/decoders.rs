@@ -6,11 +6,11 @@ use core::time::Duration;
 use hearth_types::LinkId;
 use hearth_wire::*;
 use proptest::prelude::*;
-use samples::{heartbeat, ring, segment};
+use samples::{heartbeat, newer_heartbeat, ring, segment};
 
 fn sealed(signing: u8, message: &Message) -> Vec<u8> {
     let mut out = vec![];
-    ring("home", signing).seal(LinkId(1), message, &mut out).expect("fits");
+    ring("home", signing).seal(NEWEST_VERSION, LinkId(1), message, &mut out).expect("fits");
     out
 }
 
@@ -24,8 +24,44 @@ fn sizes_keep_their_bounds() {
     );
     assert!(small < 250, "{small}");
     assert!(sealed(1, &segment(FRAGMENT)).len() <= MAX_PACKET);
-    let oversize = ring("home", 1).seal(LinkId(0), &segment(MAX_PAYLOAD), &mut vec![]);
+    let oversize = ring("home", 1).seal(NEWEST_VERSION, LinkId(0), &segment(MAX_PAYLOAD), &mut vec![]);
     assert!(oversize.is_err_and(|error| error.length > MAX_PAYLOAD));
+}
+
+/// R-WIRE-6: both versions carry the same heartbeat, and the newer one is shorter by the names that are said again.
+#[test]
+fn both_versions_say_the_same_and_the_newer_in_less() {
+    let message = Message::Heartbeat(newer_heartbeat().into());
+    let ring = ring("home", 1);
+    let sizes = [1, 2].map(|version| {
+        let mut packet = vec![];
+        ring.seal(version, LinkId(1), &message, &mut packet).expect("fits");
+        assert_eq!(packet[4], version);
+        assert_eq!(ring.open(&packet), Ok((LinkId(1), message.clone())));
+        packet.len()
+    });
+    println!("a heartbeat of two nodes: {sizes:?} bytes");
+    assert!(sizes[1] + 40 < sizes[0], "{sizes:?}");
+}
+
+/// R-WIRE-6: a daemon that is held at version 1 writes nothing newer, and says what it cannot read and the way out.
+#[test]
+fn a_ring_that_is_held_at_an_older_version_refuses_the_newer_by_name() {
+    let message = Message::Heartbeat(newer_heartbeat().into());
+    let (old, new) = (ring("home", 1).held_at(1), ring("home", 1));
+    let mut packet = vec![];
+    old.seal(2, LinkId(1), &message, &mut packet).expect("fits");
+    assert_eq!(new.open(&packet), Ok((LinkId(1), message.clone())), "written in version 1");
+    assert_eq!(packet[4], 1);
+    new.seal(2, LinkId(1), &message, &mut packet).expect("fits");
+    let refusal = old.open(&packet).expect_err("not spoken");
+    assert_eq!(refusal, Refusal::Version { found: 2, newest: 1 });
+    let text =
+        "wire version 2 is not understood here (understood: 1 to 1); take `wire_version` out of ha.cf on this node";
+    assert_eq!(refusal.to_string(), text);
+    packet[4] = 3;
+    let text = new.open(&packet).expect_err("not spoken").to_string();
+    assert!(text.ends_with("(understood: 1 to 2); upgrade this node"), "{text}");
 }
 
 /// R-WIRE-3: the receiver checks with the key that the packet names, whatever it signs with itself.
@@ -47,7 +83,7 @@ fn the_tag_covers_the_name() {
     let mut packet = sealed(1, &segment(1));
     assert_eq!(ring("other", 1).open(&packet), Err(Refusal::OtherCluster));
     let mut theirs = vec![];
-    ring("other", 1).seal(LinkId(1), &segment(1), &mut theirs).expect("fits");
+    ring("other", 1).seal(NEWEST_VERSION, LinkId(1), &segment(1), &mut theirs).expect("fits");
     packet[..HEADER_LENGTH].copy_from_slice(&theirs[..HEADER_LENGTH]);
     assert_eq!(ring("other", 1).open(&packet), Err(Refusal::BadTag(1)));
 }
@@ -91,7 +127,7 @@ fn newer_and_older_messages_are_read() {
 #[test]
 fn newer_heartbeats_are_read() {
     // Every field is there, also the last one, which a pair leaves out.
-    let full = Heartbeat { statement: Some(Statement::default()), ..heartbeat() };
+    let full = Heartbeat { statement: Some(Statement::default()), ..newer_heartbeat() };
     let bytes = minicbor::to_vec(&full).expect("encodes");
     let mut decoder = minicbor::Decoder::new(&bytes);
     let fields = decoder.array().expect("an array").expect("of known length");

@@ -7,22 +7,30 @@ mod samples;
 
 use hearth_types::LinkId;
 use hearth_wire::{HEADER_LENGTH, KeyRing, MAX_PACKET, Message, Method, SequenceWindow, SerialReceiver, SerialSender};
-use samples::{heartbeat, ring, segment};
+use samples::{heartbeat, newer_heartbeat, ring, segment};
 use std::fmt::Write;
 use std::path::PathBuf;
 
 const SIGNATURES: [(u8, &str); 4] = [(1, "sha256"), (2, "sha1"), (3, "md5"), (4, "crc")];
 
 fn sealed(ring: &KeyRing, message: &Message) -> Vec<u8> {
+    sealed_in(1, ring, message)
+}
+
+fn sealed_in(version: u8, ring: &KeyRing, message: &Message) -> Vec<u8> {
     let mut out = vec![];
-    ring.seal(LinkId(1), message, &mut out).expect("fits");
+    ring.seal(version, LinkId(1), message, &mut out).expect("fits");
     out
 }
 
 /// A packet with any content, under the key that authenticates nothing.
 fn with_content(content: &[u8]) -> Vec<u8> {
+    with_content_in(1, content)
+}
+
+fn with_content_in(version: u8, content: &[u8]) -> Vec<u8> {
     let ring = ring("home", 4);
-    let mut packet = sealed(&ring, &segment(0))[..HEADER_LENGTH].to_vec();
+    let mut packet = sealed_in(version, &ring, &segment(0))[..HEADER_LENGTH].to_vec();
     packet.extend_from_slice(content);
     let mut signed = (4u64).to_be_bytes().to_vec();
     signed.extend_from_slice(b"home");
@@ -46,9 +54,30 @@ fn changed(mut packet: Vec<u8>, at: usize, byte: u8) -> Vec<u8> {
     packet
 }
 
+/// The heartbeat of version 2 without the tag, and where its table of names begins and ends.
+fn content_in_2() -> (Vec<u8>, usize, usize) {
+    let packet = sealed_in(2, &ring("home", 4), &Message::Heartbeat(newer_heartbeat().into()));
+    let content = packet[HEADER_LENGTH..packet.len() - 4].to_vec();
+    let last = content.windows(9).position(|text| text == b"node-beta").expect("in the table");
+    // [0, [[names], ...]]: behind five bytes of heads begins the table.
+    (content, 5, last + 9)
+}
+
+/// The table lost its second name, the peer's.
+fn beyond_the_table() -> Vec<u8> {
+    let (content, at, end) = content_in_2();
+    [&content[..at], &[0x81, 0x6A], b"node-alpha", &content[end..]].concat()
+}
+
+fn no_names() -> Vec<u8> {
+    let (content, at, end) = content_in_2();
+    [&content[..at], &[0x80], &content[end..]].concat()
+}
+
 fn packets() -> Vec<(String, Vec<u8>)> {
     let home = ring("home", 1);
     let beat = Message::Heartbeat(heartbeat().into());
+    let newer = Message::Heartbeat(newer_heartbeat().into());
     let good = sealed(&home, &beat);
     let wrong = KeyRing::new("home", 1, [(1, Method::Sha256, b"another text".to_vec())]).expect("good");
     let unlisted = KeyRing::new("home", 77, [(77, Method::Sha256, b"x".to_vec())]).expect("good");
@@ -72,7 +101,8 @@ fn packets() -> Vec<(String, Vec<u8>)> {
         ("longer by one byte", [&good[..], &[0]].concat()),
         ("too long", [&good[..], &vec![0; MAX_PACKET]].concat()),
         ("wire version 0", changed(good.clone(), 4, 0)),
-        ("wire version 2", changed(good.clone(), 4, 2)),
+        ("wire version 3", changed(good.clone(), 4, 3)),
+        ("wire version changed", changed(good.clone(), 4, 2)),
         ("link changed", changed(good.clone(), 6, 0)),
         ("key index changed", changed(good.clone(), 5, 2)),
         ("wrong key text", sealed(&wrong, &beat)),
@@ -84,6 +114,12 @@ fn packets() -> Vec<(String, Vec<u8>)> {
         ("segment of 2^63 bytes", with_content(&[0x82, 1, 0x81, 0x8B, 0x7B, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])),
         ("nested 1000 deep", with_content(&[0x81; 1000])),
         ("content behind the message", with_content(&trailing)),
+        ("heartbeat that says the version in use, in version 1", sealed(&home, &newer)),
+        ("heartbeat in version 2", sealed_in(2, &home, &newer)),
+        ("segment in version 2", sealed_in(2, &home, &segment(20))),
+        ("heartbeat of version 1 in version 2", with_content_in(2, &minicbor::to_vec(&beat).expect("encodes"))),
+        ("name beyond the table in version 2", with_content_in(2, &beyond_the_table())),
+        ("no names in version 2", with_content_in(2, &no_names())),
     ];
     list.extend(hostile.into_iter().map(|(name, bytes)| (name.to_string(), bytes)));
     list

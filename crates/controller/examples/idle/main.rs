@@ -120,7 +120,7 @@ impl Cluster {
     fn carry_out(&mut self, node: usize) {
         for output in std::mem::take(&mut self.out) {
             match output {
-                Output::Send { link, message } => self.packets.push(Packet { from: node, link, message }),
+                Output::Send { link, message, .. } => self.packets.push(Packet { from: node, link, message }),
                 Output::StartOp(request) => {
                     let id = request.resource.id.clone();
                     let runs = self.running[node].contains_key(&id);

@@ -369,7 +369,7 @@ impl World {
     fn carry_out(&mut self, node: usize, output: Output) {
         let now = self.now;
         match output {
-            Output::Send { link, message } => {
+            Output::Send { link, message, .. } => {
                 let to = 1 - node;
                 let Some(wire) = self.machines[node].config.cluster.media.get(usize::from(link.0)).map(wire) else {
                     return;

@@ -39,7 +39,14 @@ pub fn heartbeat() -> Heartbeat {
         dc: Some(NodeName::new("node-alpha")),
         voters: vec![NodeName::new("node-alpha"), NodeName::new("node-beta")],
         statement: None,
+        wire: None,
     }
+}
+
+/// The same from a daemon that speaks version 2, in a cluster that uses it.
+#[allow(dead_code, reason = "each test file takes what it needs")]
+pub fn newer_heartbeat() -> Heartbeat {
+    Heartbeat { versions: (1, 2), wire: Some(2), ..heartbeat() }
 }
 
 /// A full fragment.
