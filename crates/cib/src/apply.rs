@@ -56,6 +56,7 @@ impl Record {
                 self.request(request)?;
                 self.request_failback(request, groups, by)
             }
+            Entry::RaiseWire { version, stated } => self.raise_wire(*version, stated),
             Entry::Clear { request, subject } => {
                 self.request(request)?;
                 self.clear(subject)

@@ -100,6 +100,17 @@ pub struct Report {
     pub what: ReportKind,
 }
 
+/// What a node stated of the wire versions that it speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Speaks {
+    /// Which node.
+    pub node: NodeName,
+    /// In which run it said so; another run may be another program.
+    pub incarnation: Incarnation,
+    /// Newest wire version that it speaks.
+    pub newest: u8,
+}
+
 /// One entry of the history of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -262,6 +273,14 @@ pub enum Entry {
         request: RequestId,
         /// Of what.
         subject: ClearSubject,
+    },
+    /// From here on the next wire version is in use (R-WIRE-6). Names what every node of the record stated, so that
+    /// the record itself holds nothing that an older daemon would not keep (decision 0015).
+    RaiseWire {
+        /// The version; one above that of the record.
+        version: u8,
+        /// The word of every node.
+        stated: Vec<Speaks>,
     },
     /// Begins an epoch.
     Epoch {

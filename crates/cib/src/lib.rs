@@ -25,8 +25,9 @@ mod nodes;
 mod record;
 mod rejection;
 mod report;
+mod wire;
 
-pub use entry::{ClearSubject, Entry, Report, ReportKind, RequestId};
+pub use entry::{ClearSubject, Entry, Report, ReportKind, RequestId, Speaks};
 pub use record::{
     Assignment, Change, Failure, LEASE_VOTERS, LINEAGE, MemberState, NodeRecord, Record, RequestedPlacement,
     ResourceState, Unclean, Voter,

@@ -186,6 +186,9 @@ pub struct Record {
     pub requests: BTreeMap<NodeName, (Incarnation, u64)>,
     /// The newest change.
     pub last_change: Option<Change>,
+    /// Wire version in use (R-WIRE-6). Records that do not say it are of the oldest, which is therefore not written.
+    #[serde(default = "crate::wire::oldest", skip_serializing_if = "crate::wire::is_oldest")]
+    pub wire_version: u8,
 }
 
 impl Record {
@@ -210,6 +213,7 @@ impl Record {
             check_wire: BTreeSet::new(),
             requests: BTreeMap::new(),
             last_change: None,
+            wire_version: crate::wire::oldest(),
         }
     }
 

@@ -70,6 +70,10 @@ pub enum Rejection {
     BadGroup { group: GroupId },
     #[error("resource {resource} is named twice (R-TAKE-9)")]
     DuplicateResource { resource: ResourceId },
+    #[error("wire version {version} does not follow {current}: it rises by one at a time (R-WIRE-6)")]
+    WireVersion { version: u8, current: u8 },
+    #[error("{node} has not stated in its present run that it speaks wire version {version} (R-WIRE-6)")]
+    CannotSpeak { node: NodeName, version: u8 },
     #[error("a batch inside a batch (R-LEDGER-1)")]
     NestedBatch,
 }

@@ -78,6 +78,14 @@ fn single() -> impl Strategy<Value = Entry> {
             digest: which as u64,
             nodes: (0..nodes).map(name).collect(),
         }),
+        1 => (1..4u8, 1..4u64, 1..4u64, 1..4u8).prop_map(|(version, a, b, newest)| Entry::RaiseWire {
+            version,
+            stated: [a, b]
+                .iter()
+                .enumerate()
+                .map(|(at, run)| Speaks { node: name(at), incarnation: Incarnation(*run), newest })
+                .collect(),
+        }),
         1 => (1..9u64, any::<bool>()).prop_map(|(number, both)| Entry::Epoch {
             name: cluster::epoch(number),
             voters: (0..if both { 2 } else { 1 }).map(|at| cluster::voter(NODES[at], at as u64 + 1)).collect(),
@@ -144,6 +152,7 @@ fn check(before: &Record, after: &Record, entry: &Entry) {
     for id in after.orphans.keys() {
         assert!(after.active_nodes(id).next().is_some(), "{id} is kept for nothing");
     }
+    assert!(after.wire_version >= before.wire_version, "R-WIRE-6: lowered");
     assert!(after.lineage.len() <= LINEAGE && after.requests.len() <= after.nodes.len());
     assert_eq!(after.nodes.keys().cloned().collect::<BTreeSet<_>>(), after.node_order.iter().cloned().collect());
 }

@@ -422,3 +422,54 @@ fn record_does_not_survive_disk_or_wire() {
     assert_eq!(minicbor_serde::from_slice::<Entry>(&bytes).unwrap(), entry);
     assert_eq!(serde_json::from_str::<Entry>(&serde_json::to_string(&entry).unwrap()).unwrap(), entry);
 }
+
+fn raise(version: u8, stated: &[(&str, u64, u8)]) -> Entry {
+    let said =
+        |&(node, run, newest): &(&str, u64, u8)| Speaks { node: node.into(), incarnation: Incarnation(run), newest };
+    Entry::RaiseWire { version, stated: stated.iter().map(said).collect() }
+}
+
+/// R-WIRE-6: who does not read the next version would hear nobody, and take over what the others run.
+#[test]
+fn a_node_that_cannot_speak_the_next_wire_version_takes_over_from_a_live_one() {
+    let mut it = Cluster::new(&["web"]);
+    assert_eq!(it.0.wire_version, 1);
+    let both = [("a", 10, 2), ("b", 20, 2)];
+    it.refused("R-WIRE-6", raise(2, &both[..1]));
+    it.refused("R-WIRE-6", raise(2, &[("a", 10, 2), ("b", 20, 1)]));
+    it.refused("R-WIRE-6", raise(2, &[("a", 10, 2), ("b", 77, 2)]));
+    it.refused("R-WIRE-6", raise(3, &[("a", 10, 9), ("b", 20, 9)]));
+    it.refused("R-WIRE-6", raise(1, &both));
+    // The run that takes part may be another program than the one that said so.
+    it.ok(Entry::Admit { node: "b".into(), identity: NodeIdentity(2), incarnation: Incarnation(21) });
+    it.refused("R-WIRE-6", raise(2, &both));
+    it.ok(raise(2, &[("a", 10, 2), ("b", 21, 3)]));
+    assert_eq!(it.0.wire_version, 2);
+    it.refused("R-WIRE-6", raise(2, &[("a", 10, 2), ("b", 21, 2)]));
+    it.refused("R-WIRE-6", raise(1, &[("a", 10, 2), ("b", 21, 2)]));
+}
+
+/// R-WIRE-6: a machine that is away may come back with the older program.
+#[test]
+fn a_node_that_was_away_comes_back_and_hears_nobody() {
+    let mut it = Cluster::new(&["web"]);
+    it.alone();
+    it.ok(Entry::Forced { node: "b".into(), permit: PermitKind::Unfenced, node_silent: true });
+    it.refused("R-TAKE-1", raise(2, &[("a", 10, 2), ("b", 20, 2)]));
+    it.ok(Entry::Admit { node: "b".into(), identity: NodeIdentity(2), incarnation: Incarnation(21) });
+    it.ok(raise(2, &[("a", 10, 2), ("b", 21, 2)]));
+}
+
+/// R-WIRE-6: a package can be put back for as long as version 1 is in use, so its state must not say more than it knows.
+#[test]
+fn state_of_version_1_is_not_read_by_the_older_daemon_or_by_us() {
+    let mut it = Cluster::new(&["web"]);
+    let json = serde_json::to_string(&it.0).unwrap();
+    assert!(!json.contains("wire_version"), "{json}");
+    assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), it.0);
+    it.ok(raise(2, &[("a", 10, 2), ("b", 20, 2)]));
+    let json = serde_json::to_string(&it.0).unwrap();
+    assert_eq!(serde_json::from_str::<Record>(&json).unwrap().wire_version, 2);
+    let bytes = minicbor_serde::to_vec(&it.0).unwrap();
+    assert_eq!(minicbor_serde::from_slice::<Record>(&bytes).unwrap(), it.0);
+}

@@ -40,7 +40,7 @@ impl Fnv {
 
 /// Hashes of the cluster part, which must be equal on all nodes, and of the resources (R-JOIN-4). Left out of the first:
 /// the local name, interfaces and peers of media, addresses that names resolve to (they differ by machine), times (they
-/// may be changed on one node after the other while running), realtime, logging, `env`, keys.
+/// may be changed on one node after the other while running), `wire_version` (the same), realtime, logging, `env`, keys.
 pub fn digest(config: &Config) -> (u64, u64) {
     let cluster = &config.cluster;
     let mut hash = Fnv::new();
@@ -135,6 +135,12 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
     if old.cluster.name != new.cluster.name {
         refusals.push(String::from(
             "the cluster's name changes: it is part of every packet's tag; stop all nodes, then start",
+        ));
+    }
+    if new.cluster.wire_version < old.cluster.wire_version {
+        refusals.push(format!(
+            "`wire_version` goes down to {}: the record may have a newer one in use; restart hearthd, and see its status",
+            new.cluster.wire_version
         ));
     }
     let (a, b) = (&old.cluster, &new.cluster);

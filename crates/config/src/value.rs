@@ -47,6 +47,9 @@ pub struct ClusterConfig {
     pub record: Option<u64>,
     /// Where log lines go.
     pub logging: Logging,
+    /// Newest wire version that this node speaks (R-WIRE-6): the newest of this hearthd, or `wire_version`, with which
+    /// a node can be held back so that an older package can still be put in its place. Read of each node alone.
+    pub wire_version: u8,
     /// `env NAME=VALUE`: handed to scripts as HA_NAME.
     pub env: BTreeMap<String, String>,
 }

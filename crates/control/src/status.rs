@@ -29,6 +29,9 @@ pub struct Status {
     pub epoch: Option<EpochStatus>,
     /// Index of the record's last applied entry.
     pub applied: u64,
+    /// Wire version in use (R-WIRE-6); none before the first epoch.
+    #[serde(default)]
+    pub wire: Option<u8>,
     /// Wall time of this answer, milliseconds since 1970.
     pub wall_ms: u64,
     /// Wall time of the last change of the record, its cause and author.

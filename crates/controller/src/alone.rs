@@ -166,6 +166,10 @@ impl Node {
             return;
         }
         self.come_back_in(now);
+        if let Some(refusal) = self.own_refusal() {
+            self.alone.verdict = Some(refusal);
+            return;
+        }
         if self.ledger.has_no_epoch() {
             let reachable: Vec<NodeName> = self
                 .members
@@ -593,12 +597,13 @@ impl Node {
         let Some(record) = self.ledger.record() else { return };
         let voter = record.voters.iter().find(|voter| voter.name == *from).map(|voter| voter.identity);
         match voter {
-            Some(identity) if identity == join.identity => self.ledger.offer(from),
+            Some(identity) if identity == join.identity && !self.is_refused(from) => self.ledger.offer(from),
             Some(_) if self.is_many() => _ = self.alone.joins.insert(from.clone(), join),
             Some(_) if join.may_run.is_empty() => {
-                // It is the voter's machine without the voter's state: its word that it does not vote (section 5).
+                // It is the voter's machine without the voter's state, or with a daemon that had to give it up (R-WIRE-6):
+                // its word that it does not vote (section 5).
                 if self.alone.resigned.is_none() {
-                    let text = format!("{from} came up without its state and runs nothing.");
+                    let text = format!("{from} came up without a part in this epoch and runs nothing.");
                     self.chronicle.lead(now, Severity::Warning, "resigned", from, text);
                 }
                 self.alone.resigned = Some(record.epoch.clone());

@@ -60,11 +60,11 @@ impl Node {
         }
         self.beat_now = false;
         self.keeping.beat_at = now;
-        let heartbeat = Arc::new(self.make_heartbeat(now));
+        let (version, heartbeat) = (self.heartbeat_version(now), Arc::new(self.make_heartbeat(now)));
         for position in 0..self.config.cluster.media.len() {
             let link = LinkId(position as u8);
             let message = Message::Heartbeat(heartbeat.clone());
-            out.push(Output::Send { link, version: hearth_wire::OLDEST_VERSION, message });
+            out.push(Output::Send { link, version, message });
         }
     }
 
@@ -95,7 +95,7 @@ impl Node {
             decided: self.ledger.decided(),
             status: self.status_word(),
             deadtime_ms: timing.deadtime.as_millis() as u32,
-            versions: (hearth_wire::OLDEST_VERSION, hearth_wire::NEWEST_VERSION),
+            versions: self.spoken(),
             digest: self.digest,
             stall_us: stall.as_micros().min(u128::from(u32::MAX)) as u32,
             gated: if gated { held.iter().cloned().collect() } else { Vec::new() },
@@ -108,7 +108,7 @@ impl Node {
             voters: record
                 .map(|record| record.voters.iter().map(|voter| voter.name.clone()).collect())
                 .unwrap_or_default(),
-            wire: None,
+            wire: record.map(|record| record.wire_version),
             peers,
             statement,
         }
@@ -141,6 +141,7 @@ impl Node {
         received_at: Timestamp,
     ) -> bool {
         let Some(link) = self.canonical(link) else { return false };
+        self.note_speech(now, heartbeat);
         let mut changes = Vec::new();
         let peer = self.members.peer(&heartbeat.from);
         let known = peer.and_then(|peer| peer.incarnation);
@@ -355,6 +356,8 @@ fn says_the_same(one: &Heartbeat, other: &Heartbeat) -> bool {
         && one.unservable == other.unservable
         && one.pings == other.pings
         && one.has_carrier == other.has_carrier
+        && one.versions == other.versions
+        && one.wire == other.wire
         && one.gated == other.gated
         && one.incarnation == other.incarnation
         && states_the_same(one, other)

@@ -27,6 +27,7 @@ impl Node {
         self.propose_configuration(now);
         self.propose_admissions(now);
         self.judge_losses(now);
+        self.propose_wire();
         self.propose_standings(now);
         self.let_leavers_go();
         self.shrink_voters();
@@ -68,6 +69,7 @@ impl Node {
         let is_new = |name: &NodeName, incarnation: Incarnation| {
             let known = record.nodes.get(name);
             known.is_some_and(|known| known.member != MemberState::Admitted || known.incarnation != incarnation)
+                && (*name == self.local || !self.is_refused(name))
         };
         let mut wanted = Vec::new();
         if is_new(&self.local, self.incarnation) {

@@ -27,6 +27,7 @@ mod orders;
 mod reload;
 mod report;
 mod rights;
+mod speech;
 mod standing;
 mod start;
 mod talk;

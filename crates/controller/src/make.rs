@@ -6,6 +6,7 @@ use crate::keeping::{Keeping, Volatile};
 use crate::local::spent_before;
 use crate::node::Node;
 use crate::orders::Orders;
+use crate::speech::Speech;
 use crate::standing::Standing;
 use crate::{Severity, Start, StartError, TimerKind};
 use hearth_config::Config;
@@ -66,6 +67,7 @@ impl Node {
             version,
             ledger,
             alone: Alone::default(),
+            speech: Speech::default(),
             orders: Orders::default(),
             chronicle: Chronicle::default(),
             channels: BTreeMap::new(),
@@ -114,6 +116,7 @@ impl Node {
         node.shadow = node.empty_shadow();
         // What was read back is durable.
         node.note_revocations();
+        node.give_up_unspoken();
         let text = match (had_state, alone) {
             (false, _) => "Started without earlier state.".to_owned(),
             (true, true) => "Started; it went on alone before and goes on.".to_owned(),

@@ -4,6 +4,7 @@ use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::keeping::{Keeping, Volatile};
 use crate::orders::Orders;
+use crate::speech::Speech;
 use crate::standing::Standing;
 use crate::talk::PeerMessage;
 use crate::{Controller, EventId, Input, Output, Severity, Start, StartError, TimerKind};
@@ -37,6 +38,7 @@ pub(crate) struct Node {
     pub standing: Standing,
     pub keeping: Keeping,
     pub alone: Alone,
+    pub speech: Speech,
     pub orders: Orders,
     pub chronicle: Chronicle,
     pub channels: BTreeMap<NodeName, Channel>,
@@ -202,6 +204,7 @@ impl Node {
     /// Everything that follows from what is known by `now`.
     fn advance(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.judge_members(now);
+        self.judge_speech(now);
         self.keep_on(now, out);
         let confirmed = self.keeping.confirmed;
         self.go_alone(now, out);
@@ -267,6 +270,9 @@ impl Node {
 
     /// Says something to a peer over its channel; dropped where there is none, what matters is repeated by its owner.
     pub(crate) fn say(&mut self, to: &NodeName, message: &PeerMessage) {
+        if self.is_refused(to) && !message.is_of_every_version() {
+            return;
+        }
         let Some(channel) = self.channels.get_mut(to) else { return };
         // A value of our own types always serialises. A full channel is broken anew by the next incarnation or by the
         // peer's silence.

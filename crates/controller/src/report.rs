@@ -54,6 +54,7 @@ impl Node {
                 permit: record.permit.map(|permit| permit.to_string()),
             }),
             applied: self.ledger.decided().0,
+            wire: record.map(|record| record.wire_version),
             last_change: record.and_then(|record| record.last_change.as_ref()).map(|change| LastChange {
                 wall_ms: self.last_change_at.map_or(0, |at| at.0 / 1_000_000),
                 text: change.text.clone(),
@@ -196,7 +197,7 @@ impl Node {
             links: self.peer_links(name),
             pings: claimed.map(|claimed| claimed.pings).filter(|pings| pings.1 > 0),
             unservable,
-            reason: reason.or(why),
+            reason: reason.or(why).or_else(|| self.refusal_of(name)),
         }
     }
 
@@ -389,6 +390,7 @@ impl Node {
         if self.ledger.record().is_some_and(|record| record.digest != self.digest.1) {
             notes.push("haresources here differs from the record: `hearth reload` takes it over.".to_owned());
         }
+        notes.extend(self.speech_note());
         for (reason, count) in &self.refused {
             notes.push(format!("{count} packets were refused: {reason}."));
         }

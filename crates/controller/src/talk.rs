@@ -27,6 +27,15 @@ pub(crate) enum PeerMessage {
     },
 }
 
+impl PeerMessage {
+    /// What is said in the same form in every wire version: that a node holds nothing and would like to be let in, and
+    /// the comparison of rivals. All else of a node that cannot speak the version in use would be half understood.
+    pub(crate) fn is_of_every_version(&self) -> bool {
+        let PeerMessage::Ledger(message) = self else { return false };
+        matches!(**message, LedgerMessage::Join(_) | LedgerMessage::Rival { .. })
+    }
+}
+
 impl Node {
     pub(crate) fn take_segment(&mut self, now: Timestamp, segment: Segment, out: &mut Vec<Output>) {
         let from = segment.from.clone();
@@ -52,6 +61,9 @@ impl Node {
     }
 
     pub(crate) fn take_message(&mut self, now: Timestamp, from: &NodeName, message: PeerMessage) {
+        if self.hears_half(from) && !message.is_of_every_version() {
+            return;
+        }
         match message {
             PeerMessage::Ledger(message) => match *message {
                 LedgerMessage::Join(join) => self.take_join(now, from, join),
@@ -151,6 +163,7 @@ impl Node {
                     self.ahead = None;
                     self.resend_at = now;
                     self.beat_now = true;
+                    self.forget_given_up();
                     if voters.len() == 1 && voters[0] == self.local {
                         self.keeping.confirmed = true;
                         self.ledger.set_note("heard-other", "");
@@ -238,6 +251,10 @@ impl Node {
                 (Severity::Info, "move-requested", "record".to_owned(), format!("{by}: {}.", names.join(", ")))
             }
             Entry::Failback { by, .. } => (Severity::Info, "failback-requested", "record".to_owned(), format!("{by}.")),
+            Entry::RaiseWire { version, .. } => {
+                let text = format!("Wire version {version} is in use: every node speaks it.");
+                (Severity::Info, "wire-raised", "record".to_owned(), text)
+            }
             Entry::Clear { .. } => {
                 (Severity::Info, "failures-cleared", "record".to_owned(), "Failures were forgotten.".to_owned())
             }
@@ -281,9 +298,9 @@ impl Node {
             channel.poll(now, &mut segments);
         }
         for segment in segments {
+            let version = self.segment_version(&segment.to);
             for position in 0..self.config.cluster.media.len() {
                 let message = Message::Segment(segment.clone());
-                let version = hearth_wire::OLDEST_VERSION;
                 out.push(Output::Send { link: LinkId(position as u8), version, message });
             }
         }

@@ -187,7 +187,8 @@ pub(crate) fn ring(config: &Config) -> Result<KeyRing, String> {
         KeyMethod::Sha256 => Method::Sha256,
     };
     let keys = config.keys.keys.iter().map(|(index, key)| (*index, method(key.method), key.text.clone()));
-    KeyRing::new(&config.cluster.name, config.keys.signing, keys).map_err(|error| error.to_string())
+    let ring = KeyRing::new(&config.cluster.name, config.keys.signing, keys).map_err(|error| error.to_string())?;
+    Ok(ring.held_at(config.cluster.wire_version))
 }
 
 fn random() -> io::Result<[u64; 3]> {

@@ -157,6 +157,9 @@ fn value(text: &mut String, config: &Config) {
     writeln!(text, "deadping {:?}, carrier_grace {:?}", timing.deadping, timing.carrier_grace).unwrap();
     writeln!(text, "permits {}, gate {}", json(&cluster.permits), cluster.gate).unwrap();
     writeln!(text, "realtime {}, rtprio {}", cluster.realtime, cluster.rtprio).unwrap();
+    if cluster.wire_version != hearth_wire::NEWEST_VERSION {
+        writeln!(text, "wire version {}", cluster.wire_version).unwrap();
+    }
     writeln!(text, "logging {}", json(&cluster.logging)).unwrap();
     cluster.env.iter().for_each(|(name, value)| writeln!(text, "env {name}={value}").unwrap());
     writeln!(text, "auto_failback {}", json(&config.resources.auto_failback)).unwrap();

@@ -15,7 +15,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
-use hearth_types::{AutoFailback, NodeName, OpTimeouts};
+use hearth_types::{AutoFailback, NEWEST_WIRE_VERSION, NodeName, OLDEST_WIRE_VERSION, OpTimeouts};
 use names::{DIRECTIVES, FACILITIES, REPEATED, SINGLE};
 
 /// What the file says before the checks across lines.
@@ -104,6 +104,7 @@ fn blank(local: NodeName) -> File {
         realtime: true,
         rtprio: 1,
         record: Some(RECORD_DEFAULT),
+        wire_version: NEWEST_WIRE_VERSION,
         logging: Logging::default(),
         env: BTreeMap::new(),
     };
@@ -200,12 +201,29 @@ impl Reader<'_> {
                 Some(size) => self.file.cluster.record = size,
                 None => self.bad(value, "record is `off` or a size from 1M to 1G: 8M"),
             },
+            "wire_version" => self.wire_version(value),
             "cluster" => self.file.cluster.name = value.text.to_owned(),
             "logfile" => self.file.cluster.logging.logfile = Some(value.text.to_owned()),
             "debugfile" => self.file.cluster.logging.debugfile = Some(value.text.to_owned()),
             "logfacility" => self.facility(value),
             "env" => self.env(rest),
             _ => self.old(name, value, rest),
+        }
+    }
+
+    /// R-WIRE-6: a node that is held back is said, because nothing newer is used before the line is gone.
+    fn wire_version(&mut self, value: &Word<'_>) {
+        let (oldest, newest) = (OLDEST_WIRE_VERSION, NEWEST_WIRE_VERSION);
+        match value.text.parse::<u8>() {
+            Ok(version) if (oldest..=newest).contains(&version) => {
+                self.file.cluster.wire_version = version;
+                if version < newest {
+                    let title = format!("`wire_version {version}` holds the cluster at wire version {version}");
+                    let help = format!("this hearthd speaks {newest}; remove the line when no package is to go back");
+                    self.report.push(note("wire-version", value.span.clone(), title).help(help));
+                }
+            }
+            _ => self.bad(value, &format!("this hearthd speaks wire versions {oldest} to {newest}")),
         }
     }
 

@@ -70,6 +70,7 @@ pub(super) const DIRECTIVES: &[&str] = &[
     "unfenced_takeover",
     "carrier_grace",
     "wire_check",
+    "wire_version",
     "timeout",
 ];
 /// Those that may stand more than once.
@@ -109,6 +110,7 @@ pub(super) const SINGLE: &[&str] = &[
     "logfile",
     "debugfile",
     "logfacility",
+    "wire_version",
 ];
 /// What `logfacility` takes.
 pub(super) const FACILITIES: &[&str] = &[

@@ -276,6 +276,7 @@ fn config(local: usize, count: usize) -> Config {
             realtime: false,
             rtprio: 1,
             record: None,
+            wire_version: hearth_wire::NEWEST_VERSION,
             logging: Logging::default(),
             env: BTreeMap::new(),
         },

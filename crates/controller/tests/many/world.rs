@@ -165,6 +165,7 @@ pub fn config(local: &str, count: usize, groups: Vec<GroupSpec>) -> Config {
             gate: true,
             realtime: false,
             rtprio: 1,
+            wire_version: hearth_wire::NEWEST_VERSION,
             record: None,
             logging: Logging::default(),
             env: BTreeMap::new(),
@@ -399,7 +400,7 @@ impl World {
     fn carry_out(&mut self, node: usize, output: Output) {
         let now = self.now;
         match output {
-            Output::Send { link, message } => {
+            Output::Send { link, message, .. } => {
                 let others = (0..self.machines.len()).filter(|to| *to != node);
                 for to in others.collect::<Vec<_>>() {
                     if !self.dropped.contains(&(node, to, link.0)) && self.machines[to].powered {

@@ -3,4 +3,5 @@
 mod early;
 mod reload;
 mod rules;
+mod upgrade;
 mod world;

@@ -28,6 +28,7 @@ enum What {
     Packet {
         to: usize,
         wire: u8,
+        version: u8,
         message: Box<Message>,
     },
     OpDone {
@@ -99,6 +100,8 @@ pub struct World {
     pub machines: Vec<Machine>,
     /// Silently dropped (from, to, wire).
     pub dropped: BTreeSet<(usize, usize, u8)>,
+    /// Wire versions of the packets that arrived.
+    pub versions: BTreeSet<u8>,
     pub pingable: [bool; 2],
     pub overlap: Duration,
     last_owner_at: BTreeMap<ResourceId, Timestamp>,
@@ -187,6 +190,7 @@ pub fn config(local: &str, groups: Vec<GroupSpec>, tiebreaker: bool) -> Config {
             realtime: false,
             rtprio: 1,
             record: None,
+            wire_version: hearth_wire::NEWEST_VERSION,
             logging: Logging::default(),
             env: BTreeMap::new(),
         },
@@ -196,6 +200,16 @@ pub fn config(local: &str, groups: Vec<GroupSpec>, tiebreaker: bool) -> Config {
 }
 
 impl Machine {
+    /// The next daemon of this machine is one that speaks no wire version above this one.
+    pub fn hold_at(&mut self, version: u8) {
+        self.config.cluster.wire_version = version;
+    }
+
+    /// Wire version in use, as its status says it.
+    pub fn wire(&self, now: Timestamp) -> Option<u8> {
+        self.controller.as_ref()?.status(now).wire
+    }
+
     /// The disk is lost.
     pub fn forget(&mut self) {
         self.state = None;
@@ -234,6 +248,7 @@ impl World {
             sequence: 0,
             machines: vec![machine("a"), machine("b")],
             dropped: BTreeSet::new(),
+            versions: BTreeSet::new(),
             pingable: [true, true],
             overlap: Duration::ZERO,
             last_owner_at: BTreeMap::new(),
@@ -369,13 +384,13 @@ impl World {
     fn carry_out(&mut self, node: usize, output: Output) {
         let now = self.now;
         match output {
-            Output::Send { link, message, .. } => {
+            Output::Send { link, version, message } => {
                 let to = 1 - node;
                 let Some(wire) = self.machines[node].config.cluster.media.get(usize::from(link.0)).map(wire) else {
                     return;
                 };
                 if !self.dropped.contains(&(node, to, wire)) && self.machines[to].powered {
-                    self.push(now + TRIP, What::Packet { to, wire, message: Box::new(message) });
+                    self.push(now + TRIP, What::Packet { to, wire, version, message: Box::new(message) });
                 }
             }
             Output::StartOp(request) => {
@@ -517,11 +532,18 @@ impl World {
 
     fn happen(&mut self, what: What) {
         match what {
-            What::Packet { to, wire: on, message } => {
+            What::Packet { to, wire: on, version, message } => {
                 let received_at = self.now;
                 let mut media = self.machines[to].config.cluster.media.iter();
                 let Some(link) = media.position(|medium| wire(medium) == on) else { return };
                 let link = LinkId(link as u8);
+                self.versions.insert(version);
+                // As the edge does: what a daemon does not speak never reaches it (R-WIRE-6).
+                if version > self.machines[to].config.cluster.wire_version {
+                    let reason = format!("wire version {version} is not understood here");
+                    let source = "10.0.0.9".into();
+                    return self.feed(to, Input::Refused { link, reason, source, count: 1 });
+                }
                 self.feed(to, Input::Packet { link, message: *message, size: 200, received_at });
             }
             What::OpDone { node, incarnation, result, action, resource } => {

@@ -139,7 +139,7 @@ impl Pair {
 
     fn carry_out(&mut self, node: usize, output: Output) {
         match output {
-            Output::Send { link, message } => {
+            Output::Send { link, message, .. } => {
                 let received_at = self.now + TRIP;
                 self.later(TRIP, What::Feed(1 - node, Input::Packet { link, message, size: 300, received_at }));
             }
