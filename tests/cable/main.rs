@@ -25,3 +25,4 @@ mod silent;
 mod standby;
 mod start;
 mod three;
+mod upgrade;

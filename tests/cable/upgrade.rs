@@ -1,0 +1,74 @@
+//! R-WIRE-6: a pair is upgraded one daemon after the other; one that is taken back stays out.
+
+use crate::bench::{Bench, DEADTIME, NONE, row};
+use hearth_lab::{Files, now};
+
+/// As a hearthd of before the second wire version.
+const HELD: &str = "wire_version 1\n";
+
+/// Replaces the daemon while everything runs: its supervisor starts it again with the files as they are then.
+fn replaced(bench: &Bench, name: &str, files: &Files) {
+    bench.cluster.write(name, files).unwrap();
+    bench.cluster.lab.kill_daemon(name, false).unwrap();
+}
+
+#[test]
+fn one_after_the_other() {
+    row("40 both daemons upgraded by one wire version, one after the other", NONE, || {
+        let bench = Bench::address(HELD);
+        let files = Files { ha_cf: bench.files.ha_cf.replace(HELD, ""), ..bench.files.clone() };
+        let version = |name: &str| bench.cluster.status(name).unwrap().wire;
+        assert_eq!((version("a"), version("b")), (Some(1), Some(1)));
+        let from = now();
+        replaced(&bench, "b", &files);
+        bench.wait("b", "it waits for the other node's upgrade", |status| {
+            status.wire == Some(1) && status.notes.iter().any(|note| note.contains("as soon as a speaks it"))
+        });
+        bench.settled("a");
+        assert_eq!((version("a"), version("b")), (Some(1), Some(1)));
+        replaced(&bench, "a", &files);
+        for name in ["a", "b"] {
+            bench.wait(name, "version 2 is in use", |status| status.wire == Some(2));
+        }
+        bench.settled("a");
+        let to = bench.watch(2 * DEADTIME);
+        let sample = bench.sample(from, to);
+        if sample.owners.order() != ["a"] {
+            bench.fail(&format!("a does not keep the address: {:?}", sample.owners));
+        }
+        (bench, sample)
+    });
+}
+
+#[test]
+fn taken_back() {
+    row("41 standby node's daemon taken back by one wire version", NONE, || {
+        let bench = Bench::address("");
+        bench.wait("a", "version 2 is in use", |status| status.wire == Some(2));
+        let held = Files { ha_cf: format!("{}{HELD}", bench.files.ha_cf), ..bench.files.clone() };
+        let from = now();
+        replaced(&bench, "b", &held);
+        bench.wait("a", "b is refused by name", |status| {
+            let reason = |name: &str| status.nodes.iter().find(|node| node.name == name)?.reason.clone();
+            reason("b").is_some_and(|reason| reason.contains("wire version 2 is in use, it speaks up to 1"))
+        });
+        bench.wait("b", "it says why it stays out", |status| {
+            status.summary.contains("the cluster uses wire version 2, this daemon speaks up to 1")
+        });
+        let to = bench.watch(4 * DEADTIME);
+        let sample = bench.sample(from, to);
+        if sample.owners.order() != ["a"] {
+            bench.fail(&format!("a does not keep the address: {:?}", sample.owners));
+        }
+        for (name, words) in [("a", "b is refused"), ("b", "This node takes no part")] {
+            if !bench.cluster.log(name, 200).contains(words) {
+                bench.fail(&format!("the log of {name} does not say `{words}`"));
+            }
+        }
+        // The way out, as the message says it: without a restart.
+        bench.cluster.write("b", &bench.files).unwrap();
+        bench.order("b", &["reload"]);
+        bench.settled("a");
+        (bench, sample)
+    });
+}
