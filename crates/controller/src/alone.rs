@@ -580,6 +580,7 @@ impl Node {
             may_run,
             number_seen: self.ledger.number_seen(),
             overlap_ms: self.alone.overlap.map(|span| span.as_millis() as u64),
+            given_up: self.ledger.given_up().to_vec(),
         };
         let dc = self.members.peer(node).and_then(|peer| peer.claimed.as_ref()).and_then(|claimed| claimed.dc.clone());
         match dc.filter(|dc| self.is_many() && dc != node) {
@@ -596,8 +597,11 @@ impl Node {
         self.ledger.saw_number(join.number_seen);
         let Some(record) = self.ledger.record() else { return };
         let voter = record.voters.iter().find(|voter| voter.name == *from).map(|voter| voter.identity);
+        let gave_up = join.given_up.contains(&record.epoch);
         match voter {
-            Some(identity) if identity == join.identity && !self.is_refused(from) => self.ledger.offer(from),
+            Some(identity) if identity == join.identity && !gave_up && !self.is_refused(from) => {
+                self.ledger.offer(from)
+            }
             Some(_) if self.is_many() => _ = self.alone.joins.insert(from.clone(), join),
             Some(_) if join.may_run.is_empty() => {
                 // It is the voter's machine without the voter's state, or with a daemon that had to give it up (R-WIRE-6):

@@ -2,7 +2,7 @@
 
 use crate::founding::Consent;
 use crate::storage::{Line, Log};
-use hearth_cib::{Record, Voter};
+use hearth_cib::{LINEAGE, Record, Voter};
 use hearth_types::{Admission, EpochName, NodeIdentity, NodeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,6 +18,10 @@ pub(crate) struct Durable {
     pub identity: NodeIdentity,
     /// Highest epoch number ever seen.
     pub number_seen: u64,
+    /// Epochs that this node gave up, oldest first, at most [`GIVEN_UP`]: what it accepted in them is forgotten, so it
+    /// votes in none of them again.
+    #[serde(default)]
+    pub given_up: Vec<EpochName>,
     /// Consent to a first epoch.
     pub consent: Consent,
     /// The epoch that this node is in.
@@ -48,6 +52,9 @@ pub(crate) struct NextEpoch {
     pub voters: Vec<Voter>,
 }
 
+/// How many epochs that were given up are remembered, with their ancestors.
+const GIVEN_UP: usize = 4 * LINEAGE;
+
 /// Layout of the state file.
 pub(crate) const FORMAT: u32 = 1;
 
@@ -58,12 +65,23 @@ impl Durable {
             name,
             identity,
             number_seen: 0,
+            given_up: Vec::new(),
             consent: Consent::default(),
             epoch: None,
             stored: None,
             revoked: BTreeMap::new(),
             notes: BTreeMap::new(),
         }
+    }
+
+    /// Notes that this node gave an epoch up, and with it its ancestors, newest first.
+    pub(crate) fn give_up(&mut self, epoch: EpochName, lineage: &[EpochName]) {
+        for name in lineage.iter().rev().cloned().chain([epoch]) {
+            self.given_up.retain(|known| *known != name);
+            self.given_up.push(name);
+        }
+        let excess = self.given_up.len().saturating_sub(GIVEN_UP);
+        self.given_up.drain(..excess);
     }
 
     /// Notes that nothing up to that admission of a node is vouched for any more; true if it is news.

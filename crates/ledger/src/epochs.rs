@@ -116,8 +116,13 @@ impl Ledger {
         self.record.is_none()
     }
 
-    /// Gives up an epoch that another one overtook or beat: this node has none until it is let in again.
+    /// Gives up an epoch that another one overtook or beat, or that this daemon cannot speak: this node has none until it
+    /// is let in again, by another epoch. In this one it would vote without what it accepted before (R-LEDGER-3).
     pub fn give_up_epoch(&mut self) {
+        if let Some(record) = &self.record {
+            self.durable.give_up(record.epoch.clone(), &record.lineage);
+            self.founding.given_up.clone_from(&self.durable.given_up);
+        }
         self.durable.epoch = None;
         self.durable.stored = None;
         // What was once founded is over: founded again it would be another epoch under the same name (R-JOIN-1).
@@ -184,7 +189,8 @@ impl Ledger {
             None => true,
             Some(ours) => record.epoch != ours.epoch && record.lineage.contains(&ours.epoch),
         };
-        if follows && record.voters.contains(&own) {
+        let forgotten = self.durable.given_up.contains(&record.epoch);
+        if follows && !forgotten && record.voters.contains(&own) {
             self.enter(record);
         }
     }

@@ -85,6 +85,9 @@ pub struct Founding {
     digest: u64,
     /// What was promised and accepted.
     pub consent: Consent,
+    /// Epochs that this node gave up. None of them is founded again: it has entries of its own, and under one name there
+    /// would be two histories.
+    pub given_up: Vec<EpochName>,
     attempt: Option<Attempt>,
     retry: Duration,
     retry_at: Timestamp,
@@ -108,9 +111,10 @@ impl Founding {
         nodes: Vec<NodeName>,
         digest: u64,
         consent: Consent,
+        given_up: Vec<EpochName>,
         retry: Duration,
     ) -> Founding {
-        Founding { local, identity, nodes, digest, consent, attempt: None, retry, retry_at: Timestamp::ZERO }
+        Founding { local, identity, nodes, digest, consent, given_up, attempt: None, retry, retry_at: Timestamp::ZERO }
     }
 
     /// The epoch that was founded is given up: its proposal is carried on no more where every machine must consent, for
@@ -147,7 +151,7 @@ impl Founding {
         let count = self.consent.promised.as_ref().map_or(0, |(count, _)| *count) + 1;
         let round = (count, self.local.clone());
         self.consent.promised = Some(round.clone());
-        let own = (self.identity, self.consent.accepted.clone());
+        let own = (self.identity, self.accepted());
         self.attempt = Some(Attempt {
             round: round.clone(),
             promises: BTreeMap::from([(self.local.clone(), own)]),
@@ -162,6 +166,15 @@ impl Founding {
         self.maybe_propose(nonce, out);
     }
 
+    /// Whether a proposal is not of an epoch that was given up here.
+    fn counts(&self, proposal: &Proposal) -> bool {
+        !self.given_up.contains(&proposal.epoch)
+    }
+
+    fn accepted(&self) -> Option<(Round, Proposal)> {
+        self.consent.accepted.clone().filter(|(_, proposal)| self.counts(proposal))
+    }
+
     fn others(&self) -> Vec<NodeName> {
         self.nodes.iter().filter(|name| **name != self.local).cloned().collect()
     }
@@ -174,7 +187,7 @@ impl Founding {
                 if digest == self.digest && round.1 == *from && higher {
                     self.consent.promised = Some(round.clone());
                     out.push(Step::Persist);
-                    let accepted = self.consent.accepted.clone();
+                    let accepted = self.accepted();
                     let identity = self.identity;
                     out.push(Step::Say(from.clone(), FoundMessage::Promise { round, identity, accepted }));
                 }
@@ -187,7 +200,8 @@ impl Founding {
             }
             FoundMessage::Accept { round, proposal } => {
                 let promised = self.consent.promised.as_ref().is_none_or(|promised| round >= *promised);
-                if promised && round.1 == *from && proposal.digest == self.digest {
+                let counts = self.counts(&proposal);
+                if promised && counts && round.1 == *from && proposal.digest == self.digest {
                     self.consent.promised = Some(round.clone());
                     self.consent.accepted = Some((round.clone(), proposal));
                     out.push(Step::Persist);
@@ -217,10 +231,12 @@ impl Founding {
         }
         let highest =
             attempt.promises.values().filter_map(|(_, accepted)| accepted.clone()).max_by(|a, b| a.0.cmp(&b.0));
+        let highest = highest.filter(|(_, proposal)| !self.given_up.contains(&proposal.epoch));
+        let number = 1 + self.given_up.iter().map(|epoch| epoch.number).max().unwrap_or(0);
         let proposal = match highest {
             Some((_, proposal)) => proposal,
             None => Proposal {
-                epoch: EpochName { number: 1, founder: self.local.clone(), nonce },
+                epoch: EpochName { number, founder: self.local.clone(), nonce },
                 voters: attempt
                     .promises
                     .iter()

@@ -135,6 +135,7 @@ impl Ledger {
             params.nodes.clone(),
             params.digest,
             durable.consent.clone(),
+            durable.given_up.clone(),
             params.retry,
         );
         let mut ledger = Ledger {
@@ -194,6 +195,11 @@ impl Ledger {
     /// The epoch that this node is in.
     pub fn epoch(&self) -> Option<&EpochName> {
         self.record.as_ref().map(|record| &record.epoch)
+    }
+
+    /// Epochs that this node gave up: it does not vote in them again.
+    pub fn given_up(&self) -> &[EpochName] {
+        &self.durable.given_up
     }
 
     /// Highest epoch number ever seen.

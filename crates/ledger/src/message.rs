@@ -79,6 +79,9 @@ pub struct Join {
     pub number_seen: u64,
     /// For how long two owners may have existed, as far as it could tell, in milliseconds (R-LEDGER-6).
     pub overlap_ms: Option<u64>,
+    /// Epochs that it gave up: it does not vote in them, whoever it was there.
+    #[serde(default)]
+    pub given_up: Vec<EpochName>,
 }
 
 /// What is compared when two epochs are rivals. Frozen: it does not change while the comparison lasts.

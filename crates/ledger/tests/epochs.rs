@@ -326,6 +326,41 @@ fn a_node_that_was_left_behind_is_let_in_again_and_both_vote() {
 }
 
 #[test]
+fn an_epoch_that_was_given_up_is_founded_again_and_has_two_histories_under_one_name() {
+    // R-JOIN-1: the consent to it is durable and outlives it (found by the simulator, R-WIRE-6). Both gave it up; or one
+    // did, and the other machine lost its disk; whichever it is, also after a restart.
+    for forgets in [None, Some(0), Some(1)] {
+        let mut world = World::together([1, 1]);
+        let dc = world.dc();
+        world.ledgers[dc].propose(configure(&[0, 1]));
+        world.run();
+        let old = world.epochs()[0].clone().expect("an epoch");
+        for node in [0, 1] {
+            world.ledgers[node].give_up_epoch();
+            world.drain(node);
+            if forgets == Some(node) {
+                world.disks[node] = (None, Vec::new());
+                let fresh = Params { fresh_identity: NodeIdentity(200), ..params(node, 1) };
+                world.ledgers[node] = Ledger::restore(fresh, None, &[]).expect("no state");
+            } else {
+                world.restart(node);
+            }
+        }
+        for now in (2000..8000).step_by(100) {
+            world.found(now);
+            world.run();
+        }
+        world.same_record();
+        let new = world.epochs()[0].clone().expect("an epoch");
+        assert!(new != old && new.number > old.number, "{forgets:?}: {new} after {old}");
+        let voters = world.ledgers[0].record().map(|record| record.voters.clone()).unwrap_or_default();
+        for (node, voter) in voters.iter().enumerate() {
+            assert_eq!((&voter.name, voter.identity), (&name(node), world.ledgers[node].identity()), "{forgets:?}");
+        }
+    }
+}
+
+#[test]
 fn an_offer_that_was_overtaken_by_a_forced_epoch_changes_nothing() {
     // R-LEDGER-6: neither descends from the other any more.
     let mut world = World::together([1, 1]);
