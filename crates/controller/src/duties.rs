@@ -27,6 +27,7 @@ impl Node {
         self.propose_configuration(now);
         self.propose_admissions(now);
         self.judge_losses(now);
+        self.propose_refused();
         self.propose_wire();
         self.propose_standings(now);
         self.let_leavers_go();
@@ -69,7 +70,6 @@ impl Node {
         let is_new = |name: &NodeName, incarnation: Incarnation| {
             let known = record.nodes.get(name);
             known.is_some_and(|known| known.member != MemberState::Admitted || known.incarnation != incarnation)
-                && (*name == self.local || !self.is_refused(name))
         };
         let mut wanted = Vec::new();
         if is_new(&self.local, self.incarnation) {
@@ -86,7 +86,8 @@ impl Node {
             // R-JOIN-3: whoever was lost has applied that first; and who is dead for the others would be lost again.
             let lost = record.nodes.get(&voter.name).map(|node| node.lost);
             let back = |claimed: &&Arc<Heartbeat>| {
-                is_new(&voter.name, claimed.incarnation)
+                !self.is_refused(&voter.name)
+                    && is_new(&voter.name, claimed.incarnation)
                     && lost.is_none_or(|lost| claimed.decided >= lost)
                     && self.may_come_back(claimed)
             };
@@ -96,7 +97,7 @@ impl Node {
         }
         for (name, join) in &self.alone.joins {
             let current = self.members.peer(name).filter(|peer| peer.is_alive()).and_then(|peer| peer.incarnation);
-            if current == Some(join.incarnation) && is_new(name, join.incarnation) {
+            if current == Some(join.incarnation) && !self.is_refused(name) && is_new(name, join.incarnation) {
                 wanted.push((name.clone(), join.identity, join.incarnation, join.may_run.clone()));
             }
         }

@@ -123,7 +123,11 @@ impl Node {
             });
             let known =
                 record.is_admitted(name) && record.nodes.get(name).map(|node| node.incarnation) == peer.incarnation;
-            peer.is_alive() && outside && !known && now.since(peer.alive_since) < LOOKED_WITHIN
+            peer.is_alive()
+                && outside
+                && !known
+                && !self.refused_has_spoken(name)
+                && now.since(peer.alive_since) < LOOKED_WITHIN
         })
     }
 

@@ -6,8 +6,9 @@
 
 use crate::Severity;
 use crate::node::Node;
-use hearth_cib::{Entry, MemberState, Speaks};
-use hearth_types::{NodeName, Timestamp};
+use hearth_cib::{Entry, MemberState, Record, Speaks};
+use hearth_ledger::Join;
+use hearth_types::{NodeName, PermitKind, Timestamp};
 use hearth_wire::{Heartbeat, NEWEST_VERSION, OLDEST_VERSION};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,6 +167,43 @@ impl Node {
             (format!("from {oldest} on"), format!("put the hearthd of before on {node} until all others are upgraded"))
         };
         Some(format!("wire version {in_use} is in use, it speaks {speaks}; {way}"))
+    }
+
+    /// The request of a peer that is refused, in its present run: its word on what still runs there.
+    fn word_of_refused(&self, name: &NodeName) -> Option<&Join> {
+        let current = self.members.peer(name).filter(|peer| peer.is_alive() && self.is_refused(name))?.incarnation;
+        self.alone.joins.get(name).filter(|join| current == Some(join.incarnation))
+    }
+
+    /// The DC: who is refused is not let in, but what it says of what runs there counts as that of anybody who comes
+    /// back (section 5, `resigned`): nothing is started beside it, and it does not block what it has stopped.
+    pub(crate) fn propose_refused(&mut self) {
+        let Some(record) = self.coming() else { return };
+        let mut words = Vec::new();
+        for (name, node) in &record.nodes {
+            let Some(join) = self.word_of_refused(name) else { continue };
+            if !join.may_run.is_empty() && node.unclean.is_none() {
+                let reason = "it cannot speak the wire version in use, and has not stopped everything".to_owned();
+                let (running, identity) = (join.may_run.clone(), Some(join.identity));
+                words.push(Entry::Unclean { node: name.clone(), reason, running, identity });
+            } else if join.may_run.is_empty() && record.active_on(name).next().is_some() {
+                words.push(Entry::Forced { node: name.clone(), permit: PermitKind::Resigned, node_silent: false });
+            }
+        }
+        for word in words {
+            // A voter's word is the permit's matter, and among more than two time proves.
+            let counts = |record: &Record| record.clone().apply(record.applied.next(), &word).is_ok();
+            if self.coming().is_some_and(counts) {
+                self.propose(word);
+            }
+        }
+    }
+
+    /// Whether a refused peer has said what runs there, and the record knows it.
+    pub(crate) fn refused_has_spoken(&self, name: &NodeName) -> bool {
+        let Some((record, join)) = self.record().zip(self.word_of_refused(name)) else { return false };
+        let is_unclean = record.nodes.get(name).is_some_and(|node| node.unclean.is_some());
+        is_unclean || (join.may_run.is_empty() && record.active_on(name).next().is_none())
     }
 
     /// The DC: once every node of the record is there and says that it speaks the next version, that is used.

@@ -1,6 +1,8 @@
 //! R-WIRE-6: daemons of two wire versions in one pair, each test named for the harm.
 
 use crate::world::*;
+use hearth_control::Request;
+use hearth_types::{OpAction, ResourceId};
 
 const IP: &str = "10.0.0.50";
 
@@ -140,4 +142,33 @@ fn an_older_daemon_hears_nobody_and_takes_over() {
     assert!(world.has_event(A, "node-refused") && world.has_event(B, "wire-refused"), "{}", world.story());
     assert_eq!(world.longest_gap, ms(0), "{}", world.story());
     assert_eq!(in_use(&world), [Some(2), None], "{}", world.story());
+}
+
+/// What is refused is not let in, and is heard all the same on what still runs there.
+#[test]
+fn a_script_that_a_refused_daemon_could_not_stop_is_started_beside_it() {
+    let web = ResourceId::from("web");
+    for goes_on_alone in [false, true] {
+        let mut world = World::new(vec![group("a", vec![address(IP), script("web")])], false);
+        world.start(A);
+        world.start(B);
+        world.run_to(ms(3000), "a serves", |world| world.machines[A].running.contains_key(&web));
+        world.run(ms(1000));
+        world.machines[A].fail.insert((OpAction::Stop, web.clone()));
+        world.kill(A);
+        // A daemon that is away for so long has lost its vote when it comes back.
+        world.run(if goes_on_alone { ms(25_000) } else { ms(60) });
+        let ran_beside = world.machines[B].running.contains_key(&web);
+        world.machines[A].hold_at(1);
+        world.start(A);
+        world.run(ms(40_000));
+        assert!(world.machines[A].running.contains_key(&web), "{}", world.story());
+        assert_eq!(world.machines[B].running.contains_key(&web), ran_beside, "{}", world.story());
+        // What has stopped is said, and does not block the other any longer.
+        world.machines[A].fail.clear();
+        world.request(A, Request::Clear { resource: None });
+        world.run_to(ms(5000), "b runs it alone", |world| {
+            world.machines[B].running.contains_key(&web) && !world.machines[A].running.contains_key(&web)
+        });
+    }
 }
