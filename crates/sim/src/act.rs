@@ -128,6 +128,8 @@ pub enum Act {
     Reload(usize, usize),
     /// The key of a machine is wrong from its next start (true), or right again.
     WrongKey(usize, bool),
+    /// A program is installed that speaks wire versions up to this one; the daemon is it from its next start (R-WIRE-6).
+    Package(usize, u8),
     /// A second machine with the name of this one talks on the network.
     Clone(usize, bool),
 }
@@ -258,6 +260,7 @@ pub fn parse(layout: &Layout, line: &str) -> Result<Act, NotAnAct> {
             Act::Reload(node(1)?, variant)
         }
         "wrong-key" => Act::WrongKey(node(1)?, rest(2) == "on"),
+        "package" => Act::Package(node(1)?, u8::try_from(number(2)?).map_err(|_| refused())?),
         "clone" => Act::Clone(node(1)?, rest(2) == "on"),
         _ => return Err(refused()),
     })
@@ -324,6 +327,7 @@ impl Act {
             Act::Stop(node) => format!("stop {}", name(node)),
             Act::Reload(node, variant) => format!("reload {} {variant}", name(node)),
             Act::WrongKey(node, wrong) => format!("wrong-key {} {}", name(node), on(wrong)),
+            Act::Package(node, version) => format!("package {} {version}", name(node)),
             Act::Clone(node, there) => format!("clone {} {}", name(node), on(there)),
         }
     }

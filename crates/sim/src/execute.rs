@@ -22,7 +22,7 @@ impl World {
         let now = self.site.now;
         let machine = &mut self.site.machines[node];
         match output {
-            Output::Send { link, message } => self.send(node, link, message),
+            Output::Send { link, version, message } => self.send(node, link, version, message),
             Output::StartOp(request) => {
                 self.start_op(node, &request);
                 if self.site.mutant == Some(Mutant::StartsOutOfOrder) && request.action == OpAction::Start {

@@ -132,6 +132,7 @@ impl Layout {
                 realtime: false,
                 rtprio: 1,
                 record: None,
+                wire_version: hearth_wire::NEWEST_VERSION,
                 logging: Logging::default(),
                 env: BTreeMap::new(),
             },

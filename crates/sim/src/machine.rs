@@ -99,6 +99,8 @@ pub struct Machine {
     pub switch: SwitchMode,
     /// Its key, where packets are sealed.
     pub ring: Option<KeyRing>,
+    /// Newest wire version that the installed program speaks; the daemon is that program from its next start (R-WIRE-6).
+    pub package: u8,
     /// The key is wrong from the next start.
     pub wrong_key: bool,
 
@@ -152,6 +154,7 @@ impl Machine {
             heard_from: 0,
             switch: SwitchMode::Works,
             ring: None,
+            package: hearth_wire::NEWEST_VERSION,
             wrong_key: false,
             stated: None,
             events: Vec::new(),

@@ -53,6 +53,7 @@ impl World {
             Act::Trouble(node, permille) => self.site.machines[*node].agents.trouble = *permille,
             Act::StepClock(node, seconds) => self.site.machines[*node].clock.wall_step_ms += seconds * 1000,
             Act::WrongKey(node, wrong) => self.site.machines[*node].wrong_key = *wrong,
+            Act::Package(node, version) => self.site.machines[*node].package = *version,
             Act::Clone(node, there) => self.clone_machine(*node, *there),
             Act::Cut { .. }
             | Act::Split(_)
@@ -166,8 +167,9 @@ impl World {
 
     /// The files of a machine become those of a variant; a daemon that runs reads them at once.
     pub(crate) fn reload(&mut self, node: usize, variant: usize) {
-        let config = self.site.layout.config(node, variant);
+        let mut config = self.site.layout.config(node, variant);
         let machine = &mut self.site.machines[node];
+        config.cluster.wire_version = machine.config.cluster.wire_version;
         machine.variant = variant;
         machine.config = config.clone();
         self.feed(node, Input::Reconfigured(Box::new(config)));

@@ -23,10 +23,11 @@ impl World {
         }
         let machine = &mut self.site.machines[node];
         let text = if machine.wrong_key { b"another key".to_vec() } else { b"the key of the cluster".to_vec() };
-        machine.ring = KeyRing::new("sim", 1, [(1, Method::Sha256, text)]).ok();
+        let held = machine.config.cluster.wire_version;
+        machine.ring = KeyRing::new("sim", 1, [(1, Method::Sha256, text)]).ok().map(|ring| ring.held_at(held));
     }
 
-    pub(crate) fn send(&mut self, node: usize, link: LinkId, message: Message) {
+    pub(crate) fn send(&mut self, node: usize, link: LinkId, version: u8, message: Message) {
         if let Message::Heartbeat(heartbeat) = &message {
             let stated = Stated {
                 epoch: heartbeat.epoch.clone(),
@@ -38,11 +39,11 @@ impl World {
                 machine.stated = Some(stated);
             }
             if self.ghosts & (1 << node) != 0 {
-                self.last_beats[node] = Some((link, message.clone()));
+                self.last_beats[node] = Some((link, version, message.clone()));
             }
         }
         let heartbeat = matches!(message, Message::Heartbeat(_));
-        let parcel = self.pack(node, link, message);
+        let parcel = self.pack(node, link, version, message);
         let Some(parcel) = parcel else { return };
         let bytes = if let Parcel::Sealed(bytes) = &parcel { bytes.len() } else { TYPICAL_BYTES };
         let size = Size { bytes, heartbeat };
@@ -64,11 +65,13 @@ impl World {
         Others { next: 0, end: self.site.machines.len(), skip: node }
     }
 
-    fn pack(&self, node: usize, link: LinkId, message: Message) -> Option<Parcel> {
-        let Some(ring) = &self.site.machines[node].ring else { return Some(Parcel::Open(Box::new(message))) };
+    fn pack(&self, node: usize, link: LinkId, version: u8, message: Message) -> Option<Parcel> {
+        let Some(ring) = &self.site.machines[node].ring else {
+            return Some(Parcel::Open(version, Box::new(message)));
+        };
         let mut bytes = Vec::new();
         // What does not fit is not sent; the channel cuts its messages to fit.
-        ring.seal(link, &message, &mut bytes).ok()?;
+        ring.seal(version, link, &message, &mut bytes).ok()?;
         Some(Parcel::Sealed(bytes))
     }
 
@@ -86,7 +89,11 @@ impl World {
         }
         let machine = &self.site.machines[to];
         let message = match parcel {
-            Parcel::Open(message) => Ok(*message),
+            // As the edge does: what a daemon does not speak never reaches its core (R-WIRE-6).
+            Parcel::Open(version, _) if version > machine.config.cluster.wire_version => {
+                Err(format!("wire version {version} is not understood here"))
+            }
+            Parcel::Open(_, message) => Ok(*message),
             Parcel::Damaged => Err("bad tag".to_owned()),
             Parcel::Sealed(bytes) => match &machine.ring {
                 Some(ring) => ring.open(&bytes).map(|(_, message)| message).map_err(|refusal| refusal.to_string()),
@@ -142,7 +149,7 @@ impl World {
             return;
         }
         self.push(ms(50), What::Ghost { node });
-        let Some((link, Message::Heartbeat(mut heartbeat))) = self.last_beats[node].clone() else { return };
+        let Some((link, version, Message::Heartbeat(mut heartbeat))) = self.last_beats[node].clone() else { return };
         self.ghost_number += 1;
         let said = Arc::make_mut(&mut heartbeat);
         said.incarnation = Incarnation(0x1234_5678_9abc ^ node as u64);
@@ -150,7 +157,8 @@ impl World {
         said.sequence = self.ghost_number;
         for to in self.site.nodes() {
             let machine = &self.site.machines[to];
-            if machine.lives() && machine.carrier[usize::from(link.0)] {
+            let reads = version <= machine.config.cluster.wire_version;
+            if reads && machine.lives() && machine.carrier[usize::from(link.0)] {
                 let received_at = machine.local(self.site.now);
                 let message = Message::Heartbeat(heartbeat.clone());
                 self.feed(to, Input::Packet { link, message, size: TYPICAL_BYTES as u32, received_at });
@@ -187,6 +195,6 @@ fn damage(parcel: &Parcel) -> Parcel {
             }
             Parcel::Sealed(bytes)
         }
-        Parcel::Open(_) | Parcel::Damaged => Parcel::Damaged,
+        Parcel::Open(..) | Parcel::Damaged => Parcel::Damaged,
     }
 }

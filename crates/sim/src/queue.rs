@@ -9,8 +9,8 @@ use std::collections::BinaryHeap;
 /// What travels.
 #[derive(Clone, Debug)]
 pub enum Parcel {
-    /// A message whose seal is not played.
-    Open(Box<Message>),
+    /// A message whose seal is not played, in a wire version (R-WIRE-6).
+    Open(u8, Box<Message>),
     /// Sealed bytes.
     Sealed(Vec<u8>),
     /// Bytes that something on the way has damaged.

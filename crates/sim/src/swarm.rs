@@ -11,6 +11,7 @@ use crate::rng::Rng;
 use crate::story;
 use crate::world::World;
 use hearth_types::{GroupSpec, ResourceKind, ResourceSpec, Timestamp};
+use hearth_wire::{NEWEST_VERSION, OLDEST_VERSION};
 use std::time::Duration;
 
 /// Within this span after the last fault everything runs exactly once again. The longest chain: a stop that failed is
@@ -79,7 +80,34 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
         }
     }
     let lost = draw_lost(&mut rng, &layout);
+    draw_packages(&mut Rng::new(seed, "packages"), &layout, &mut steps);
     Run { seed, layout, steps, lost }
+}
+
+/// One run in three has programs of two wire versions in it, upgraded and taken back between the other faults (R-WIRE-6).
+fn draw_packages(rng: &mut Rng, layout: &Layout, steps: &mut Vec<Step>) {
+    if !rng.chance(333) {
+        return;
+    }
+    let versions = u64::from(NEWEST_VERSION - OLDEST_VERSION) + 1;
+    let version = |rng: &mut Rng| OLDEST_VERSION + rng.below(versions) as u8;
+    for _ in 0..1 + rng.below(5) {
+        let (at, node) = (rng.index(steps.len() + 1), rng.index(layout.names.len()));
+        let replaced =
+            [(Act::Package(node, version(rng)), ms(0)), (Act::Kill(node), ms(60)), (Act::Start(node), ms(0))];
+        // A package may also be put in and come into force with whatever restarts the daemon next.
+        let count = if rng.chance(700) { 3 } else { 1 };
+        let then = rng.span(ms(0), ms(1500));
+        let mut replaced: Vec<Step> = replaced.into_iter().take(count).map(|(act, then)| Step { act, then }).collect();
+        if let Some(last) = replaced.last_mut() {
+            last.then = then;
+        }
+        steps.splice(at..at, replaced);
+    }
+    for node in 0..layout.names.len() {
+        let act = Act::Package(node, version(rng));
+        steps.insert(0, Step { act, then: Duration::ZERO });
+    }
 }
 
 /// A pair that may go on alone sometimes has to; more than two need a majority.
@@ -337,7 +365,9 @@ fn repair(world: &mut World, lost: &[usize]) {
         world.act(&Act::Clone(node, false));
         world.act(&Act::Resume(node));
         world.act(&Act::Thaw(node));
-        if world.site.machines[node].disk.failed {
+        world.act(&Act::Package(node, NEWEST_VERSION));
+        let is_old = world.site.machines[node].config.cluster.wire_version < NEWEST_VERSION;
+        if world.site.machines[node].disk.failed || is_old {
             world.act(&Act::Kill(node));
         }
         if world.site.machines[node].variant != variant {

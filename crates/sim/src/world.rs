@@ -35,8 +35,8 @@ pub struct World {
     /// Machines, as bits, that have a clone.
     pub(crate) ghosts: u64,
     pub(crate) ghost_number: u64,
-    /// Newest heartbeats of machines that have a clone.
-    pub(crate) last_beats: Vec<Option<(LinkId, Message)>>,
+    /// Newest heartbeats of machines that have a clone, with their wire versions.
+    pub(crate) last_beats: Vec<Option<(LinkId, u8, Message)>>,
     /// Inputs fed, for figures.
     pub inputs: u64,
 }
@@ -95,6 +95,7 @@ impl World {
         self.power_on(node);
         let machine = &mut self.site.machines[node];
         machine.run += 1;
+        machine.config.cluster.wire_version = machine.package;
         machine.halted = false;
         machine.frozen = false;
         machine.absent_since = None;

@@ -1,6 +1,7 @@
 //! Section 8, 8: after faults cease, everything that can run runs exactly once, and every order was answered.
 
 use crate::site::Site;
+use hearth_wire::NEWEST_VERSION;
 
 /// What is not as it must be when nothing fails any more; the machines that are on are the core that must do it.
 pub fn unwell(site: &Site) -> Option<String> {
@@ -28,7 +29,7 @@ pub fn unwell(site: &Site) -> Option<String> {
     if site.excuse.addresses || site.excuse.scripts {
         return Some("what ran twice still does".to_owned());
     }
-    resources(site, &core).or_else(|| said(site, &core)).or_else(|| orders(site))
+    resources(site, &core).or_else(|| said(site, &core)).or_else(|| orders(site)).or_else(|| wire(site, &core))
 }
 
 fn resources(site: &Site, core: &[usize]) -> Option<String> {
@@ -67,6 +68,14 @@ fn said(site: &Site, core: &[usize]) -> Option<String> {
         let lost = core.len() < site.machines.len() && site.machines.len() > 2;
         let group = status.groups.iter().find(|group| group.state != "started" && !lost)?;
         Some(format!("{} says that {} is {}: {}", site.name(*node), group.id, group.state, group.reason))
+    })
+}
+
+/// R-WIRE-6: every machine there speaks the newest version, so it is in use; unless one of the record stays away.
+fn wire(site: &Site, core: &[usize]) -> Option<String> {
+    core.iter().filter(|_| core.len() == site.machines.len()).find_map(|node| {
+        let wire = site.status(*node)?.wire;
+        (wire != Some(NEWEST_VERSION)).then(|| format!("{} has wire version {wire:?} in use", site.name(*node)))
     })
 }
 
