@@ -10,6 +10,7 @@ use crate::message::{Heartbeat, Message, NodeStatus, PeerReport, Segment, Statem
 
 /// What stands behind the header of a packet of version 2. Segments are those of version 1.
 #[derive(Encode, Decode)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, on the stack, between bytes and message")]
 pub(crate) enum SecondMessage {
     #[n(0)]
     Heartbeat(#[n(0)] SecondHeartbeat),
