@@ -103,6 +103,8 @@ struct SecondPeer {
     links: u64,
     #[n(5)]
     vouch: Option<MessageNumber>,
+    #[n(6)]
+    alive: Option<bool>,
 }
 
 impl From<&Heartbeat> for SecondMessage {
@@ -207,6 +209,7 @@ impl Names {
             age_us: peer.age_us,
             links: peer.links,
             vouch: peer.vouch,
+            alive: peer.alive,
         }
     }
 
@@ -226,6 +229,7 @@ impl Names {
             age_us: peer.age_us,
             links: peer.links,
             vouch: peer.vouch,
+            alive: peer.alive,
         })
     }
 }
