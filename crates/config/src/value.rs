@@ -49,6 +49,8 @@ pub struct ClusterConfig {
     pub logging: Logging,
     /// Newest wire version that this node speaks (R-WIRE-6): the newest of this hearthd, or `wire_version`, with which
     /// a node can be held back so that an older package can still be put in its place. Read of each node alone.
+    /// A configuration that does not say it is a recorded one, of a daemon that spoke the oldest only (decision 0026).
+    #[serde(default = "oldest_wire_version")]
     pub wire_version: u8,
     /// `env NAME=VALUE`: handed to scripts as HA_NAME.
     pub env: BTreeMap<String, String>,
@@ -205,4 +207,8 @@ impl core::fmt::Debug for Key {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Key").field("method", &self.method).finish_non_exhaustive()
     }
+}
+
+fn oldest_wire_version() -> u8 {
+    hearth_types::OLDEST_WIRE_VERSION
 }
