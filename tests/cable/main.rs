@@ -21,6 +21,7 @@ mod power;
 mod recording;
 mod reload;
 mod resources;
+mod serial;
 mod silent;
 mod standby;
 mod start;

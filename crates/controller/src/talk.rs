@@ -336,7 +336,8 @@ impl Node {
         let wait = match (first && !stuck, gone) {
             // The others have just said so too: nothing is waited for.
             (true, true) => Duration::ZERO,
-            (true, false) | (false, true) => timing.keepalive * 2,
+            // A campaign that begins before the last one can have been answered ends that: over a slow line none would win.
+            (true, false) | (false, true) => (timing.keepalive * 2).max(self.round_trip(&here) * 4),
             (false, false) => timing.deadtime,
         };
         let since = *self.without_dc_since.get_or_insert(now);
@@ -344,6 +345,15 @@ impl Node {
             self.without_dc_since = Some(now);
             self.ledger.campaign();
         }
+    }
+
+    /// The longest of the round trips to these voters, each over its fastest link; zero while none is measured.
+    fn round_trip(&self, voters: &[&Voter]) -> Duration {
+        let fastest = |voter: &&Voter| {
+            let links = self.members.peer(&voter.name)?.links.values();
+            links.filter(|link| link.up && link.rtt_us > 0).map(|link| Duration::from_micros(link.rtt_us)).min()
+        };
+        voters.iter().filter_map(fastest).max().unwrap_or_default()
     }
 
     /// The ledger's clock: fine enough that a lost message costs little, coarse enough to be silent when idle.

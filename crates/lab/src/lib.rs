@@ -4,7 +4,8 @@
 //! own network, processes, mounts and host name, and its cables can be pulled, its packets dropped, its processes frozen
 //! or its power cut.  A [`Client`] asks a service and knows how long it had to wait; an [`Observer`] asks each machine by
 //! itself on its own switch port whether it answers for the address; a [`StallMeter`] says when this machine was too busy
-//! for any of it to be believed.  `hearth demo` and the tests under tests/cable are built on it.
+//! for any of it to be believed; a [`Line`] is a serial line between two machines.  `hearth demo` and the tests under
+//! tests/cable are built on it.
 //!
 //! It deliberately does not know how a cluster decides: [`Cluster`] starts the real programs, writes their files and asks
 //! their control socket, nothing more.
@@ -30,6 +31,7 @@ mod frames6;
 pub mod host;
 mod kernel;
 mod lab;
+mod line;
 mod observer;
 mod serve;
 mod space;
@@ -44,6 +46,7 @@ pub use faults::Direction;
 pub use flood::{Flood, Flooded};
 pub use kernel::{AddressChange, AddressWatch, ChangeKind};
 pub use lab::{Lab, Net, Options};
+pub use line::Line;
 pub use observer::{Observer, Owners, Run};
 pub use space::{Helper, Process, Space, as_root_of_own_namespace};
 pub use stall::StallMeter;

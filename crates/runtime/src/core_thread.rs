@@ -294,9 +294,12 @@ impl Loop {
     }
 
     fn send(&mut self, link: hearth_types::LinkId, version: u8, message: &Message) {
-        let urgent = matches!(message, Message::Heartbeat(_));
+        let topic = match message {
+            Message::Heartbeat(_) => None,
+            Message::Segment(segment) => Some(segment.topic()),
+        };
         match self.core.ring.seal(version, link, message, &mut self.packet) {
-            Ok(()) => self.core.media.send(clock::now(), link, &self.packet, urgent, &mut self.changes),
+            Ok(()) => self.core.media.send(clock::now(), link, &self.packet, topic, &mut self.changes),
             Err(error) => tracing::error!("a message was not sent: {error}"),
         }
     }

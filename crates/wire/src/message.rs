@@ -250,3 +250,14 @@ pub struct Segment {
     #[cbor(default)]
     pub ask: bool,
 }
+
+impl Segment {
+    /// The same for every copy of a segment: what a later copy may replace while it waits for a slow line. Two segments
+    /// that share one by chance cost a repetition.
+    pub fn topic(&self) -> u64 {
+        let numbers = [self.to_incarnation.0, self.session, self.number, u64::from(self.ask)];
+        let bytes = self.to.as_str().bytes().chain(numbers.into_iter().flat_map(u64::to_be_bytes));
+        // FNV-1a.
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+}

@@ -15,8 +15,6 @@ pub const FRAME_DATA: usize = 58;
 /// Two zeros, one byte of COBS (a body has fewer than 254 bytes), head, index.
 const FRAME_OVERHEAD: usize = 5;
 const FRAME_BODY: usize = FRAME_DATA + 2;
-/// Heartbeats that wait at most; the oldest makes room, since a newer one says more.
-const URGENT_PACKETS: usize = 4;
 /// Bytes of other packets that wait at most; the channel repeats what does not fit.
 const BULK_BYTES: usize = 16 * 1024;
 /// Start bit, eight bits, stop bit.
@@ -44,11 +42,19 @@ const fn frames(length: usize) -> usize {
 }
 
 /// Packets that wait for the line, in two queues.
+///
+/// A heartbeat goes first, but the next one only after as many frames of other packets, if so many wait. [Two nodes that
+/// are about to find each other answer each heartbeat with one: they would fill the line, and what they must tell each
+/// other to found a cluster would never get through.] Where heartbeats take less than half of the line none waits for that.
 #[derive(Clone, Debug, Default)]
 pub struct SerialSender {
     urgent: Queue,
     bulk: Queue,
+    /// Of the packets in `bulk`, in their order.
+    topics: VecDeque<u64>,
     bulk_bytes: usize,
+    /// Frames of other packets that go before the next heartbeat begins.
+    owed: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -65,38 +71,57 @@ impl SerialSender {
         SerialSender::default()
     }
 
-    /// Queues a heartbeat; it goes before all that is not one. False if an older one was dropped for it, or if it is
-    /// longer than [`MAX_PACKET`] and was dropped itself.
+    /// Queues a heartbeat in place of one that still waits, since a newer one says more. False if one was dropped for
+    /// it, or if it is longer than [`MAX_PACKET`] and was dropped itself.
     pub fn push_urgent(&mut self, packet: Vec<u8>) -> bool {
         if packet.len() > MAX_PACKET {
             return false;
         }
-        let full = self.urgent.packets.len() >= URGENT_PACKETS;
-        if full {
-            // The one that is on the line already is finished: half a packet helps nobody.
-            self.urgent.packets.remove(usize::from(self.urgent.given > 0));
-        }
+        // The one that is on the line already is finished: half a packet helps nobody.
+        let begun = usize::from(self.urgent.given > 0);
+        let waited = self.urgent.packets.len() > begun;
+        self.urgent.packets.truncate(begun);
         self.urgent.packets.push_back(packet);
-        !full
+        !waited
     }
 
-    /// Queues another packet; false if there was no room and it was dropped.
-    pub fn push_bulk(&mut self, packet: Vec<u8>) -> bool {
-        if packet.len() > MAX_PACKET || self.bulk_bytes + packet.len() > BULK_BYTES {
+    /// Queues another packet; false if there was no room and it was dropped. One of the same `topic` that still waits
+    /// gives its place to it. [A channel repeats what is not acknowledged in time: a line that is slower than it thinks
+    /// would carry copies only, and be slower still.]
+    pub fn push_bulk(&mut self, topic: u64, packet: Vec<u8>) -> bool {
+        if packet.len() > MAX_PACKET {
             return false;
         }
-        self.bulk_bytes += packet.len();
-        self.bulk.packets.push_back(packet);
+        let begun = usize::from(self.bulk.given > 0);
+        let waits = self.topics.iter().skip(begun).position(|waiting| *waiting == topic).map(|at| at + begun);
+        let replaced = waits.and_then(|at| self.bulk.packets.get(at)).map_or(0, Vec::len);
+        if self.bulk_bytes - replaced + packet.len() > BULK_BYTES {
+            return false;
+        }
+        self.bulk_bytes = self.bulk_bytes - replaced + packet.len();
+        match waits.and_then(|at| self.bulk.packets.get_mut(at)) {
+            Some(waiting) => *waiting = packet,
+            None => {
+                self.bulk.packets.push_back(packet);
+                self.topics.push_back(topic);
+            }
+        }
         true
     }
 
     /// Bytes for the line, to be written whole before the next frame is asked for; none if nothing waits.
     pub fn next_frame(&mut self) -> Option<Vec<u8>> {
-        if let Some((frame, _)) = self.urgent.next(0) {
-            return Some(frame);
+        let turn = self.urgent.given > 0 || self.owed == 0 || self.bulk.packets.is_empty();
+        if turn && let Some(packet) = self.urgent.packets.front() {
+            self.owed = if self.bulk.packets.is_empty() { 0 } else { frames(packet.len()) };
+            return self.urgent.next(0).map(|(frame, _)| frame);
         }
         let (frame, finished) = self.bulk.next(BULK)?;
+        if finished > 0 {
+            self.topics.pop_front();
+        }
         self.bulk_bytes -= finished;
+        self.owed = if self.bulk.packets.is_empty() { 0 } else { self.owed.saturating_sub(1) };
         Some(frame)
     }
 

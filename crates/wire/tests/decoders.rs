@@ -144,7 +144,7 @@ fn heartbeats_overtake_on_serial() {
     let mut sender = SerialSender::new();
     let mut receiver = SerialReceiver::new();
     let (large, small) = (vec![7; MAX_PACKET], vec![0; 250]);
-    assert!(sender.push_bulk(large.clone()));
+    assert!(sender.push_bulk(1, large.clone()));
     let mut got = receiver.push(&sender.next_frame().expect("a frame"));
     assert!(sender.push_urgent(small.clone()));
     let mut frames = 0;
@@ -163,14 +163,65 @@ fn heartbeats_overtake_on_serial() {
 #[test]
 fn serial_queues_are_bounded() {
     let mut sender = SerialSender::new();
-    let fits = (0u8..100).take_while(|_| sender.push_bulk(vec![1; 1000])).count();
+    let fits = (0u8..100).take_while(|number| sender.push_bulk(u64::from(*number), vec![1; 1000])).count();
     assert_eq!(fits, 16);
     for number in 0..10u8 {
         sender.push_urgent(vec![number; 4]);
     }
     let mut receiver = SerialReceiver::new();
-    let got: Vec<_> = (0..4).flat_map(|_| receiver.push(&sender.next_frame().expect("waits"))).collect();
-    assert_eq!(got.iter().map(|packet| packet[0]).collect::<Vec<_>>(), [6, 7, 8, 9]);
+    let got = receiver.push(&sender.next_frame().expect("waits"));
+    assert_eq!(got, [vec![9; 4]]);
+}
+
+/// R-WIRE-8: two nodes that find each other over a line alone answer each heartbeat with one at once.
+#[test]
+fn heartbeats_without_end_do_not_keep_a_cluster_from_being_founded() {
+    let (mut sender, mut receiver) = (SerialSender::new(), SerialReceiver::new());
+    let large = vec![7; MAX_PACKET];
+    assert!(sender.push_bulk(1, large.clone()));
+    let mut got = Vec::new();
+    let mut given = 0;
+    while !got.contains(&large) {
+        sender.push_urgent(vec![0; 250]);
+        got.extend(receiver.push(&sender.next_frame().expect("a frame")));
+        given += 1;
+        assert!(given < 100, "the packet does not get through");
+    }
+    // One of two frames is its own, and the heartbeats are whole.
+    let own = MAX_PACKET.div_ceil(FRAME_DATA);
+    assert!((2 * own..=2 * own + 5).contains(&given), "{given} frames");
+    assert_eq!(got.len() - 1, (given - own) / 5);
+}
+
+/// R-WIRE-8: the line would carry copies only. What is on it already is finished.
+#[test]
+fn a_repetition_does_not_wait_behind_what_it_repeats() {
+    let (mut sender, mut receiver) = (SerialSender::new(), SerialReceiver::new());
+    assert!(sender.push_bulk(1, vec![1; 100]));
+    let begun = sender.next_frame().expect("a frame");
+    for copy in 0..100 {
+        assert!(sender.push_bulk(1, vec![2; 100]) && sender.push_bulk(2, vec![copy; 1000]));
+    }
+    let mut got = receiver.push(&begun);
+    got.extend(std::iter::from_fn(|| sender.next_frame()).flat_map(|frame| receiver.push(&frame)));
+    assert_eq!(got, [vec![1; 100], vec![2; 100], vec![99; 1000]]);
+    let fits = (0u8..100).take_while(|number| sender.push_bulk(u64::from(*number), vec![1; 1000])).count();
+    assert_eq!(fits, 16);
+}
+
+/// What a segment replaces is an earlier copy of itself, never another one.
+#[test]
+fn only_copies_of_a_segment_share_its_topic() {
+    let Message::Segment(one) = segment(1) else { panic!("a sample of another kind") };
+    let again = Segment { acknowledged: one.acknowledged - 1, ..one.clone() };
+    assert_eq!(one.topic(), again.topic());
+    let others = [
+        Segment { number: one.number - 1, ..one.clone() },
+        Segment { session: one.session - 1, ..one.clone() },
+        Segment { ask: !one.ask, ..one.clone() },
+        Segment { to: "elsewhere".into(), ..one.clone() },
+    ];
+    assert!(others.iter().all(|other| other.topic() != one.topic()));
 }
 
 proptest! {
@@ -231,7 +282,7 @@ proptest! {
         let mut sender = SerialSender::new();
         let mut receiver = SerialReceiver::new();
         receiver.push(&garbage);
-        sender.push_bulk(packet.clone());
+        sender.push_bulk(1, packet.clone());
         let line: Vec<u8> = std::iter::from_fn(|| sender.next_frame()).flatten().collect();
         prop_assert_eq!(line.len(), line_bytes(packet.len()));
         let got: Vec<_> = line.chunks(chunk).flat_map(|piece| receiver.push(piece)).collect();

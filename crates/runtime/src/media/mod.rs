@@ -143,13 +143,14 @@ impl Media {
         changes
     }
 
-    /// Sends on a link; heartbeats overtake the rest on slow lines. A closed port drops silently: it was reported.
+    /// Sends on a link. On slow lines what has no topic, a heartbeat, overtakes the rest, and a packet takes the place of
+    /// one of its topic that still waits. A closed port drops silently: it was reported.
     pub(crate) fn send(
         &mut self,
         now: Timestamp,
         link: LinkId,
         packet: &[u8],
-        urgent: bool,
+        topic: Option<u64>,
         changes: &mut Vec<Change>,
     ) {
         let found = self.ports.iter_mut().find_map(|port| {
@@ -163,7 +164,7 @@ impl Media {
         let result = match &mut port.open {
             None => return,
             Some(Wire::Udp(udp)) => udp.send(&port.lanes[lane].medium, packet),
-            Some(Wire::Line(line)) => line.send(now, packet, urgent),
+            Some(Wire::Line(line)) => line.send(now, packet, topic),
         };
         match result {
             // What one line cannot send says nothing about another one of the same port.

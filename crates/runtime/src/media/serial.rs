@@ -70,9 +70,12 @@ impl Line {
         (!self.frame.is_empty() || !self.sender.is_empty()).then_some(self.free_at)
     }
 
-    pub(super) fn send(&mut self, now: Timestamp, packet: &[u8], urgent: bool) -> Result<(), Failure> {
+    pub(super) fn send(&mut self, now: Timestamp, packet: &[u8], topic: Option<u64>) -> Result<(), Failure> {
         // What finds no room is dropped: a newer heartbeat says more, and the channel repeats the rest.
-        let _ = if urgent { self.sender.push_urgent(packet.to_vec()) } else { self.sender.push_bulk(packet.to_vec()) };
+        let _ = match topic {
+            None => self.sender.push_urgent(packet.to_vec()),
+            Some(topic) => self.sender.push_bulk(topic, packet.to_vec()),
+        };
         self.pump(now)
     }
 

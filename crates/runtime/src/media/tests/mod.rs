@@ -36,7 +36,7 @@ fn opened(lines: &[Medium]) -> Media {
 /// Sends; it must not fail.
 fn send(media: &mut Media, link: u8, packet: &[u8]) {
     let mut changes = Vec::new();
-    media.send(clock::now(), LinkId(link), packet, true, &mut changes);
+    media.send(clock::now(), LinkId(link), packet, None, &mut changes);
     assert_eq!(changes, []);
 }
 

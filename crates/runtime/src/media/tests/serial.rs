@@ -70,8 +70,8 @@ fn r_wire_8_two_machines_talk_over_a_line() {
     let (left, right) = (Wire::new(), Wire::new());
     let (mut near, mut far) = (opened_line(&left), opened_line(&right));
     let mut changes = Vec::new();
-    near.send(START, LinkId(0), b"from here", true, &mut changes);
-    far.send(START, LinkId(0), b"from there", true, &mut changes);
+    near.send(START, LinkId(0), b"from here", None, &mut changes);
+    far.send(START, LinkId(0), b"from there", None, &mut changes);
     let begin = Instant::now();
     let (mut at_near, mut at_far) = (Vec::new(), Vec::new());
     while at_near.is_empty() || at_far.is_empty() {
@@ -95,8 +95,8 @@ fn r_wire_8_a_heartbeat_overtakes_bulk_and_nothing_goes_faster_than_the_line() {
     let wire = Wire::new();
     let mut media = opened_line(&wire);
     let mut changes = Vec::new();
-    media.send(START, LinkId(0), &[b'b'; 1000], false, &mut changes);
-    media.send(START, LinkId(0), &[b'h'; 100], true, &mut changes);
+    media.send(START, LinkId(0), &[b'b'; 1000], Some(1), &mut changes);
+    media.send(START, LinkId(0), &[b'h'; 100], None, &mut changes);
     let (mut now, mut bytes, mut frames) = (START, Vec::new(), 0);
     while let Some(due) = media.next_deadline() {
         assert!(due > now, "a wait that is over is no wait");
@@ -134,7 +134,7 @@ fn r_wire_8_a_line_that_takes_nothing_delays_nobody_and_goes_on_with_the_newest(
     let mut now = START;
     for number in 0..2000_u32 {
         now = now + Duration::from_millis(50);
-        media.send(now, LinkId(0), &number.to_be_bytes().repeat(25), true, &mut changes);
+        media.send(now, LinkId(0), &number.to_be_bytes().repeat(25), None, &mut changes);
     }
     assert!(media.next_deadline().is_some_and(|due| due > now), "it waits by the clock, not for the line");
     let (mut receiver, mut newest) = (SerialReceiver::new(), 0);
@@ -173,7 +173,7 @@ fn r_wire_7_a_line_that_hung_up_is_reported_and_opened_again() {
     assert_eq!(due, START + RETRY);
     assert_eq!(media.mend(due, false), [(LinkId(0), None)]);
     changes.clear();
-    media.send(due, LinkId(0), b"back", true, &mut changes);
+    media.send(due, LinkId(0), b"back", None, &mut changes);
     let mut receiver = SerialReceiver::new();
     let begin = Instant::now();
     let mut packets = Vec::new();
@@ -201,8 +201,8 @@ fn r_wire_8_a_line_goes_on_at_another_speed() {
     media.change(&[faster], Vec::new());
     assert_eq!(media.sockets().count(), 1);
     let mut changes = Vec::new();
-    media.send(START, LinkId(0), &[7; 100], true, &mut changes);
-    media.send(START, LinkId(0), &[8; 100], false, &mut changes);
+    media.send(START, LinkId(0), &[7; 100], None, &mut changes);
+    media.send(START, LinkId(0), &[8; 100], Some(1), &mut changes);
     assert_eq!(changes, []);
     let (busy, frame) = (media.next_deadline().unwrap(), taken(&wire).len());
     assert_eq!(busy, START + line_time(frame, 2 * BAUD));

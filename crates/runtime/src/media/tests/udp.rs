@@ -227,14 +227,14 @@ fn r_wire_7_what_one_line_cannot_send_is_no_trouble_of_another_line_of_its_port(
     let _peer = pair();
     let mut media = opened(&[ucast(0, "fd77:0::2"), ucast(0, "fd99::2")]);
     let mut changes = Vec::new();
-    media.send(clock::now(), LinkId(1), b"no route", true, &mut changes);
+    media.send(clock::now(), LinkId(1), b"no route", None, &mut changes);
     assert!(matches!(&changes[..], [(LinkId(1), Some(_))]), "{changes:?}");
     send(&mut media, 0, b"there is one");
     changes.clear();
-    media.send(clock::now(), LinkId(1), b"no route", true, &mut changes);
+    media.send(clock::now(), LinkId(1), b"no route", None, &mut changes);
     assert_eq!(changes, [], "said once");
     run("ip -6 route add fd99::/16 dev eth0");
-    media.send(clock::now(), LinkId(1), b"there is one", true, &mut changes);
+    media.send(clock::now(), LinkId(1), b"there is one", None, &mut changes);
     assert_eq!(changes, [(LinkId(1), None)]);
 }
 
