@@ -213,9 +213,27 @@ impl Node {
             self.alone.verdict_until = Some(until).filter(|until| now < *until);
             return;
         }
+        let text = match self.peer().filter(|peer| !self.members.is_alive(peer)) {
+            Some(peer) if self.config.cluster.permits.tiebreaker_ping => {
+                // Both can have gone on alone, one after the other: who comes up where the targets do not answer may be
+                // the one that was taken for dead (R-PAIR-1).
+                match hearth_fencer::judge(self.policy(), &Facts { lost_at: until, ..self.facts(now, &peer) }) {
+                    Verdict::Granted { reason, .. } => format!("Goes on alone as before: {reason}."),
+                    Verdict::Waiting { reason, until } => {
+                        self.alone.verdict = Some(format!("it went on alone before, but {reason}"));
+                        self.alone.verdict_until = until;
+                        return;
+                    }
+                    Verdict::Refused { reason } => {
+                        self.alone.verdict = Some(format!("it went on alone before, but {reason}"));
+                        return;
+                    }
+                }
+            }
+            _ => "Nobody else was heard: it goes on alone as before.".to_owned(),
+        };
         self.keeping.confirmed = true;
         self.record_changed = true;
-        let text = "Nobody else was heard: it goes on alone as before.".to_owned();
         self.chronicle.lead(now, Severity::Info, "resumed-alone", self.local.clone(), text);
     }
 
@@ -245,15 +263,28 @@ impl Node {
     }
 
     fn ask_for_permit(&mut self, now: Timestamp, peer: &NodeName, out: &mut Vec<Output>) {
-        let lease = self.config.cluster.timing.lease();
-        let view = self.members.peer(peer);
-        let resigned = self.alone.resigned.as_ref().is_some_and(|epoch| Some(epoch) == self.ledger.epoch());
-        if !resigned && self.keeping.confirmed && self.members.is_alive(peer) {
+        let facts = self.facts(now, peer);
+        if !facts.resigned && self.keeping.confirmed && self.members.is_alive(peer) {
             // There is nothing to ask for, and nobody who takes part is told what he waits for.
             return;
         }
+        match hearth_fencer::judge(self.policy(), &facts) {
+            Verdict::Granted { permit, reason } => self.force(now, peer, permit, reason, out),
+            Verdict::Waiting { reason, until } => {
+                self.alone.verdict = Some(reason);
+                self.alone.verdict_until = until;
+            }
+            Verdict::Refused { reason } => self.alone.verdict = Some(reason),
+        }
+    }
+
+    /// What a permit is judged by, as of now.
+    fn facts(&self, now: Timestamp, peer: &NodeName) -> Facts {
+        let lease = self.config.cluster.timing.lease();
+        let view = self.members.peer(peer);
+        let resigned = self.alone.resigned.as_ref().is_some_and(|epoch| Some(epoch) == self.ledger.epoch());
         let asked = self.alone.peer_asked_since.is_some_and(|at| now.since(at) >= SILENT_FOR);
-        let facts = Facts {
+        Facts {
             now,
             peer: peer.clone(),
             lost_at: self.members.lost_at(peer),
@@ -267,14 +298,6 @@ impl Node {
             peer_asked: asked || self.peer_addresses(peer).is_empty(),
             peer_answered_at: self.alone.peer_answered.get(peer).copied(),
             lease,
-        };
-        match hearth_fencer::judge(self.policy(), &facts) {
-            Verdict::Granted { permit, reason } => self.force(now, peer, permit, reason, out),
-            Verdict::Waiting { reason, until } => {
-                self.alone.verdict = Some(reason);
-                self.alone.verdict_until = until;
-            }
-            Verdict::Refused { reason } => self.alone.verdict = Some(reason),
         }
     }
 
@@ -350,7 +373,8 @@ impl Node {
     /// Keeps the driver asking the wire for what may have to be taken without its old owner's word.
     pub(crate) fn ask_wire(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let mut wanted: BTreeSet<ResourceId> = self.needs_wire.clone();
-        let late = self.peer_is_late(now) && !self.ledger.is_sole();
+        let decided = self.ledger.is_sole() && self.keeping.confirmed;
+        let late = self.peer_is_late(now) && !decided;
         if late {
             let held = self.held_addresses();
             let addresses = self.guarded.iter().map(|spec| spec.id.clone());
@@ -442,11 +466,13 @@ impl Node {
         let running = self.ledger.record().map(|record| record.active_on(&self.local).cloned().collect());
         // Who stops anyway has nothing to offer: if it won, the other side would stop as well.
         let stays = self.shutdown.is_none();
+        // And who came up and has not gone on yet runs nothing that could be spared (decision 0028).
+        let serves = stays && self.keeping.confirmed;
         let reach = self.standing.carriers() + u32::from(self.standing.pings(now, lease).0);
         let own = RivalOffer {
             epoch,
             node: self.local.clone(),
-            permit: self.ledger.record().and_then(|record| record.permit).filter(|_| stays),
+            permit: self.ledger.record().and_then(|record| record.permit).filter(|_| serves),
             reach: if stays { reach } else { 0 },
             weight: if stays { weight } else { 0 },
             running: running.unwrap_or_default(),

@@ -4,6 +4,7 @@ use crate::node::Node;
 use crate::rights::{self, Claim, Keep};
 use crate::{Output, Severity};
 use hearth_cib::MemberState;
+use hearth_executor::StartedResource;
 use hearth_ledger::Relation;
 use hearth_types::{MessageNumber, ResourceId, ResourceSpec, Timestamp};
 use hearth_wire::Heartbeat;
@@ -20,8 +21,8 @@ const RENEW_MAX: Duration = Duration::from_millis(250);
 /// What the next daemon of this boot may read (R-TAKE-4).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Volatile {
-    /// Resources that run, with the parameters they were started with.
-    pub started: Vec<ResourceSpec>,
+    /// Resources that run, with the parameters they were started with and their places.
+    pub started: Vec<StartedResource>,
 }
 
 /// An own pause that is not over yet (R-MEM-5).
@@ -39,7 +40,7 @@ pub(crate) struct Keeping {
     pub confirmed: bool,
     suspended: Option<Suspension>,
     /// What the daemon before us left, and until when it may be ticked for.
-    pub inherited: Vec<ResourceSpec>,
+    pub inherited: Vec<StartedResource>,
     inherited_until: Option<Timestamp>,
     pub keep: Keep,
     isolated: bool,
@@ -61,7 +62,7 @@ pub(crate) struct Keeping {
 }
 
 impl Keeping {
-    pub(crate) fn new(inherited: Vec<ResourceSpec>, inherited_until: Option<Timestamp>, confirmed: bool) -> Keeping {
+    pub(crate) fn new(inherited: Vec<StartedResource>, inherited_until: Option<Timestamp>, confirmed: bool) -> Keeping {
         Keeping {
             confirmed,
             suspended: None,
@@ -91,6 +92,10 @@ impl Keeping {
     /// Whether a voter said within `span` that what this node knows is current (R-LEASE-5).
     pub(crate) fn is_current(&self, now: Timestamp, span: Duration) -> bool {
         now.since(self.current_at) <= span
+    }
+
+    fn inherited_specs(&self) -> impl Iterator<Item = &ResourceSpec> {
+        self.inherited.iter().map(|left| &left.spec)
     }
 
     pub(crate) fn is_suspended(&self) -> bool {
@@ -136,7 +141,7 @@ impl Node {
         if self.probes_done || self.keeping.confirmed || self.keeping.inherited.is_empty() {
             return running.clone();
         }
-        let left = self.keeping.inherited.iter().filter(|spec| spec.address().is_some());
+        let left = self.keeping.inherited_specs().filter(|spec| spec.address().is_some());
         Arc::new(running.iter().chain(left.map(|spec| &spec.id)).cloned().collect())
     }
 
@@ -385,7 +390,7 @@ impl Node {
         if !first || leased || !self.may_resume_alone() {
             return Vec::new();
         }
-        let left = self.keeping.inherited.iter().filter(|spec| spec.address().is_some());
+        let left = self.keeping.inherited_specs().filter(|spec| spec.address().is_some());
         left.map(|spec| spec.id.clone()).collect()
     }
 
@@ -401,7 +406,7 @@ impl Node {
             .resources()
             .map(|(_, spec)| spec)
             .chain(orphans)
-            .chain(&self.keeping.inherited)
+            .chain(self.keeping.inherited_specs())
             .filter(|spec| spec.address().is_some())
             .cloned()
             .collect();
@@ -428,8 +433,9 @@ impl Node {
         }
         let mut started = self.started.started.clone();
         if !self.probes_done {
-            let unknown = self.keeping.inherited.iter().filter(|spec| !started.iter().any(|known| known.id == spec.id));
-            let unknown: Vec<ResourceSpec> = unknown.cloned().collect();
+            let known = |left: &&StartedResource| started.iter().any(|known| known.spec.id == left.spec.id);
+            let unknown: Vec<StartedResource> =
+                self.keeping.inherited.iter().filter(|left| !known(left)).cloned().collect();
             started.extend(unknown);
         }
         let text = serde_json::to_string(&Volatile { started }).unwrap_or_default();

@@ -4,7 +4,7 @@ use crate::keeping::Volatile;
 use crate::node::Node;
 use crate::{AddressChange, Output, Severity};
 use hearth_cib::{Entry, Report};
-use hearth_executor::{ExecutorInput, ExecutorOutput, NoteKind, OutgoingReport, Policy, Rights, StartedResource};
+use hearth_executor::{ExecutorInput, ExecutorOutput, NoteKind, OutgoingReport, Policy, Rights};
 use hearth_ledger::Ledger;
 use hearth_types::{AssignmentId, EpochName, OpResult, ResourceId, Timestamp};
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ impl Node {
 
     /// What the daemon before us had started, and how to act: told once, before the first record.
     pub(crate) fn brief_executor(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        let adoptable = self.keeping.inherited.iter().map(|spec| StartedResource { spec: spec.clone() }).collect();
+        let adoptable = self.keeping.inherited.clone();
         let policy = self.executor_policy();
         self.tell(now, ExecutorInput::Policy(policy), out);
         self.tell(now, ExecutorInput::Started { adoptable }, out);
@@ -222,8 +222,7 @@ impl Node {
             }
             ExecutorOutput::Note(note) => self.note_executor(now, note),
             ExecutorOutput::Started(started) => {
-                let specs = started.into_iter().map(|it| it.spec).collect();
-                self.started = Volatile { started: specs };
+                self.started = Volatile { started };
                 self.volatile_dirty = true;
             }
         }

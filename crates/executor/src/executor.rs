@@ -37,7 +37,7 @@ pub struct Executor {
     /// Whether the wire is clear, of those that were asked for.
     pub(crate) wire: BTreeMap<ResourceId, Result<(), Option<String>>>,
     pub(crate) need_wire: BTreeSet<ResourceId>,
-    pub(crate) adoptable: BTreeMap<ResourceId, ResourceSpec>,
+    pub(crate) adoptable: BTreeMap<ResourceId, StartedResource>,
     pub(crate) started: Vec<StartedResource>,
     pub(crate) last_op: u64,
     /// What the daemons before us gave back for good, and in which line of epochs (R-TAKE-1).
@@ -96,7 +96,7 @@ impl Executor {
                 }
             }
             ExecutorInput::Started { adoptable } => {
-                self.adoptable = adoptable.into_iter().map(|it| (it.spec.id.clone(), it.spec)).collect();
+                self.adoptable = adoptable.into_iter().map(|it| (it.spec.id.clone(), it)).collect();
             }
             ExecutorInput::Deadline => {}
             ExecutorInput::StopEverything => self.stop_everything = true,
@@ -147,8 +147,8 @@ impl Executor {
         };
         let ours = self.resources.iter().filter(answers).map(|(id, _)| id);
         // What the daemon before us held stays open while we look (R-LEASE-8).
-        let unseen = self.adoptable.values().filter(|spec| spec.address().is_some()).map(|spec| &spec.id);
-        ours.chain(unseen).filter(|_| self.kept)
+        let unseen = self.adoptable.values().map(|it| &it.spec).filter(|spec| spec.address().is_some());
+        ours.chain(unseen.map(|spec| &spec.id)).filter(|_| self.kept)
     }
 
     /// Whether the record shows a probe of everything from this run; if it does not say so yet, the DC may be told.
@@ -202,7 +202,7 @@ impl Executor {
             }
         }
         // What the daemon before us started and the record has forgotten (a rival's record): looked for and stopped.
-        for spec in self.adoptable.clone().into_values() {
+        for StartedResource { spec, .. } in self.adoptable.clone().into_values() {
             if record.spec(&spec.id).is_none() {
                 self.known(&spec, &GroupId::from(spec.id.as_str()));
             }
@@ -216,8 +216,11 @@ impl Executor {
 
     fn known(&mut self, spec: &ResourceSpec, group: &GroupId) -> &mut Local {
         let spent = self.remembered.as_ref().and_then(|(_, spent)| spent.get(&spec.id)).copied();
+        let left = self.adoptable.get(&spec.id);
         let new = || {
+            let group = left.and_then(|left| left.group.as_ref()).unwrap_or(group);
             let mut it = Local::new(Arc::new(spec.clone()), group.clone());
+            it.position = left.map_or(0, |left| left.position);
             it.spent = spent.unwrap_or(it.spent);
             it
         };

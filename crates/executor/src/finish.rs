@@ -38,7 +38,7 @@ impl Executor {
         out: &mut Vec<ExecutorOutput>,
     ) {
         let wanted = self.wanted(id);
-        let adoptable = self.adoptable.remove(id);
+        let adoptable = self.adoptable.remove(id).map(|left| left.spec);
         let Some(it) = self.resources.get_mut(id) else { return };
         let failed = match outcome {
             OpOutcome::Ok => {

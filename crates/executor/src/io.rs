@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use hearth_cib::{Record, ReportKind};
-use hearth_types::{AssignmentId, OpId, OpRequest, OpResult, ResourceId, ResourceSpec, Timestamp};
+use hearth_types::{AssignmentId, GroupId, OpId, OpRequest, OpResult, ResourceId, ResourceSpec, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What this node may do now (protocol section 3). Before the first one: keep, start nothing.
@@ -45,7 +45,15 @@ pub enum AddressChange {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartedResource {
     /// As it was started.
+    #[serde(flatten)]
     pub spec: ResourceSpec,
+    /// Its group, and its place in it from 0: what has left the record is still stopped in order. Of a resource whose
+    /// group nobody knows: its own name.
+    #[serde(default)]
+    pub group: Option<GroupId>,
+    /// The place.
+    #[serde(default)]
+    pub position: usize,
 }
 
 /// Something that happened.

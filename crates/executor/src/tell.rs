@@ -25,11 +25,12 @@ impl Executor {
     pub(crate) fn tell_started(&mut self, at: usize, out: &mut Vec<ExecutorOutput>) {
         let as_started = |it: &Local| {
             let starting = it.op.as_ref().filter(|op| op.action == OpAction::Start).map(|op| op.spec.clone());
-            starting.or_else(|| it.running.clone()).map(|spec| StartedResource { spec: (*spec).clone() })
+            let spec = starting.or_else(|| it.running.clone())?;
+            Some(StartedResource { spec: (*spec).clone(), group: Some(it.group.clone()), position: it.position })
         };
         let started: Vec<StartedResource> = self.resources.values().filter_map(as_started).collect();
         // What the daemon before us said holds until we have looked.
-        let unseen = self.adoptable.values().map(|spec| StartedResource { spec: spec.clone() });
+        let unseen = self.adoptable.values().cloned();
         let started: Vec<StartedResource> = started.into_iter().chain(unseen).collect();
         if started != self.started {
             self.started = started.clone();

@@ -410,6 +410,21 @@ fn restart_of_the_daemon_restarts_the_services() {
     assert!(world.record.nodes[&NodeName::from(ME)].probed);
 }
 
+/// R-TAKE-4, R-TAKE-9: protocol section 8, 6 holds for what has left the files too.
+#[test]
+fn file_system_unmounted_before_its_service_by_a_daemon_that_never_knew_the_group() {
+    let mut world = World::running(&["/srv nfs 10.0.0.1", "db"]);
+    world.configure(&["db"]);
+    world.restart();
+    world.history.clear();
+    world.rights(ALL);
+    world.admit();
+    world.run();
+    let stops: Vec<&String> = world.history.iter().filter(|it| it.starts_with("stop")).collect();
+    assert_eq!(stops, ["stop 10.0.0.1", "stop nfs", "stop /srv"]);
+    assert_eq!(world.running_ids(), ["db"]);
+}
+
 #[test]
 fn service_that_died_with_the_daemon_stays_down() {
     let mut world = World::running(&["10.0.0.1 web"]);

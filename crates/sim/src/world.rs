@@ -187,6 +187,9 @@ impl World {
             moments.push(self.site.now);
         }
         let count = out.len();
+        // What a step says and what it orders is one moment: the checkers hear the reason first.
+        let written = out.iter().rposition(|output| matches!(output, Output::Persist { .. })).map_or(0, |at| at + 1);
+        out[written..].sort_by_key(|output| !matches!(output, Output::Event(_)));
         for output in out.drain(..) {
             if let Some(trace) = self.trace.as_mut() {
                 let mut text = String::new();
