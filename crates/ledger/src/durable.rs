@@ -1,6 +1,7 @@
 //! What survives the daemon: one state file and the journal lines behind it.
 
 use crate::founding::Consent;
+use crate::revoke::losses;
 use crate::storage::{Line, Log};
 use hearth_cib::{LINEAGE, Record, Voter};
 use hearth_types::{Admission, EpochName, NodeIdentity, NodeName};
@@ -105,6 +106,12 @@ impl Durable {
         for (number, text) in lines.iter().enumerate() {
             let line: Line =
                 serde_json::from_str(text).map_err(|error| format!("line {} of the log: {error}", number + 1))?;
+            // Where the write was torn behind an entry, what follows from it stands in no line of its own.
+            let mut lost = Vec::new();
+            line.entries().into_iter().for_each(|entry| losses(entry, &mut lost));
+            for (node, admission) in lost {
+                durable.revoke(&node, admission);
+            }
             match (line, &mut durable.epoch) {
                 (Line::Note(key, value), _) => {
                     durable.notes.insert(key, value);

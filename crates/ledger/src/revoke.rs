@@ -20,10 +20,8 @@ impl Ledger {
     /// Reads lines on their way to the disk, and adds what follows from them.
     pub(crate) fn revoke_by_lines(&mut self, lines: &mut Vec<Line>) {
         let mut lost = Vec::new();
-        for line in lines.iter() {
-            if let Line::Entries(_, items) = line {
-                items.iter().for_each(|item| losses(&item.0, &mut lost));
-            }
+        for entry in lines.iter().flat_map(Line::entries) {
+            losses(entry, &mut lost);
         }
         for (node, admission) in lost {
             if self.durable.revoke(&node, admission) {
@@ -52,7 +50,7 @@ impl Ledger {
 }
 
 /// Every node that an entry calls lost, with the admission.
-fn losses(entry: &Entry, out: &mut Vec<(NodeName, Admission)>) {
+pub(crate) fn losses(entry: &Entry, out: &mut Vec<(NodeName, Admission)>) {
     match entry {
         Entry::Lost { node, admission } => out.push((node.clone(), *admission)),
         Entry::Batch(entries) => entries.iter().for_each(|entry| losses(entry, out)),

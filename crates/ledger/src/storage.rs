@@ -35,6 +35,19 @@ pub enum Line {
     Note(String, String),
     /// Nothing up to that admission of a node is vouched for any more (R-LEASE-3): outlives the entry that said so.
     Revoked(NodeName, Admission),
+    /// Lines that hold only together: a write that is torn must not leave the first of them alone.
+    Together(Vec<Line>),
+}
+
+impl Line {
+    /// The entries in it, in their order.
+    pub(crate) fn entries(&self) -> Vec<&Entry> {
+        match self {
+            Line::Entries(_, items) => items.iter().map(|item| &item.0).collect(),
+            Line::Together(lines) => lines.iter().flat_map(Line::entries).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What omnipaxos knows of one epoch.
@@ -104,6 +117,7 @@ impl Log {
             Line::AcceptedRound(ballot) => self.accepted_round = Some(ballot),
             Line::Decided(decided) => self.decided = decided,
             Line::StopSign(stopsign) => self.stopsign = stopsign,
+            Line::Together(lines) => lines.into_iter().for_each(|line| self.repeat(line)),
             Line::Note(..) | Line::Revoked(..) => {}
         }
     }
@@ -123,6 +137,20 @@ impl Log {
         self.stopsign.as_ref()
     }
 
+    fn write(&mut self, operation: StorageOp<Item>) -> StorageResult<()> {
+        match operation {
+            StorageOp::AppendEntry(entry) => self.append_entry(entry),
+            StorageOp::AppendEntries(entries) => self.append_entries(entries),
+            StorageOp::AppendOnPrefix(from, entries) => self.append_on_prefix(from, entries),
+            StorageOp::SetPromise(ballot) => self.set_promise(ballot),
+            StorageOp::SetDecidedIndex(decided) => self.set_decided_idx(decided),
+            StorageOp::SetAcceptedRound(ballot) => self.set_accepted_round(ballot),
+            StorageOp::SetStopsign(stopsign) => self.set_stopsign(stopsign),
+            // The log of an epoch is never cut: it ends with the epoch, whose successor begins with the record.
+            StorageOp::SetCompactedIdx(_) | StorageOp::Trim(_) | StorageOp::SetSnapshot(_) => Ok(()),
+        }
+    }
+
     /// A sole voter decides by itself.
     pub fn decide_alone(&mut self, entry: Entry) {
         let at = self.entries.len();
@@ -135,20 +163,17 @@ impl Log {
 
 impl Storage<Item> for Log {
     fn write_atomically(&mut self, operations: Vec<StorageOp<Item>>) -> StorageResult<()> {
-        for operation in operations {
-            match operation {
-                StorageOp::AppendEntry(entry) => self.append_entry(entry)?,
-                StorageOp::AppendEntries(entries) => self.append_entries(entries)?,
-                StorageOp::AppendOnPrefix(from, entries) => self.append_on_prefix(from, entries)?,
-                StorageOp::SetPromise(ballot) => self.set_promise(ballot)?,
-                StorageOp::SetDecidedIndex(decided) => self.set_decided_idx(decided)?,
-                StorageOp::SetAcceptedRound(ballot) => self.set_accepted_round(ballot)?,
-                StorageOp::SetStopsign(stopsign) => self.set_stopsign(stopsign)?,
-                // The log of an epoch is never cut: it ends with the epoch, whose successor begins with the record.
-                StorageOp::SetCompactedIdx(_) | StorageOp::Trim(_) | StorageOp::SetSnapshot(_) => {}
-            }
+        // A round that counts as accepted without its entries, or entries that count as decided and are not there, would
+        // lose what the cluster agreed on.
+        let journal = std::mem::take(&mut self.journal);
+        let written = operations.into_iter().try_for_each(|operation| self.write(operation));
+        let mut lines = std::mem::replace(&mut self.journal, journal).take();
+        match lines.len() {
+            0 => {}
+            1 => lines.drain(..).for_each(|line| self.journal.note(line)),
+            _ => self.journal.note(Line::Together(lines)),
         }
-        Ok(())
+        written
     }
 
     fn append_entry(&mut self, entry: Item) -> StorageResult<()> {
@@ -244,5 +269,36 @@ impl Storage<Item> for Log {
 
     fn get_snapshot(&self) -> StorageResult<Option<NoSnapshot>> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R-LEDGER-3: what a leader brings a voter up to date with is one write. Torn, it must not leave a round that counts
+    /// as accepted, or entries that count as decided, without the entries: that voter would be believed the next time.
+    #[test]
+    fn a_torn_write_leaves_no_round_without_its_entries() {
+        let ballot = Ballot { n: 3, pid: 2, ..Ballot::default() };
+        let mut log = Log::default();
+        let entries = vec![Item(Entry::Noop), Item(Entry::Noop)];
+        let sync = vec![
+            StorageOp::SetAcceptedRound(ballot),
+            StorageOp::SetDecidedIndex(2),
+            StorageOp::AppendOnPrefix(0, entries.clone()),
+            StorageOp::SetStopsign(None),
+        ];
+        assert!(log.write_atomically(sync).is_ok());
+        assert_eq!((log.entries(), log.decided()), (entries.as_slice(), 2));
+        let lines = log.journal().take();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0].entries().len(), 2);
+        let mut read = Log::default();
+        lines.into_iter().for_each(|line| read.repeat(line));
+        assert_eq!(read, log);
+        // What stands alone stays as it was written by every daemon before.
+        assert!(log.write_atomically(vec![StorageOp::SetDecidedIndex(1)]).is_ok());
+        assert_eq!(log.journal().take(), [Line::Decided(1)]);
     }
 }
