@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Entries after which the DC ends an epoch in favour of an equal one that begins with a snapshot: bounds memory, the
 /// log on disk and the time of a restart (about 300 bytes an entry).
 const ENTRIES_MAX: usize = 1000;
-/// Entries under way beyond which no more are added only to hasten the others.
+/// Entries under way, or ticks without a decision, beyond which a new round is the only hope.
 const UNDECIDED_MAX: usize = 64;
 /// Lines behind the state file after which the file is written anew.
 const LINES_MAX: usize = 256;
@@ -103,6 +103,9 @@ pub struct Ledger {
     pub(crate) founding: Founding,
     nonces: u64,
     pub(crate) inviting: Option<NodeName>,
+    /// Ticks for which something has waited and nothing was decided.
+    #[serde(default)]
+    waited: usize,
     /// A write failed: nothing that this run promises can be kept (R-LEDGER-3).
     stopped: bool,
 }
@@ -151,6 +154,7 @@ impl Ledger {
             out: Vec::new(),
             founding,
             inviting: None,
+            waited: 0,
             stopped: false,
         };
         ledger.load_epoch();
@@ -311,8 +315,10 @@ impl Ledger {
         }
         if let Some(paxos) = self.paxos.as_mut() {
             paxos.tick();
-            if self.is_dc() && self.has_undecided() && !self.is_stuck() {
-                // R-LEDGER-8: one lost Accepted would freeze a pair, omnipaxos does not repeat it.
+            self.waited = if self.has_undecided() { self.waited + 1 } else { 0 };
+            if self.is_dc() && self.waited > 1 && self.waited.is_power_of_two() && !self.is_stuck() {
+                // R-LEDGER-8: one lost Accepted would freeze a pair, omnipaxos does not repeat it. More and more rarely:
+                // over a slow line the answer is late because of what is on it.
                 if let Some(paxos) = self.paxos.as_mut() {
                     let _ = paxos.append(Item(Entry::Noop));
                 }
@@ -321,10 +327,10 @@ impl Ledger {
         self.take_decided();
     }
 
-    /// Whether so much is undecided that no more is added to hasten it: a voter is away, or only a new round helps, which
-    /// the owner begins ([`Ledger::campaign`]) when all voters are together. Bounds the log while one is away for long.
+    /// Whether so much is undecided, or for so long, that a voter is away, or only a new round helps, which the owner
+    /// begins ([`Ledger::campaign`]) when all voters are together. Bounds the log while one is away for long.
     pub fn is_stuck(&self) -> bool {
-        self.durable_entries() > self.applied + UNDECIDED_MAX
+        self.waited > UNDECIDED_MAX || self.durable_entries() > self.applied + UNDECIDED_MAX
     }
 
     /// Tries to become the DC of an epoch of several voters.
@@ -493,6 +499,7 @@ impl Ledger {
         // Also what was learned from another voter binds this one (R-LEASE-3).
         self.revoke_by(&entry);
         let Some(record) = self.record.as_mut() else { return };
+        self.waited = 0;
         let index = record.applied.next();
         let rejection = record.apply(index, &entry).err();
         self.out.push(LedgerOut::Applied { index, entry: Box::new(entry), rejection });

@@ -18,6 +18,10 @@ use serde::{Deserialize, Serialize};
 
 /// Ticks of a round of its election. Elections go by what the owner sees (`campaign`); these rounds are the second line.
 const ROUND: u64 = 20;
+/// Ticks after which it says again what was not answered. The channel loses nothing while it lasts, and a Prepare that is
+/// said twice is answered twice: each answer begins a synchronisation anew, and what was said meanwhile counts no more.
+/// So this is longer than a serial line that is just fast enough takes to carry a round.
+const SAY_AGAIN: u64 = 10;
 /// Calls and entries of one epoch beyond which they are not kept: about 4 MB. Only peers that come and go without
 /// end reach it; then there is no way to write this instance down until the next epoch.
 const HISTORY_MAX: usize = 16_384;
@@ -107,7 +111,7 @@ impl Paxos {
         let server = ServerConfig {
             pid: beginning.pid,
             election_tick_timeout: ROUND,
-            resend_message_tick_timeout: 2,
+            resend_message_tick_timeout: SAY_AGAIN,
             ..ServerConfig::default()
         };
         match cluster.build_for_server(server, beginning.log.clone()) {
@@ -148,6 +152,15 @@ impl Paxos {
 
     pub(crate) fn try_become_leader(&mut self) {
         self.note(|history| history.call(1, Call::Lead));
+        if self.live.get_promise().n == 0 {
+            // Every voter's own election begins with ballot 1: at the end of its first round the voter with the highest
+            // pid would depose whoever leads with that. The first ballot is passed over, and what it would say dropped.
+            self.live.take_outgoing_messages(&mut self.taken);
+            let before = self.taken.len();
+            self.live.try_become_leader();
+            self.live.take_outgoing_messages(&mut self.taken);
+            self.taken.truncate(before);
+        }
         self.live.try_become_leader();
     }
 

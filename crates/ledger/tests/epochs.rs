@@ -529,6 +529,38 @@ fn of_two_rivals_exactly_one_goes_on_whoever_asks() {
 }
 
 #[test]
+fn what_is_late_is_not_made_later_by_what_should_hasten_it() {
+    // R-LEDGER-8: over a slow line a decision takes ticks; a no-op at each of them would fill the line.
+    let mut world = World::together([1, 1]);
+    let dc = world.dc();
+    world.ledgers[dc].propose(configure(&[0, 1]));
+    world.drain(dc);
+    let said = world.wire.len();
+    for _ in 0..16 {
+        world.ledgers[dc].tick();
+        world.drain(dc);
+    }
+    let hastened =
+        world.wire.iter().skip(said).filter(|(_, _, message)| format!("{message:?}").contains("Noop")).count();
+    assert_eq!(hastened, 4, "at the ticks 2, 4, 8 and 16");
+    assert!(!world.ledgers[dc].is_stuck());
+}
+
+#[test]
+fn the_first_leader_of_an_epoch_stays() {
+    // The voters' own election begins with the ballot that a first campaign would have: at the end of its first round
+    // the one with the higher pid deposed the leader, and over a slow line nothing was decided for seconds.
+    let mut world = World::together([1, 1]);
+    let dc = world.dc();
+    for _ in 0..100 {
+        world.ledgers.iter_mut().for_each(Ledger::tick);
+        while world.step() {}
+        assert_eq!(world.ledgers[dc].dc(), Some(name(dc)));
+    }
+    assert_eq!(world.ledgers[1 - dc].dc(), Some(name(dc)));
+}
+
+#[test]
 fn the_log_does_not_grow_while_the_other_voter_is_away_for_days() {
     // R-LEDGER-8, R-PAIR-1: without a permit nothing is decided, and what hastens decisions must not pile up.
     let mut world = World::together([1, 1]);
