@@ -573,10 +573,12 @@ impl Node {
 
     fn tell_overlap(&mut self, now: Timestamp, peer: &NodeName, overlap: Duration) {
         self.alone.overlap = Some(overlap);
-        let text = format!(
-            "There may have been two owners, here and on {peer}, for up to {} ms. This side has stopped.",
-            overlap.as_millis()
-        );
+        let end = match self.alone.split {
+            Some(_) => "Not everything here has stopped yet",
+            None => "This side has stopped",
+        };
+        let text =
+            format!("There may have been two owners, here and on {peer}, for up to {} ms. {end}.", overlap.as_millis());
         self.chronicle.lead(now, Severity::Error, "two-owners-possible", self.local.clone(), text);
     }
 
@@ -595,8 +597,13 @@ impl Node {
             return;
         }
         // What the split cost is told with the request; a stop that hangs is not waited for.
-        if self.alone.split.as_ref().is_some_and(|split| now.since(split.lost_at) < SPLIT_TOLD_WITHIN) {
-            return;
+        if let Some(split) = self.alone.split.clone() {
+            if now.since(split.lost_at) < SPLIT_TOLD_WITHIN {
+                return;
+            }
+            if self.alone.overlap.is_none() {
+                self.tell_overlap(now, &split.peer, now.since(split.since));
+            }
         }
         self.alone.joined_at = now;
         let may_run: Vec<ResourceId> = self.held();

@@ -82,7 +82,8 @@ impl Node {
     /// Whether a majority of voters is heard in our epoch.
     pub(crate) fn has_quorum(&self) -> bool {
         if !self.is_many() {
-            return self.ledger.dc().is_some();
+            // The log of the last voter that is left still names the leader that it lost.
+            return self.ledger.dc().is_some_and(|dc| dc == self.local || self.members.is_alive(&dc));
         }
         self.known_dc().is_some() && self.is_majority(self.count_voters(true, |_| true))
     }
