@@ -32,6 +32,7 @@ mod standing;
 mod start;
 mod talk;
 mod together;
+mod ways;
 
 pub use checkpoint::NoCheckpoint;
 pub use event::{Event, EventId, Severity};

@@ -316,7 +316,7 @@ impl Node {
         if now < self.resend_at || self.ledger.record().is_none() {
             return;
         }
-        self.resend_at = now + RESEND;
+        self.resend_at = now + self.repeat_to_dc_after(RESEND);
         let mut entries: Vec<Entry> = self.executor.unconfirmed_reports().map(|report| self.as_entry(report)).collect();
         let node = self.ledger.record().and_then(|record| record.nodes.get(&self.local));
         let probed = node.is_some_and(|node| node.probed);

@@ -277,6 +277,7 @@ impl Node {
         // A value of our own types always serialises. A full channel is broken anew by the next incarnation or by the
         // peer's silence.
         if let Ok(bytes) = minicbor_serde::to_vec(message)
+            && !(message.is_repeated() && channel.holds(&bytes))
             && channel.send(bytes).is_err()
         {
             channel.reset();

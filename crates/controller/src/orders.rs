@@ -320,7 +320,7 @@ impl Node {
             return reply(out, token, refused("too many orders are waiting already".to_owned(), None, false), false);
         }
         self.hand_in(vec![entry.clone()]);
-        let repeat_at = now + REPEAT;
+        let repeat_at = now + self.repeat_to_dc_after(REPEAT);
         self.orders.pending.push(Pending {
             token,
             since: now,
@@ -342,7 +342,7 @@ impl Node {
                 Some(answer) => reply(out, order.token, answer, false),
                 None => {
                     if now >= order.repeat_at {
-                        order.repeat_at = now + REPEAT;
+                        order.repeat_at = now + self.repeat_to_dc_after(REPEAT);
                         if !self.is_applied(&order.request) {
                             self.hand_in(vec![order.entry.clone()]);
                         }

@@ -4,7 +4,7 @@ use crate::node::Node;
 use crate::{Output, Severity};
 use hearth_cib::{Entry, Record, Rejection, ReportKind, Voter};
 use hearth_ledger::{LedgerMessage, LedgerOut};
-use hearth_types::{LinkId, NodeName, Timestamp};
+use hearth_types::{NodeName, Timestamp};
 use hearth_wire::{Message, Segment};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -28,6 +28,17 @@ pub(crate) enum PeerMessage {
 }
 
 impl PeerMessage {
+    /// Whether its origin says it again until it has an effect: a copy behind one that has not arrived yet says nothing.
+    pub(crate) fn is_repeated(&self) -> bool {
+        match self {
+            PeerMessage::Propose(_) | PeerMessage::WantsToLeave => true,
+            PeerMessage::Relay { message, .. } => message.is_repeated(),
+            PeerMessage::Ledger(message) => {
+                matches!(**message, LedgerMessage::Join(_) | LedgerMessage::Rival { .. } | LedgerMessage::Offer { .. })
+            }
+        }
+    }
+
     /// What is said in the same form in every wire version: that a node holds nothing and would like to be let in, and
     /// the comparison of rivals. All else of a node that cannot speak the version in use would be half understood.
     pub(crate) fn is_of_every_version(&self) -> bool {
@@ -293,15 +304,18 @@ impl Node {
 
     /// Sends what the channels have, on every medium.
     pub(crate) fn poll_channels(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        let mut segments = Vec::new();
-        for channel in self.channels.values_mut() {
+        let paces: Vec<_> = self.channels.keys().map(|node| self.pace_to(node)).collect();
+        let (mut segments, mut first) = (Vec::new(), Vec::new());
+        for (channel, pace) in self.channels.values_mut().zip(paces) {
+            channel.keep_pace(now, pace);
+            let before = segments.len();
             channel.poll(now, &mut segments);
+            first.extend(segments[before..].iter().map(|segment| channel.is_first_copy(segment)));
         }
-        for segment in segments {
+        for (segment, first) in segments.into_iter().zip(first) {
             let version = self.segment_version(&segment.to);
-            for position in 0..self.config.cluster.media.len() {
-                let message = Message::Segment(segment.clone());
-                out.push(Output::Send { link: LinkId(position as u8), version, message });
+            for link in self.media_to(&segment.to, first) {
+                out.push(Output::Send { link, version, message: Message::Segment(segment.clone()) });
             }
         }
     }
@@ -337,7 +351,7 @@ impl Node {
             // The others have just said so too: nothing is waited for.
             (true, true) => Duration::ZERO,
             // A campaign that begins before the last one can have been answered ends that: over a slow line none would win.
-            (true, false) | (false, true) => (timing.keepalive * 2).max(self.round_trip(&here) * 4),
+            (true, false) | (false, true) => (timing.keepalive * 2).max(self.answered_within(&here)),
             (false, false) => timing.deadtime,
         };
         let since = *self.without_dc_since.get_or_insert(now);
@@ -347,13 +361,15 @@ impl Node {
         }
     }
 
-    /// The longest of the round trips to these voters, each over its fastest link; zero while none is measured.
-    fn round_trip(&self, voters: &[&Voter]) -> Duration {
-        let fastest = |voter: &&Voter| {
+    /// How long a round of the ledger with these voters may take: four round trips to the farthest, each over its fastest
+    /// link, and over a line alone the time that the log takes besides.
+    fn answered_within(&self, voters: &[&Voter]) -> Duration {
+        let answer = |voter: &&Voter| {
             let links = self.members.peer(&voter.name)?.links.values();
-            links.filter(|link| link.up && link.rtt_us > 0).map(|link| Duration::from_micros(link.rtt_us)).min()
+            let rtt = links.filter(|link| link.up && link.rtt_us > 0).map(|link| link.rtt_us).min().unwrap_or(0);
+            Some((Duration::from_micros(rtt) * 4).max(self.repeat_after(&voter.name, Duration::ZERO)))
         };
-        voters.iter().filter_map(fastest).max().unwrap_or_default()
+        voters.iter().filter_map(answer).max().unwrap_or_default()
     }
 
     /// The ledger's clock: fine enough that a lost message costs little, coarse enough to be silent when idle.

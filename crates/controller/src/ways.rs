@@ -53,7 +53,8 @@ impl Node {
         let keepalive = cluster.timing.keepalive.as_micros();
         // Heartbeats never take more than every other frame.
         let heartbeat = hearth_config::serial_heartbeat(baud).as_micros().min(keepalive / 2);
-        let micros = BITS_PER_KILOBYTE * 1_000_000 / u128::from(baud.max(1)) * keepalive / (keepalive - heartbeat).max(1);
+        let micros =
+            BITS_PER_KILOBYTE * 1_000_000 / u128::from(baud.max(1)) * keepalive / (keepalive - heartbeat).max(1);
         Some(Duration::from_micros(micros.min(10_000 * KILOBYTE) as u64))
     }
 

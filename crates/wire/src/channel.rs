@@ -26,6 +26,13 @@ pub const MAX_QUEUED: usize = 4 << 20;
 pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(20);
 /// Longest time until a fragment is repeated.
 pub const LONGEST_TIMEOUT: Duration = Duration::from_millis(200);
+/// Bytes around a fragment in its packet: header, names, numbers and the tag, with short names.
+const AROUND: usize = 80;
+/// Bytes given to a line that it cannot have carried yet; what comes after them waits in the channel, where
+/// acknowledgements and the answers to them overtake it.
+const AHEAD: usize = 2000;
+/// Bytes whose time on a line is waited for an answer: what may be on its way in both directions when it is due.
+const ANSWER: usize = 2000;
 /// Longest time that an acknowledgement waits for bytes to travel with.
 pub const ACK_DELAY: Duration = Duration::from_millis(2);
 
@@ -64,6 +71,7 @@ pub struct Received {
 struct Fragment {
     bytes: Vec<u8>,
     last: bool,
+    /// When it was sent; over a line, when that will have carried it.
     sent_at: Timestamp,
     /// A repeated fragment measures no round trip: its acknowledgement may be the first copy's.
     repeated: bool,
@@ -98,6 +106,13 @@ pub struct Channel {
     mean: Option<Duration>,
     deviation: Duration,
     backoff: u32,
+
+    /// Time for a thousand bytes, while a line alone leads to the peer.
+    #[serde(default)]
+    pace: Option<Duration>,
+    /// When the line will have carried what was sent.
+    #[serde(default)]
+    carried_at: Timestamp,
 }
 
 impl Channel {
@@ -130,7 +145,44 @@ impl Channel {
             mean: None,
             deviation: Duration::ZERO,
             backoff: 0,
+            pace: None,
+            carried_at: Timestamp::ZERO,
         }
+    }
+
+    /// From now on a thousand bytes take that long on their way to the peer, all else counted in: a serial line is all
+    /// that is left. None: they take no time worth counting. [Repetitions of what a line cannot have carried yet would
+    /// fill it, and none of their answers would come in time either.]
+    pub fn keep_pace(&mut self, now: Timestamp, thousand_bytes: Option<Duration>) {
+        if thousand_bytes.is_none() && self.pace.is_some() {
+            // What waits for its time on the line can go another way.
+            self.carried_at = Timestamp::ZERO;
+            self.under_way.iter_mut().for_each(|fragment| fragment.sent_at = fragment.sent_at.min(now));
+        }
+        self.pace = thousand_bytes;
+    }
+
+    /// Whether that message was taken and is not known to have arrived.
+    pub fn holds(&self, message: &[u8]) -> bool {
+        let pieces = self.under_way.iter().map(|fragment| (&fragment.bytes, fragment.last));
+        let mut rest = Some(message);
+        for (bytes, last) in pieces.chain(self.waiting.iter().map(|(bytes, last)| (bytes, *last))) {
+            rest = rest.and_then(|rest| rest.strip_prefix(bytes.as_slice()));
+            if last {
+                if rest.is_some_and(<[u8]>::is_empty) {
+                    return true;
+                }
+                rest = Some(message);
+            }
+        }
+        false
+    }
+
+    /// Whether this segment, which the last `poll` gave out, carries bytes for the first time. Of any other one a copy
+    /// before it may have been lost.
+    pub fn is_first_copy(&self, segment: &Segment) -> bool {
+        let at = segment.number.checked_sub(self.oldest).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.under_way.get(at)).is_some_and(|fragment| !fragment.repeated)
     }
 
     /// The peer's incarnation that this channel leads to.
@@ -255,14 +307,21 @@ impl Channel {
         if !self.open {
             return Some(self.ack_due.map_or(self.ask_due, |due| due.min(self.ask_due)));
         }
-        if !self.waiting.is_empty() && (self.under_way.len() as u64) < SEND_WINDOW {
-            return Some(Timestamp::ZERO);
-        }
+        let more = !self.waiting.is_empty() && (self.under_way.len() as u64) < SEND_WINDOW;
+        let more = more.then(|| self.carried_at.before(self.takes(AHEAD)));
         let repetition = self.under_way.front().map(|fragment| fragment.sent_at + self.timeout());
-        match (repetition, self.ack_due) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        [more, repetition, self.ack_due].into_iter().flatten().min()
+    }
+
+    /// The time that so many bytes take.
+    fn takes(&self, bytes: usize) -> Duration {
+        self.pace.map_or(Duration::ZERO, |pace| pace * u32::try_from(bytes).unwrap_or(u32::MAX) / 1000)
+    }
+
+    /// When those bytes of a message, sent now, will have been carried.
+    fn carry(&mut self, now: Timestamp, bytes: usize) -> Timestamp {
+        self.carried_at = self.carried_at.max(now) + self.takes(bytes + AROUND);
+        self.carried_at
     }
 
     fn repeat_oldest(&mut self, now: Timestamp, out: &mut Vec<Segment>) {
@@ -272,19 +331,23 @@ impl Channel {
         if now < front.sent_at + timeout {
             return;
         }
-        front.sent_at = now;
         front.repeated = true;
         let (bytes, last) = (front.bytes.clone(), front.last);
+        let sent_at = self.carry(now, bytes.len());
+        if let Some(front) = self.under_way.front_mut() {
+            front.sent_at = sent_at;
+        }
         self.backoff = (self.backoff + 1).min(8);
         out.push(self.carrying(self.oldest, bytes, last));
         self.ack_due = None;
     }
 
     fn send_new(&mut self, now: Timestamp, out: &mut Vec<Segment>) {
-        while (self.under_way.len() as u64) < SEND_WINDOW {
+        while (self.under_way.len() as u64) < SEND_WINDOW && self.carried_at.since(now) <= self.takes(AHEAD) {
             let Some((bytes, last)) = self.waiting.pop_front() else { return };
+            let sent_at = self.carry(now, bytes.len());
             out.push(self.carrying(self.oldest + self.under_way.len() as u64, bytes.clone(), last));
-            self.under_way.push_back(Fragment { bytes, last, sent_at: now, repeated: false });
+            self.under_way.push_back(Fragment { bytes, last, sent_at, repeated: false });
             self.ack_due = None;
         }
     }
@@ -347,7 +410,9 @@ impl Channel {
 
     fn timeout(&self) -> Duration {
         let measured = self.mean.map_or(SHORTEST_TIMEOUT, |mean| mean + self.deviation * 4 + ACK_DELAY);
-        (measured.clamp(SHORTEST_TIMEOUT, LONGEST_TIMEOUT) * (1 << self.backoff)).min(LONGEST_TIMEOUT)
+        let shortest = SHORTEST_TIMEOUT.max(self.takes(ANSWER));
+        let longest = LONGEST_TIMEOUT.max(shortest * 2);
+        (measured.clamp(shortest, longest) * (1 << self.backoff)).min(longest)
     }
 
     fn bare(&self, ask: bool) -> Segment {

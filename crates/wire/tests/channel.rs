@@ -129,6 +129,8 @@ enum Step {
     Wait(u64),
     Reset(usize),
     Restart(usize),
+    /// Microseconds for a thousand bytes; none: a network.
+    Pace(usize, Option<u64>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -140,6 +142,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<usize>().prop_map(Step::Lose),
         4 => (1..60_000u64).prop_map(Step::Wait),
         1 => (0..2usize).prop_map(Step::Reset),
+        1 => (0..2usize, prop::option::of(1..300_000u64)).prop_map(|(end, pace)| Step::Pace(end, pace)),
     ]
 }
 
@@ -160,6 +163,9 @@ fn run(steps: Vec<Step>) -> Net {
             Step::Wait(us) => net.now = net.now + Duration::from_micros(us),
             Step::Reset(end) => net.ends[end].channel.reset(),
             Step::Restart(end) => net.restart(end),
+            Step::Pace(end, pace) => {
+                net.ends[end].channel.keep_pace(net.now, pace.map(Duration::from_micros));
+            }
         }
     }
     net.check();
@@ -316,4 +322,72 @@ fn late_bytes_of_an_ended_session_are_dropped() {
     net.settle();
     net.check();
     assert_eq!(net.ends[0].delivered.len(), 1);
+}
+
+/// R-WIRE-8: a line of 9600 baud that is sent a copy every 20 ms carries copies only, and no answer comes in time.
+#[test]
+fn a_slow_line_is_not_filled_with_copies() {
+    let (pace, start) = (Duration::from_secs(1), Timestamp(1_000_000_000));
+    let mut net = Net::new();
+    net.settle();
+    net.now = start;
+    net.ends[0].channel.keep_pace(net.now, Some(pace));
+    (0..6).for_each(|_| net.send(0, 900));
+    let mut given = vec![];
+    while net.now.since(start) < Duration::from_secs(5) {
+        net.poll(0);
+        given.extend(net.flying.drain(..).map(|(_, segment)| (net.now.since(start), segment.number)));
+        net.now = net.ends[0].channel.next_deadline().expect("more to come").max(net.now + Duration::from_millis(1));
+    }
+    // Two ahead of the line, then one a second, each once; the first is repeated when its answer is two seconds late.
+    let numbers: Vec<u64> = given.iter().map(|(_, number)| *number).collect();
+    let (first, copies): (Vec<u64>, Vec<u64>) = numbers.iter().partition(|number| **number > 1);
+    assert_eq!(first, (2..=first.len() as u64 + 1).collect::<Vec<_>>());
+    assert!(copies.len() <= 3, "{given:?}");
+    let bytes: usize = given.len() * 990;
+    assert!((5000..=8000).contains(&bytes), "{bytes} bytes in 5 s: {given:?}");
+}
+
+/// R-WIRE-7: what was to be seconds under way on a line goes at once when a network is back.
+#[test]
+fn what_waits_for_a_slow_line_goes_at_once_over_a_network() {
+    let mut net = Net::new();
+    net.settle();
+    net.ends[0].channel.keep_pace(net.now, Some(Duration::from_secs(1)));
+    (0..10).for_each(|_| net.send(0, 900));
+    net.poll(0);
+    let begun = net.flying.len();
+    assert!((1..5).contains(&begun), "{begun}");
+    net.flying.clear();
+    net.ends[0].channel.keep_pace(net.now, None);
+    let before = net.now;
+    net.settle();
+    assert_eq!(net.ends[1].delivered.len(), 10);
+    assert!(net.now.since(before) < Duration::from_secs(2), "{:?}", net.now.since(before));
+}
+
+/// A copy of a request behind one that has not arrived says nothing: its sender asks for it here.
+#[test]
+fn a_message_is_held_until_it_is_known_to_have_arrived() {
+    let mut net = Net::new();
+    net.settle();
+    let message = vec![5; FRAGMENT * 2 + 7];
+    let other = [message.as_slice(), &[0]].concat();
+    net.ends[0].channel.send(vec![5; 3]).expect("empty");
+    net.ends[0].channel.send(message.clone()).expect("empty");
+    let holds = |net: &Net| {
+        [message.as_slice(), &other, &[5; 3], &[], &message[..FRAGMENT]].map(|it| net.ends[0].channel.holds(it))
+    };
+    assert_eq!(holds(&net), [true, false, true, false, false]);
+    let mut out = vec![];
+    net.ends[0].channel.poll(net.now, &mut out);
+    assert!(out.iter().all(|segment| net.ends[0].channel.is_first_copy(segment)));
+    assert_eq!(holds(&net), [true, false, true, false, false]);
+    net.now = net.now + Duration::from_secs(1);
+    let mut again = vec![];
+    net.ends[0].channel.poll(net.now, &mut again);
+    assert_eq!(again.len(), 1);
+    assert!(!net.ends[0].channel.is_first_copy(&again[0]));
+    net.settle();
+    assert_eq!(holds(&net), [false; 5]);
 }
