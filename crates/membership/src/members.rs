@@ -257,9 +257,9 @@ impl Members {
                     out.push(Change::LinkDied { node: name.clone(), link: *link });
                 }
             }
-            end_clone(name, peer, now, deadtime, out);
+            end_clone(name, peer, &by, out);
         }
-        end_clone(&self.params.local, &mut self.own_clone, now, deadtime, out);
+        end_clone(&self.params.local, &mut self.own_clone, &by, out);
     }
 
     /// The next moment at which silence would change a judgement.
@@ -281,11 +281,11 @@ impl Members {
                 at_latest(link.last_heard_at.max(self.listening_since) + self.params.deadtime);
             }
             if let Some(at) = peer.clone_seen_at {
-                at_latest(at + self.params.deadtime);
+                at_latest(at.max(self.listening_since) + self.params.deadtime);
             }
         }
         if let Some(at) = self.own_clone.clone_seen_at {
-            at_latest(at + self.params.deadtime);
+            at_latest(at.max(self.listening_since) + self.params.deadtime);
         }
         next
     }
@@ -429,7 +429,11 @@ fn judge(name: &NodeName, peer: &mut PeerView, by: &Judgement, out: &mut Vec<Cha
         Liveness::Alive
     };
     let before = peer.liveness;
-    if liveness == before {
+    // Listening anew accuses nobody and acquits nobody: who was dead comes back by a packet, who did not hear us by its
+    // own word (R-MEM-3, R-MEM-5).
+    let unheard = before == Liveness::Dead && peer.last_heard_at == peer.silent_from;
+    let still_deaf = before == Liveness::OneWay && peer.last_heard_at.since(peer.heard_us_at) >= deadtime;
+    if liveness == before || unheard || (still_deaf && liveness == Liveness::Alive) {
         return;
     }
     peer.liveness = liveness;
@@ -471,8 +475,10 @@ fn note_clone(peer: &mut PeerView, heartbeat: &Heartbeat, now: Timestamp, curren
     peer.clone_seen_at.replace(now).is_none()
 }
 
-fn end_clone(name: &NodeName, peer: &mut PeerView, now: Timestamp, deadtime: Duration, out: &mut Vec<Change>) {
-    if peer.clone_seen_at.is_some_and(|at| now.since(at) >= deadtime) {
+fn end_clone(name: &NodeName, peer: &mut PeerView, by: &Judgement, out: &mut Vec<Change>) {
+    // What could not be heard while this node stood still is no silence (R-MEM-5).
+    let silent = |at: Timestamp| by.now.since(at.max(by.listening_since));
+    if peer.clone_seen_at.is_some_and(|at| silent(at) >= by.deadtime) {
         peer.clone_seen_at = None;
         peer.clone_numbers = (Incarnation(0), MessageNumber(0), 0);
         out.push(Change::CloneGone { node: name.clone() });

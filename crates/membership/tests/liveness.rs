@@ -305,3 +305,65 @@ fn links_with_new_numbers_keep_what_is_known_of_them() {
     assert!(!hear(&mut members, last, SECOND, &heartbeat(4, 4)).0);
     assert!(!tick(&mut members, last + D).iter().any(|change| matches!(change, Change::LinkDied { link: WIRE, .. })));
 }
+
+/// R-MEM-5: who stood still accuses nobody, and acquits nobody either. Or the survivor of two would note that it has heard
+/// the other one, and wait for it after its next boot (R-MEM-8).
+#[test]
+fn dead_machine_comes_alive_because_this_one_stood_still() {
+    let mut members = members();
+    let last = talk(&mut members, 0, 4);
+    tick(&mut members, last + D);
+    assert_eq!(liveness(&members), Liveness::Dead);
+    members.paused(at(last + 5 * D), Duration::from_millis(4 * D));
+    assert_eq!(tick(&mut members, last + 5 * D), []);
+    members.listen_anew(at(last + 6 * D));
+    assert_eq!(tick(&mut members, last + 6 * D), []);
+    assert_eq!(liveness(&members), Liveness::Dead);
+    assert!(members.reports(at(last + 6 * D), |_| true).iter().all(|report| report.vouch.is_none()));
+    talk(&mut members, last + 6 * D + K, 1);
+    assert_eq!(liveness(&members), Liveness::Alive);
+}
+
+/// R-LEASE-1, R-MEM-3
+#[test]
+fn peer_that_does_not_hear_us_is_vouched_for_after_our_own_pause() {
+    let mut members = members();
+    let mut last = talk(&mut members, 0, 4);
+    let deaf = |members: &mut Members, ms: u64, number: u64, age: u64| {
+        let mut heartbeat = heartbeat(number, 4);
+        heartbeat.peers[0].age_us = age as u32 * 1000;
+        hear(members, ms, WIRE, &heartbeat);
+    };
+    for beat in 1..=D / K {
+        last += K;
+        deaf(&mut members, last, 4 + beat, beat * K);
+    }
+    assert_eq!(liveness(&members), Liveness::OneWay);
+    members.paused(at(last + D), Duration::from_millis(D));
+    deaf(&mut members, last + D, 100, 2 * D);
+    assert_eq!(tick(&mut members, last + D), []);
+    assert_eq!(liveness(&members), Liveness::OneWay);
+    assert!(members.reports(at(last + D), |_| true).iter().all(|report| report.vouch.is_none()));
+}
+
+/// R-WIRE-4, R-MEM-5: nothing could be heard of the second machine while we stood still.
+#[test]
+fn cloned_name_is_vouched_for_after_our_own_pause() {
+    let mut members = members();
+    let last = talk(&mut members, 0, 4);
+    let next = members.next_message(at(last)).0;
+    for number in 1..=3 {
+        let restarted = Heartbeat { incarnation: Incarnation(3), ..heartbeat(number, next + 1) };
+        hear(&mut members, last, WIRE, &restarted);
+        members.next_message(at(last));
+        hear(&mut members, last, WIRE, &heartbeat(10 + number, next));
+    }
+    hear(&mut members, last, WIRE, &heartbeat(14, next));
+    assert!(members.peer(&peer()).expect("configured").is_cloned());
+    members.paused(at(last + 2 * D), Duration::from_millis(2 * D));
+    assert_eq!(tick(&mut members, last + 2 * D), []);
+    assert!(members.next_deadline().is_some_and(|due| due > at(last + 2 * D)), "a deadline that comes again and again");
+    assert!(members.peer(&peer()).expect("configured").is_cloned());
+    let changes = tick(&mut members, last + 3 * D);
+    assert!(changes.contains(&Change::CloneGone { node: peer() }), "{changes:?}");
+}
