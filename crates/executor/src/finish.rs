@@ -90,6 +90,8 @@ impl Executor {
         result: &OpResult,
         out: &mut Vec<ExecutorOutput>,
     ) {
+        // A start that was given up may end well all the same: who gives the address up leads no client to it.
+        let stays = self.kept && self.wanted(id);
         let Some(it) = self.resources.get_mut(id) else { return };
         let repair = it.state == State::Gone;
         let took = result.took.as_millis();
@@ -104,7 +106,9 @@ impl Executor {
                 it.monitor_at = it.first_monitor(id, now);
                 if it.is_address() {
                     (it.announced, it.announce_at) = (0, Some(now + EARLY_PERIOD));
-                    out.push(ExecutorOutput::Announce { resource: id.clone(), burst: true });
+                    if stays {
+                        out.push(ExecutorOutput::Announce { resource: id.clone(), burst: true });
+                    }
                 }
                 let (kind, text) = match repair {
                     true => (NoteKind::AddressRepaired, format!("put back in {took} ms, {} times so far", it.repairs)),

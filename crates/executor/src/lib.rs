@@ -24,6 +24,8 @@ mod io;
 mod local;
 mod outbox;
 mod settle;
+#[cfg(test)]
+mod table;
 mod tell;
 
 pub use executor::Executor;

@@ -13,7 +13,7 @@ impl Executor {
     pub(crate) fn tell(&mut self, now: Timestamp, survey: &Survey, out: &mut Vec<ExecutorOutput>) {
         self.tell_wire(survey, out);
         self.tell_waiting(now, survey, out);
-        self.announce(now, out);
+        self.announce(now, survey, out);
         self.report_states(survey);
         let Some(record) = &self.record else { return };
         let released = self.outbox.release(record, &self.local, self.incarnation);
@@ -74,14 +74,14 @@ impl Executor {
         }
     }
 
-    fn announce(&mut self, now: Timestamp, out: &mut Vec<ExecutorOutput>) {
-        let kept = self.kept;
-        let due = |it: &&mut Local| {
-            kept && it.state == State::Running
+    fn announce(&mut self, now: Timestamp, survey: &Survey, out: &mut Vec<ExecutorOutput>) {
+        let due = |(id, it): &(&ResourceId, &mut Local)| {
+            survey.intent(id) == Intent::Run
+                && it.state == State::Running
                 && !it.doing(OpAction::Stop)
                 && it.announce_at.is_some_and(|at| at <= now)
         };
-        for it in self.resources.values_mut().filter(due) {
+        for (_, it) in self.resources.iter_mut().filter(due) {
             it.announced = it.announced.saturating_add(1);
             let period = if it.announced <= EARLY_ROUNDS { EARLY_PERIOD } else { ANNOUNCE_PERIOD };
             it.announce_at = Some(now + period);

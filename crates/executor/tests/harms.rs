@@ -144,6 +144,26 @@ fn start_under_way_goes_on_after_the_right_ended() {
     assert_eq!(world.running_ids(), Vec::<String>::new());
 }
 
+/// R-TAKE-7
+#[test]
+fn clients_led_to_a_machine_that_gives_the_address_up() {
+    let announced = |world: &World| world.out.iter().any(|output| matches!(output, ExecutorOutput::Announce { .. }));
+    let mut world = World::ready(&["10.0.0.1"]);
+    world.assign("10.0.0.1");
+    world.unassign("10.0.0.1");
+    world.finish("start 10.0.0.1", None);
+    world.run();
+    assert!(!announced(&world), "a start that was given up ended well");
+
+    let mut world = World::running(&["10.0.0.1"]);
+    world.pass(Duration::from_secs(12));
+    assert!(announced(&world));
+    world.out.clear();
+    world.unassign("10.0.0.1");
+    world.pass(Duration::from_secs(3));
+    assert!(!announced(&world), "while it was being stopped");
+}
+
 #[test]
 fn started_without_the_right_to() {
     let mut world = World::ready(&["web"]);
