@@ -214,9 +214,9 @@ impl Node {
             return;
         }
         let text = match self.peer().filter(|peer| !self.members.is_alive(peer)) {
-            Some(peer) if self.config.cluster.permits.tiebreaker_ping => {
+            Some(peer) if self.config.cluster.permits.tiebreaker_ping || self.is_one_way(&peer) => {
                 // Both can have gone on alone, one after the other: who comes up where the targets do not answer may be
-                // the one that was taken for dead (R-PAIR-1).
+                // the one that was taken for dead (R-PAIR-1). And who is heard keeps what it runs.
                 match hearth_fencer::judge(self.policy(), &Facts { lost_at: until, ..self.facts(now, &peer) }) {
                     Verdict::Granted { reason, .. } => format!("Goes on alone as before: {reason}."),
                     Verdict::Waiting { reason, until } => {
@@ -278,6 +278,10 @@ impl Node {
         }
     }
 
+    fn is_one_way(&self, peer: &NodeName) -> bool {
+        self.members.peer(peer).is_some_and(|view| view.liveness == hearth_membership::Liveness::OneWay)
+    }
+
     /// What a permit is judged by, as of now.
     fn facts(&self, now: Timestamp, peer: &NodeName) -> Facts {
         let lease = self.config.cluster.timing.lease();
@@ -289,7 +293,7 @@ impl Node {
             peer: peer.clone(),
             lost_at: self.members.lost_at(peer),
             alive: view.is_some_and(|view| view.is_alive()) && !resigned,
-            one_way: view.is_some_and(|view| view.liveness == hearth_membership::Liveness::OneWay),
+            one_way: self.is_one_way(peer),
             // While no link of ours has carrier, the peer's silence says nothing of the peer (R-MEM-7).
             isolated: self.keeping.is_isolated() || !self.standing.links_have_carrier(),
             resigned,

@@ -97,13 +97,14 @@ pub fn judge(policy: Policy, facts: &Facts) -> Verdict {
         let reason = format!("{peer} is not silent long enough");
         return Verdict::Waiting { reason, until: Some(facts.lost_at) };
     }
-    if policy.tiebreaker_ping {
-        return judge_ping(facts);
-    }
     if facts.one_way {
-        // Silence is what this permit is about; a peer that is heard runs what it holds.
+        // Silence is what these permits are about. A peer that is heard runs what it holds, and that its addresses do not
+        // answer says only that it does not hear the question.
         let reason = format!("{peer} is heard but does not hear this node: it is alive and keeps what it runs");
         return Verdict::Waiting { reason, until: None };
+    }
+    if policy.tiebreaker_ping {
+        return judge_ping(facts);
     }
     if policy.unfenced {
         let reason = format!("{peer} has been silent for deadtime on every link, and nothing stronger is configured");
@@ -229,6 +230,14 @@ mod tests {
         for policy in [UNFENCED, PING] {
             assert_eq!(permit(policy, &Facts { lost_at: Timestamp(10_001), ..facts() }), None);
             assert_eq!(permit(policy, &Facts { alive: true, ..facts() }), None);
+        }
+    }
+
+    /// It comes up again as the one that went on alone, and asks whether it may (R-MEM-8, R-PAIR-1).
+    #[test]
+    fn two_owners_because_a_peer_that_is_heard_does_not_hear_the_question() {
+        for policy in [UNFENCED, PING] {
+            assert_eq!(permit(policy, &Facts { one_way: true, ..facts() }), None);
         }
     }
 
