@@ -88,7 +88,12 @@ pub(crate) fn keep(claim: &Claim) -> Keep {
 }
 
 #[cfg(test)]
+#[path = "../../../tests/tables/table.rs"]
+mod table;
+
+#[cfg(test)]
 mod tests {
+    use super::table::{compare, decisions, flag, input};
     use super::*;
 
     const L: Duration = Duration::from_millis(400);
@@ -111,6 +116,69 @@ mod tests {
             lost: false,
             lease: L,
         }
+    }
+
+    /// Complete by the compiler: an answer that is added is told here.
+    fn told(keep: Keep, ends: &[(Timestamp, &str)]) -> String {
+        match keep {
+            Keep::No => "no".into(),
+            Keep::Unbound => "yes, no lease binds".into(),
+            Keep::Until(end) => {
+                let which = ends.iter().find(|(at, _)| *at == end).map_or("?", |(_, name)| name);
+                format!("until {which}")
+            }
+        }
+    }
+
+    /// The table of section 3 itself, row by row.
+    #[test]
+    fn every_epoch_and_everything_that_may_carry_an_owner() {
+        const PAST: u64 = 900;
+        let moment = |at: usize, then: u64| [None, Some(PAST), Some(then)][at].map(|ms| Timestamp(ms * 1_000_000));
+        let inputs = [
+            input("voters", &["no epoch", "1", "2", "3", "4", "5", "6", "7"]),
+            flag("votes"),
+            flag("isolated"),
+            flag("tiebreaker"),
+            flag("lost"),
+            input("lease", &["none", "over", "runs"]),
+            input("peer vouched", &["never", "a lease ago", "since"]),
+            input("targets favour", &["never", "before", "now"]),
+            input("left by the run before", &["nothing", "over", "runs"]),
+        ];
+        let text = decisions(&inputs, "may it keep what it holds", |chosen| {
+            let &[voters, votes, isolated, tiebreaker, lost, lease, vouched, favoured, inherited] = chosen else {
+                unreachable!("nine inputs")
+            };
+            let claim = Claim {
+                now: at(1000),
+                voters: (voters > 0).then_some(voters),
+                votes: votes == 1,
+                isolated: isolated == 1,
+                tiebreaker: tiebreaker == 1,
+                // The lease that follows is a lease later.
+                vouched_at: moment(vouched, 1100).map(|at| at.before(L)),
+                favoured_until: moment(favoured, 1200),
+                inherited_until: moment(inherited, 1300),
+                leased_until: moment(lease, 1400),
+                lost: lost == 1,
+                lease: L,
+            };
+            let keep = keep(&claim);
+            assert_eq!(keep.holds(claim.now), keep != Keep::No, "a right that is over is none");
+            assert!(keep.hold(claim.now, L) <= L, "a gate is never open for longer than a lease");
+            let ends = [
+                (at(1100), "the vouch is a lease old"),
+                (at(1200), "the favour ends"),
+                (at(1300), "the run before had said"),
+                (at(1400), "the lease ends"),
+            ];
+            told(keep, &ends)
+        });
+        let head = "Whether a node may keep what it holds, and its gate stays open (protocol section 3): all that `rights::keep`\n\
+                    reads. Where several carry it, the one that ends last. left by the run before: what the daemon that ran\n\
+                    before this one had a right to, while this one does not know yet how things stand.";
+        compare("keep.txt", head, &text);
     }
 
     #[test]

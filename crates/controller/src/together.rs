@@ -79,11 +79,12 @@ impl Node {
         self.is_majority(others + itself)
     }
 
-    /// Whether a majority of voters is heard in our epoch.
+    /// Whether a majority of voters is heard in our epoch; of two voters the other one, whatever it has heard of by now.
     pub(crate) fn has_quorum(&self) -> bool {
         if !self.is_many() {
-            // The log of the last voter that is left still names the leader that it lost.
-            return self.ledger.dc().is_some_and(|dc| dc == self.local || self.members.is_alive(&dc));
+            // The log of the last voter that is left still names the leader that it lost, or itself.
+            let heard = || self.peer().is_some_and(|peer| self.members.is_alive(&peer));
+            return self.ledger.dc().is_some() && (self.ledger.is_sole() || heard());
         }
         self.known_dc().is_some() && self.is_majority(self.count_voters(true, |_| true))
     }
