@@ -205,7 +205,7 @@ impl Record {
 
     pub(crate) fn resigned(&mut self, name: &NodeName, admission: Admission) -> Result<(), Rejection> {
         let node = self.node_mut(name)?;
-        if node.member != MemberState::Lost {
+        if !matches!(node.member, MemberState::Lost | MemberState::Left) {
             return Err(Rejection::NotLost { node: name.clone(), state: node.member.as_str() });
         }
         if node.admission != admission {

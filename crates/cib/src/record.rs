@@ -240,6 +240,13 @@ impl Record {
         self.may_be_active.keys().filter(move |(_, holder)| holder == node).map(|(id, _)| id)
     }
 
+    /// The lost node that a resource waits for: it may be active there, and no span of time proves that it is not
+    /// (R-TAKE-2: of three and more, time clears addresses alone).
+    pub fn waits_for_lost<'a>(&'a self, resource: &'a ResourceSpec) -> Option<&'a NodeName> {
+        let lost = |node: &&NodeName| self.nodes.get(*node).is_some_and(|node| node.member == MemberState::Lost);
+        self.active_nodes(&resource.id).filter(|_| self.has_leases() && resource.address().is_none()).find(lost)
+    }
+
     /// The resource, also if it is an orphan.
     pub fn spec(&self, resource: &ResourceId) -> Option<&ResourceSpec> {
         self.model.resource(resource).map(|(_, spec)| spec).or_else(|| self.orphans.get(resource))

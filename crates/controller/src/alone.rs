@@ -1,6 +1,7 @@
 //! Going on alone, meeting again, and the evidence that both rest on: the first epoch, permits, the wire check, joins
 //! and rival epochs (protocol sections 5 to 7).
 
+use crate::forgotten::Forgotten;
 use crate::node::Node;
 use crate::talk::PeerMessage;
 use crate::{Output, Severity};
@@ -8,7 +9,6 @@ use hearth_cib::{Entry, Record};
 use hearth_config::Medium;
 use hearth_fencer::{Facts, Policy, Verdict};
 use hearth_ledger::{Join, LedgerMessage, RivalOffer};
-use hearth_membership::PeerView;
 use hearth_types::{EpochName, NodeName, PermitKind, ResourceId, Timestamp};
 use hearth_wire::Heartbeat;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,9 @@ pub(crate) struct Alone {
     pub joins: BTreeMap<NodeName, Join>,
     rival: Option<Rival>,
     split: Option<Split>,
+    /// Of three and more: epochs that voters have forgotten.
+    #[serde(default)]
+    pub forgotten: Forgotten,
     /// Of the last split that this node lost.
     pub overlap: Option<Duration>,
     /// When the current epoch began here.
@@ -182,8 +185,11 @@ impl Node {
                 .map(|(name, _)| name.clone())
                 .collect();
             // Where an epoch is heard of, what this machine and others have forgotten is not founded anew beside it.
-            let decided = |peer: &PeerView| peer.claimed.as_ref().is_some_and(|claimed| claimed.epoch.is_some());
-            let known = self.is_many() && self.members.peers().any(|(_, peer)| peer.is_alive() && decided(peer));
+            self.note_epochs_heard_of();
+            let known = !self.alone.forgotten.heard_of.is_empty();
+            if known {
+                self.alone.verdict = self.waits_to_be_let_in();
+            }
             if self.config.cluster.nodes.len() == 1 || (!reachable.is_empty() && !known) {
                 let waited_for = now >= self.members.started_at() + self.config.cluster.timing.initdead;
                 self.ledger.poll_founding(now, &reachable, waited_for);
@@ -408,6 +414,9 @@ impl Node {
 
     /// The peer is in our epoch, or one of us has none.
     pub(crate) fn meet_same(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
+        if heartbeat.epoch.is_some() {
+            self.alone.forgotten.strangers.remove(&heartbeat.from);
+        }
         if let Some(rival) = self.alone.rival.take().filter(|rival| heartbeat.epoch.is_none() && !rival.won) {
             // It gave up its epoch before its last word of the comparison arrived: what it ran may still run there.
             let all =
@@ -458,6 +467,9 @@ impl Node {
 
     pub(crate) fn meet_rival(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
         let Some(epoch) = self.ledger.epoch().cloned() else { return };
+        if self.is_many() {
+            return self.meet_rival_of_many(now, heartbeat, epoch);
+        }
         let same = self.alone.rival.as_ref().is_some_and(|rival| rival.own.epoch == epoch);
         if same {
             return;
@@ -530,7 +542,7 @@ impl Node {
     }
 
     /// Gives up the own epoch: everything is stopped by the old record, then this node asks to be let in.
-    fn lose(&mut self, now: Timestamp, peer: &NodeName, since: Timestamp, rival: bool) {
+    pub(crate) fn lose(&mut self, now: Timestamp, peer: &NodeName, since: Timestamp, rival: bool) {
         let held = !self.executor.running_addresses().is_empty() || self.executor.holds_anything();
         let leases = self.ledger.record().is_some_and(Record::has_leases);
         if leases {

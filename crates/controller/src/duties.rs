@@ -28,6 +28,7 @@ impl Node {
         self.propose_admissions(now);
         self.judge_losses(now);
         self.propose_refused();
+        self.propose_strangers();
         self.propose_wire();
         self.propose_standings(now);
         self.let_leavers_go();

@@ -15,6 +15,7 @@ mod checkpoint;
 mod chronicle;
 mod duties;
 mod event;
+mod forgotten;
 mod io;
 mod keeping;
 mod leases;

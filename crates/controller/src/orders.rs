@@ -486,6 +486,12 @@ fn group_state(record: &Record, group: &GroupId, request: &RequestId, goal: &Goa
     if let Some(resource) = blocked {
         return GroupOutcome::Given(format!("{} does not stop", resource.id));
     }
+    let waits = |it: &hearth_types::ResourceSpec| record.waits_for_lost(it).map(|node| (it.id.clone(), node.clone()));
+    if let Some((resource, node)) = spec.resources.iter().find_map(waits) {
+        return GroupOutcome::Given(format!(
+            "{resource} may be active on {node}, which is lost: it moves when {node} is back and says that it has stopped"
+        ));
+    }
     match record.assignments.get(group) {
         None => GroupOutcome::Moving,
         Some(assignment) => {

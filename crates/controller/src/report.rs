@@ -91,6 +91,11 @@ impl Node {
             let why = self.alone.verdict.clone().unwrap_or_else(|| "waiting for the other machine".to_owned());
             return health("failed", format!("This node waits to hear how things stand: {why}."));
         }
+        if let Some(gone) = self.forgotten_by() {
+            let text = "Nothing can be decided any more: most voters of this epoch have no state of it";
+            let way = "stop hearth on every node, empty its state directory there, and start again";
+            return health("failed", format!("{text} ({}): {way}.", gone.join(", ")));
+        }
         let offline = |name: &String| status.nodes.iter().any(|node| node.name == *name && !node.online && !node.local);
         let lost = status.groups.iter().find(|group| group.node.as_ref().is_some_and(offline));
         if let Some(group) = lost.filter(|_| !status.quorum) {
@@ -271,7 +276,8 @@ impl Node {
         // What a lost machine ran is not known to run, and nobody else may start it yet (R-TAKE-2, R-TAKE-3).
         let holder = record.assignments.get(&group.id).and_then(|it| record.nodes.get(&it.node));
         let holder_lost = holder.is_some_and(|node| node.member == MemberState::Lost);
-        if states.contains(&"blocked") || (holder_lost && states.contains(&"unknown")) {
+        let kept_by_lost = !assigned && group.resources.iter().any(|it| record.waits_for_lost(it).is_some());
+        if states.contains(&"blocked") || (holder_lost && states.contains(&"unknown")) || kept_by_lost {
             "blocked"
         } else if assigned && states.iter().all(|state| *state == "started") {
             "started"

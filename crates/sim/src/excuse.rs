@@ -22,6 +22,10 @@ pub struct Excuse {
     pub scripts: bool,
     /// Resources of agents that lie or lied, or that somebody started by hand.
     pub resources: BTreeSet<ResourceId>,
+    /// Somebody lost what it had promised, or was given a program that cannot read it.
+    pub forgot: bool,
+    /// Epochs that came from nothing.
+    founded: BTreeSet<EpochName>,
     /// Rises with each episode in which addresses are excused.
     pub episode: u64,
     /// Daemons ran through all of the episode, so that it must be reported in full.
@@ -42,6 +46,17 @@ impl Excuse {
     /// Something of this resource is not as the cluster left it.
     pub fn excuses(&self, resource: &ResourceId) -> bool {
         self.resources.contains(resource)
+    }
+
+    /// An epoch is stated that came from nothing. Voters that forgot one can found another beside who remembers it: no
+    /// majority is left that could forbid it (R-LEDGER-3, decision 0029).
+    pub(crate) fn founded(&mut self, epoch: &EpochName) {
+        if self.founded.insert(epoch.clone()) && self.founded.len() > 1 && self.forgot && self.reached.len() > 2 {
+            self.addresses = true;
+            self.scripts = true;
+            self.whole = false;
+            self.episode += 1;
+        }
     }
 
     /// A guest was stopped with its clocks: nothing in it could know.

@@ -106,6 +106,8 @@ pub struct Machine {
 
     /// Of its newest heartbeat.
     pub stated: Option<Stated>,
+    /// Resets by a switch or a watchdog that have not ended with a boot yet.
+    pub switching: u32,
     /// Everything that it told.
     pub events: Vec<Told>,
     /// Answers by token.
@@ -157,6 +159,7 @@ impl Machine {
             package: hearth_wire::NEWEST_VERSION,
             wrong_key: false,
             stated: None,
+            switching: 0,
             events: Vec::new(),
             replies: BTreeMap::new(),
             starts: BTreeMap::new(),

@@ -32,6 +32,7 @@ impl World {
         if self.site.mutant == Some(Mutant::StatusStandsStill) {
             self.keep_status();
         }
+        self.site.excuse.forgot |= matches!(act, Act::LoseState(_) | Act::Restore(_) | Act::Package(..));
         match act {
             Act::Start(node) => self.start(*node),
             Act::Kill(node) => self.kill(*node),
@@ -220,6 +221,7 @@ impl World {
             SwitchMode::Slow => ms(5000),
             SwitchMode::Fails | SwitchMode::Lies => return,
         };
+        self.site.machines[node].switching += 1;
         self.push(after, What::Switched { node });
     }
 
@@ -240,6 +242,7 @@ impl World {
         if hung.is_some_and(|at| self.site.now.since(at) >= timeout) {
             self.tell(format!("the watchdog resets {}", self.site.name(node)));
             self.power_off(node);
+            self.site.machines[node].switching += 1;
             return self.push(BOOT, What::Boot { node });
         }
         self.push(WATCHDOG_EVERY, What::Watchdog { node });
@@ -395,7 +398,10 @@ impl World {
             What::Ghost { node } => self.ghost(node),
             What::Watchdog { node } => self.watchdog(node),
             What::Switched { node } => self.switched(node),
-            What::Boot { node } => self.start(node),
+            What::Boot { node } => {
+                self.site.machines[node].switching -= 1;
+                self.start(node);
+            }
             What::Awake { node, run } => self.awake(node, run),
             What::Again { node, request, left } => {
                 self.request(node, request.clone());

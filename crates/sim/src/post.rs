@@ -37,6 +37,10 @@ impl World {
             let machine = &mut self.site.machines[node];
             if machine.stated.as_ref() != Some(&stated) {
                 machine.stated = Some(stated);
+                let record = machine.controller.as_ref().and_then(|controller| controller.record());
+                if let Some(record) = record.filter(|record| record.lineage.is_empty()) {
+                    self.site.excuse.founded(&record.epoch);
+                }
             }
             if self.ghosts & (1 << node) != 0 {
                 self.last_beats[node] = Some((link, version, message.clone()));
@@ -124,6 +128,8 @@ impl World {
 
     /// A repeated packet must change nothing; the checker compares what the node says before and after.
     fn deliver_replay(&mut self, to: usize, link: LinkId, mut message: Message) {
+        // What has come due by itself is not the packet's doing.
+        self.feed(to, Input::Deadline);
         let machine = &self.site.machines[to];
         let (now, stands) = (machine.local(self.site.now), machine.stands());
         if self.site.mutant == Some(Mutant::AcceptsReplays)

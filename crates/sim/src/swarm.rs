@@ -125,7 +125,9 @@ fn draw_lost(rng: &mut Rng, layout: &Layout) -> Vec<usize> {
 }
 
 fn draw_layout(rng: &mut Rng, seed: u64, nodes: Option<usize>) -> Layout {
-    let nodes = nodes.unwrap_or_else(|| if rng.chance(60) { 1 } else { 2 });
+    // One in five has three machines, some have one.
+    let more = if seed % 5 == 4 { 3 } else { 2 };
+    let nodes = nodes.unwrap_or_else(|| if rng.chance(60) { 1 } else { more });
     let mut layout = Layout::new(nodes);
     layout.tiebreaker = nodes == 2 && seed % 3 == 1;
     layout.unfenced = nodes <= 2 && seed % 5 != 3;
@@ -282,10 +284,8 @@ pub fn run(run: &Run, mutant: Option<Mutant>, trace: bool) -> Verdict {
         world.act(&step.act);
         world.run(step.then);
     }
-    // More than two that forget can be beyond help: who is left has no majority and nobody may decide for it.
-    let forgets = run.layout.names.len() > 2 && run.steps.iter().any(|step| matches!(step.act, Act::LoseState(_)));
     if let Err(pending) = heal(&mut world, &run.lost)
-        && !forgets
+        && !beyond_help(&world, run)
     {
         let at = world.site.now;
         let text = format!("not healed within {HEALED_WITHIN:?}: {pending}");
@@ -298,6 +298,24 @@ pub fn run(run: &Run, mutant: Option<Mutant>, trace: bool) -> Verdict {
         told.push_str(&story::now(&world.site));
     }
     Verdict { complaints: world.complaints, trace: world.trace, story: told }
+}
+
+/// More than two can be beyond help: the voters of the newest epoch that are left, and remember it, are no majority, and
+/// nobody may decide for those that are lost or forgot (by losing their state, or with a program that cannot read it).
+fn beyond_help(world: &World, run: &Run) -> bool {
+    let machines = &world.site.machines;
+    let records = || machines.iter().filter_map(|machine| machine.controller.as_ref()?.record());
+    if machines.len() <= 2 {
+        return false;
+    }
+    let forgets = run.steps.iter().any(|step| matches!(step.act, Act::LoseState(_) | Act::Package(..)));
+    let Some(newest) = records().max_by_key(|record| record.epoch.number) else { return forgets };
+    let remembers = |node: &usize| {
+        let record = machines[*node].controller.as_ref().and_then(|controller| controller.record());
+        !run.lost.contains(node) && (!forgets || record.is_some_and(|record| record.epoch == newest.epoch))
+    };
+    let voters = newest.voters.iter().filter_map(|voter| world.site.layout.node(voter.name.as_str()));
+    voters.filter(remembers).count() * 2 <= newest.voters.len()
 }
 
 /// When something other than the beat of keepalives happens while the steps of a run are played, since its beginning.

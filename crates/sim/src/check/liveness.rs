@@ -5,6 +5,9 @@ use hearth_wire::NEWEST_VERSION;
 
 /// What is not as it must be when nothing fails any more; the machines that are on are the core that must do it.
 pub fn unwell(site: &Site) -> Option<String> {
+    if let Some(node) = site.nodes().find(|node| site.machines[*node].switching > 0) {
+        return Some(format!("{} is still to be switched off, or to boot", site.name(node)));
+    }
     let core: Vec<usize> = site.nodes().filter(|node| site.machines[*node].powered).collect();
     let mut epochs = Vec::new();
     for node in &core {
@@ -40,11 +43,9 @@ fn resources(site: &Site, core: &[usize]) -> Option<String> {
     for group in groups {
         let mut first = None;
         // Of more than two machines nothing but addresses is taken from one that is lost, by time alone (R-TAKE-2).
-        let waits = |spec: &hearth_types::ResourceSpec| {
-            let mut nodes = record.into_iter().flat_map(|record| record.active_nodes(&spec.id));
-            nodes.any(|name| site.layout.node(name.as_str()).is_some_and(|node| !core.contains(&node)))
-        };
-        if site.machines.len() > 2 && group.resources.iter().any(waits) {
+        let waits =
+            |spec: &hearth_types::ResourceSpec| record.is_some_and(|record| record.waits_for_lost(spec).is_some());
+        if group.resources.iter().any(waits) {
             continue;
         }
         for spec in &group.resources {
