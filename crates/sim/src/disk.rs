@@ -105,7 +105,7 @@ impl Disk {
 
 /// A broken node (mutant): the last entry of its log stands there twice.
 pub fn repeat_last_entry(disk: &mut Disk) {
-    let last = disk.log.iter().rposition(|line| line.contains("\"entries\""));
+    let last = disk.log.iter().rposition(|line| line.starts_with("{\"entries\""));
     let Some(at) = last else { return };
     let Ok(mut line) = serde_json::from_str::<serde_json::Value>(&disk.log[at]) else { return };
     if let Some(entries) = line["entries"][1].as_array_mut()
