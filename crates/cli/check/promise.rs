@@ -42,7 +42,11 @@ const LONGER_WITHOUT_GATE: &str = "until the kernel takes the address away, seco
 pub(crate) fn gaps(cluster: &ClusterConfig) -> Vec<(&'static str, String)> {
     let timing = &cluster.timing;
     let lease = timing.lease();
-    let mut lines = vec![("standby, takeover, failback, orderly stop", "a few milliseconds for an address".to_owned())];
+    let planned = match hearth_config::serial_move(&cluster.media, timing) {
+        Some(gap) => format!("about {}: it is agreed over the serial line", span(gap)),
+        None => "a few milliseconds for an address".to_owned(),
+    };
+    let mut lines = vec![("standby, takeover, failback, orderly stop", planned)];
     let many = cluster.nodes.len() > 2;
     if many || (cluster.nodes.len() > 1 && (cluster.permits.tiebreaker_ping || cluster.permits.unfenced)) {
         lines.push(("owner powered off or cut off", within(timing.deadtime + REACTION)));

@@ -1,6 +1,6 @@
 //! Whether the times leave room: the arithmetic that the checks use and that `hearth check` shows.
 
-use crate::Timing;
+use crate::{Medium, Timing};
 use core::time::Duration;
 
 /// What a loaded machine may add between two steps of the heartbeat thread, three round trips included (R-LEASE-10).
@@ -12,6 +12,13 @@ pub const SERIAL_HEARTBEAT: u32 = 261 + 5 * 5;
 
 /// Start bit, eight bits, stop bit.
 const BITS_PER_BYTE: u64 = 10;
+
+/// Bytes that go over the line, one after the other, between the stop of an address on one node and its start on the
+/// other: the report, its agreement, the order that follows, and what goes along with them.
+const SERIAL_MOVE: u64 = 2500;
+
+/// Speeds that `baud` knows, slowest first.
+pub(crate) const SPEEDS: [u32; 7] = [9600, 19200, 38400, 57600, 115_200, 230_400, 460_800];
 
 /// How a lease is spent at worst (R-LEASE-10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,4 +47,26 @@ pub fn budget(timing: &Timing) -> Budget {
 pub fn serial_heartbeat(baud: u32) -> Duration {
     let bits = u64::from(SERIAL_HEARTBEAT) * BITS_PER_BYTE;
     Duration::from_millis((bits * 1000).div_ceil(u64::from(baud.max(1))))
+}
+
+/// About how long nobody serves an address that is moved as planned where serial lines are the only media, the heartbeats
+/// in between counted in; none: there is a network, which takes milliseconds.
+pub fn serial_move(media: &[Medium], timing: &Timing) -> Option<Duration> {
+    let mut fastest = None;
+    for medium in media {
+        let Medium::Serial { baud, .. } = medium else { return None };
+        fastest = fastest.max(Some(*baud));
+    }
+    let baud = fastest?;
+    let keepalive = timing.keepalive.as_micros().max(2);
+    // Heartbeats never take more than every other frame.
+    let left = keepalive - serial_heartbeat(baud).as_micros().min(keepalive / 2);
+    let bare = u128::from(SERIAL_MOVE * BITS_PER_BYTE * 1_000_000 / u64::from(baud.max(1)));
+    Some(Duration::from_micros(u64::try_from(bare * keepalive / left).unwrap_or(u64::MAX)))
+}
+
+/// The slowest speed of a serial line at which heartbeats take no more than half of it; none: this keepalive is too short
+/// for every speed.
+pub fn speed_for(keepalive: Duration) -> Option<u32> {
+    SPEEDS.into_iter().find(|baud| serial_heartbeat(*baud) * 2 <= keepalive)
 }

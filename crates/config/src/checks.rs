@@ -2,7 +2,7 @@
 
 use crate::ha_cf::File;
 use crate::report::{Report, error, nearest, note, warning};
-use crate::{ALLOWANCE, Complaint, Medium, Permits, SERIAL_HEARTBEAT, budget, serial_heartbeat};
+use crate::{ALLOWANCE, Complaint, Medium, Permits, SERIAL_HEARTBEAT, budget, serial_heartbeat, speed_for};
 use alloc::format;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -199,8 +199,10 @@ fn serial(file: &File, report: &mut Report) {
     let keepalive = file.cluster.timing.keepalive;
     for (baud, span) in speeds.zip(&file.serial) {
         let takes = serial_heartbeat(baud);
+        let faster = speed_for(keepalive).map(|baud| format!("`baud {baud}` above the line, on both nodes, or "));
         let help = format!(
-            "write a higher `baud` above the line, or keepalive {}ms and deadtime {}ms or more",
+            "write {}keepalive {}ms and deadtime {}ms or more",
+            faster.unwrap_or_default(),
             takes.as_millis() * 2,
             takes.as_millis() * 2 * u128::from(RATIO)
         );

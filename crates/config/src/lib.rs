@@ -21,7 +21,7 @@ mod source;
 mod span;
 mod value;
 
-pub use budget::{ALLOWANCE, Budget, SERIAL_HEARTBEAT, budget, serial_heartbeat};
+pub use budget::{ALLOWANCE, Budget, SERIAL_HEARTBEAT, budget, serial_heartbeat, serial_move, speed_for};
 pub use digest::{digest, reload_refusals};
 pub use paths::{kept_paths, path};
 pub use source::*;

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use hearth_config::{
     Config, Environment, FileKind, InterfaceFacts, Medium, Parsed, Sources, digest, kept_paths, parse, reload_refusals,
+    serial_move, speed_for,
 };
 use hearth_types::AgentClass;
 use proptest::prelude::*;
@@ -259,4 +260,26 @@ proptest! {
             }
         }
     }
+}
+
+/// R-WIRE-8: an administrator must know beforehand what a slow line costs, and which one would do.
+#[test]
+fn what_a_slow_line_costs_is_reckoned() {
+    let ms = Duration::from_millis;
+    let costs = |media: &[Medium], keepalive| {
+        let timing = config("bcast eth0\n", "").cluster.timing;
+        serial_move(media, &hearth_config::Timing { keepalive, ..timing })
+    };
+    let line = |baud| Medium::Serial { device: "/dev/ttyS0".into(), baud };
+    let network = Medium::Bcast { interface: "eth0".into(), port: 694 };
+    assert_eq!(costs(&[line(115_200)], ms(100)).map(|it| it.as_millis()), Some(289));
+    assert_eq!(costs(&[line(9600)], ms(1250)).map(|it| it.as_millis()), Some(3419));
+    // Of two lines the faster one carries it; heartbeats never take more than half.
+    assert_eq!(costs(&[line(9600), line(115_200)], ms(10)).map(|it| it.as_millis()), Some(434));
+    assert_eq!(costs(&[line(9600), network], ms(1250)), None);
+    assert_eq!(costs(&[], ms(1250)), None);
+    assert_eq!(
+        [2000, 600, 200, 100, 10].map(|keepalive| speed_for(ms(keepalive))),
+        [Some(9600), Some(9600), Some(38400), Some(57600), None]
+    );
 }

@@ -136,7 +136,14 @@ impl Node {
         }
         let dark = status.nodes.iter().flat_map(|node| &node.links).filter(|link| link.state == "dead").count();
         if dark > 0 {
-            return health("degraded", format!("{all} and every node is online, but {dark} links are dead."));
+            let others = status.nodes.iter().filter(|node| !node.local);
+            let mut left = others.flat_map(|node| &node.links).filter(|link| link.state == "up");
+            let dead = if dark == 1 { "1 link is dead".to_owned() } else { format!("{dark} links are dead") };
+            let text = match (left.next(), left.next()) {
+                (Some(last), None) => format!("{all} and every node is online, but {dead}: {} is the last.", last.name),
+                _ => format!("{all} and every node is online, but {dead}."),
+            };
+            return health("degraded", text);
         }
         if !status.failures.is_empty() {
             let text = format!("{all} and every node is online; {} operations have failed.", status.failures.len());

@@ -259,7 +259,7 @@ impl Reader<'_> {
     fn speed(&mut self, name: &Word<'_>, value: &Word<'_>) {
         let (number, media) = (value.text.parse::<u32>().unwrap_or(0), &self.file.cluster.media);
         let above = if name.text == "baud" {
-            if ![9600, 19200, 38400, 57600, 115_200, 230_400, 460_800].contains(&number) {
+            if !crate::budget::SPEEDS.contains(&number) {
                 return self.bad(value, "speeds are 9600 19200 38400 57600 115200 230400 460800");
             }
             self.file.baud = number;
