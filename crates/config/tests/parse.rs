@@ -267,7 +267,7 @@ proptest! {
 fn what_a_slow_line_costs_is_reckoned() {
     let ms = Duration::from_millis;
     let costs = |media: &[Medium], keepalive| {
-        let timing = config("bcast eth0\n", "").cluster.timing;
+        let timing = config(WHOLE, GROUPS).cluster.timing;
         serial_move(media, &hearth_config::Timing { keepalive, ..timing })
     };
     let line = |baud| Medium::Serial { device: "/dev/ttyS0".into(), baud };
