@@ -156,7 +156,8 @@ impl Node {
             if !counts && heartbeat.from != self.local && self.config.cluster.nodes.contains(&heartbeat.from) {
                 self.beat_now = true;
             }
-            return true;
+            // A repetition, or what we sent ourselves: nothing else follows.
+            return news || self.beat_now;
         }
         if known != Some(heartbeat.incarnation) || !self.channels.contains_key(&heartbeat.from) {
             self.open_channel(&heartbeat.from, heartbeat.incarnation);

@@ -20,7 +20,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -55,7 +55,16 @@ struct Loop {
     changes: Vec<Change>,
     timer: TimerFd,
     armed: Option<Timestamp>,
+    /// Whether there is something to read, by the last wait; what has nothing costs no system call.
+    ready: Ready,
     halted: bool,
+}
+
+/// The sockets of the media know it for themselves.
+#[derive(Clone, Copy, Default)]
+struct Ready {
+    mailbox: bool,
+    gate: bool,
 }
 
 impl Core {
@@ -76,6 +85,7 @@ impl Core {
             changes: Vec::new(),
             timer,
             armed: None,
+            ready: Ready::default(),
             halted: false,
         };
         let opened = this.core.media.mend(clock::now(), false);
@@ -133,7 +143,7 @@ impl Loop {
             let opened = self.core.media.mend(now, false);
             self.changes.extend(opened);
         }
-        for input in self.core.gate.look() {
+        for input in self.core.gate.look(self.ready.gate) {
             self.feed(input);
         }
         for (link, trouble) in std::mem::take(&mut self.changes) {
@@ -175,6 +185,9 @@ impl Loop {
     }
 
     fn news(&mut self) -> bool {
+        if !self.ready.mailbox {
+            return false;
+        }
         for _ in 0..NEWS {
             let Some(news) = self.core.mailbox.take() else { return false };
             match news {
@@ -316,16 +329,21 @@ impl Loop {
         ];
         self.arm(due.into_iter().flatten().min())?;
         let timeout = if more || !self.changes.is_empty() { PollTimeout::ZERO } else { PollTimeout::NONE };
-        let wanted: Vec<BorrowedFd<'_>> = [self.timer.as_fd(), self.core.mailbox.as_fd()]
-            .into_iter()
-            .chain(self.core.media.sockets())
-            .chain(self.core.gate.as_fd())
-            .collect();
-        let mut sources: Vec<PollFd<'_>> = wanted.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let gate = self.core.gate.as_fd();
+        let fixed = [self.timer.as_fd(), self.core.mailbox.as_fd()];
+        let wanted = fixed.into_iter().chain(gate).chain(self.core.media.sockets());
+        let mut sources: Vec<PollFd<'_>> = wanted.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match poll(&mut sources, timeout) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
         }
+        // Errors count as well: whoever reads learns of them.
+        let mut readable = sources.iter().map(|source| source.any().unwrap_or(true)).skip(1);
+        self.ready.mailbox = readable.next().unwrap_or(true);
+        self.ready.gate = gate.is_some() && readable.next().unwrap_or(true);
+        let sockets: Vec<bool> = readable.collect();
+        self.core.media.set_readable(&sockets);
+        Ok(())
     }
 
     fn arm(&mut self, due: Option<Timestamp>) -> std::io::Result<()> {

@@ -59,10 +59,11 @@ impl Gatekeeper {
         self.gate.as_ref().map(AsFd::as_fd)
     }
 
-    /// Whether the gate is whole; it is put back if not.
-    pub(crate) fn look(&mut self) -> Vec<Input> {
+    /// Whether the gate is whole, if somebody `touched` the kernel's tables; it is put back if not.
+    pub(crate) fn look(&mut self, touched: bool) -> Vec<Input> {
         let mut news = std::mem::take(&mut self.unsaid);
-        if self.asked
+        if touched
+            && self.asked
             && let Some(gate) = &mut self.gate
             && let Err(trouble) = gate.seen_whole()
         {
@@ -119,7 +120,7 @@ impl Gatekeeper {
     /// Lets them answer until `end` at most. The clock is read again behind each mark, and what may outlast its end is
     /// shut before anything else: a machine that slept between decision and mark must not renew a right that is over.
     pub(crate) fn tick(&mut self, resources: &[ResourceId], end: Timestamp) -> Vec<Input> {
-        let mut news = self.look();
+        let mut news = self.look(true);
         let Some(gate) = &self.gate else { return news };
         for ip in resources.iter().filter_map(|id| self.resources.get(id)).filter_map(address) {
             let mut settled = false;

@@ -66,6 +66,9 @@ enum Wire {
 struct Lane {
     link: LinkId,
     medium: Medium,
+    /// The last packet, where the kernel hands us a copy of it: known without looking into it. (A filter in the kernel
+    /// would count each as an error of UDP.)
+    looped: Option<Vec<u8>>,
     /// As reported last.
     trouble: Option<String>,
 }
@@ -73,6 +76,8 @@ struct Lane {
 struct Port {
     lanes: Vec<Lane>,
     open: Option<Wire>,
+    /// Whether there may be something to read.
+    readable: bool,
     retry_at: Timestamp,
 }
 
@@ -92,10 +97,12 @@ impl Media {
         for (number, medium) in media.iter().enumerate() {
             // Not open and not said: whatever comes first is news.
             let trouble = Some(String::new());
-            let lane = Lane { link: LinkId(number as u8), medium: medium.clone(), trouble };
+            let looped = matches!(medium, Medium::Bcast { .. } | Medium::Mcast { .. } | Medium::Mcast6 { .. });
+            let looped = looped.then(Vec::new);
+            let lane = Lane { link: LinkId(number as u8), medium: medium.clone(), looped, trouble };
             match ports.iter_mut().find(|port| port.key() == key(medium)) {
                 Some(port) => port.lanes.push(lane),
-                None => ports.push(Port { lanes: vec![lane], open: None, retry_at: Timestamp::ZERO }),
+                None => ports.push(Port { lanes: vec![lane], open: None, readable: false, retry_at: Timestamp::ZERO }),
             }
         }
         Media { ports, own: own_addresses(), turn: 0 }
@@ -166,6 +173,11 @@ impl Media {
             Some(Wire::Udp(udp)) => udp.send(&port.lanes[lane].medium, packet),
             Some(Wire::Line(line)) => line.send(now, packet, topic),
         };
+        if let Some(looped) = &mut port.lanes[lane].looped {
+            looped.clear();
+            looped.extend_from_slice(packet);
+            port.readable = true;
+        }
         match result {
             // What one line cannot send says nothing about another one of the same port.
             Ok(()) => port.lanes[lane].report(None, changes),
@@ -199,9 +211,18 @@ impl Media {
         for offset in 0..count {
             let port = &mut self.ports[(self.turn + offset) % count];
             let links = port.links();
+            if !std::mem::take(&mut port.readable) {
+                continue;
+            }
+            let lanes = &port.lanes;
+            let mut take_foreign = |arrival: Arrival<'_>| {
+                if !lanes.iter().any(|lane| lane.looped.as_deref() == Some(arrival.bytes)) {
+                    take(arrival);
+                }
+            };
             let result = match &mut port.open {
                 None => continue,
-                Some(Wire::Udp(udp)) => udp.receive(links, share, take),
+                Some(Wire::Udp(udp)) => udp.receive(links, share, &mut take_foreign),
                 Some(Wire::Line(line)) => line.receive(now, links, take),
             };
             match result {
@@ -220,6 +241,14 @@ impl Media {
             Wire::Udp(udp) => udp.socket(),
             Wire::Line(line) => line.device(),
         })
+    }
+
+    /// Which of [`Media::sockets`], in their order, have something to read.
+    pub(crate) fn set_readable(&mut self, readable: &[bool]) {
+        let open = self.ports.iter_mut().filter(|port| port.open.is_some());
+        for (port, readable) in open.zip(readable) {
+            port.readable |= readable;
+        }
     }
 
     /// When `mend` or `pump` has something to do.

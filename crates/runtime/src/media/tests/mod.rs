@@ -55,6 +55,7 @@ fn heard(media: &mut Media, within: Duration) -> Vec<Heard> {
 
 fn heard_now(media: &mut Media) -> Vec<Heard> {
     let (mut all, mut changes) = (Vec::new(), Vec::new());
+    media.set_readable(&[true; 8]);
     media.receive(clock::now(), 64, &mut changes, &mut |arrival| {
         all.push(Heard { bytes: arrival.bytes.to_vec(), link: arrival.links.first(), source: arrival.source });
     });

@@ -165,6 +165,7 @@ fn r_wire_7_a_line_that_hung_up_is_reported_and_opened_again() {
         assert!(begin.elapsed() < DEADLINE, "nobody hung up");
         let mut sources: Vec<PollFd<'_>> = media.sockets().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         poll(&mut sources, PollTimeout::from(100_u16)).unwrap();
+        media.set_readable(&[true]);
         media.receive(START, 64, &mut changes, &mut |_| panic!("nothing was sent"));
     }
     assert!(matches!(&changes[..], [(LinkId(0), Some(trouble))] if trouble.contains("line")), "{changes:?}");
