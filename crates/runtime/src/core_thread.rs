@@ -339,7 +339,8 @@ impl Loop {
         }
         // Errors count as well: whoever reads learns of them.
         let mut readable = sources.iter().map(|source| source.any().unwrap_or(true)).skip(1);
-        self.ready.mailbox = readable.next().unwrap_or(true);
+        // News that were left for this turn may have no wake of their own any more.
+        self.ready.mailbox = readable.next().unwrap_or(true) || more;
         self.ready.gate = gate.is_some() && readable.next().unwrap_or(true);
         let sockets: Vec<bool> = readable.collect();
         self.core.media.set_readable(&sockets);
