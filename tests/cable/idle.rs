@@ -2,58 +2,117 @@
 
 use crate::bench::{ADDRESS_LINE, Bench, UDP, ms};
 use crate::figures::record_cost;
-use hearth_lab::{Client, Files, Observer, now};
+use hearth_lab::{Client, Files, Observer, Space, now, wait_until};
 use serde_json::json;
+use std::time::Duration;
 
 const WINDOW: u64 = ms(8000);
+/// What a node may cost, in milliseconds of processor time a second, with keepalive 50 ms over two networks. On one
+/// machine the sender of a packet also pays for the bridge and for the other machine's reception.
+const CPU: f64 = 10.0;
+/// Wake-ups a second of all threads: its own heartbeats, the peer's, and a quarter more for the rest.
+const WAKES: f64 = 50.0;
+/// The part of the window that this machine may have stalled: what shares the processors costs every node more.
+const STALLED: f64 = 0.01;
+/// Windows that are measured before this machine is said to be too busy.
+const WINDOWS: usize = 3;
 
-/// What the issue aims at: at most 2 ms of processor time a second, 16 MB, one process beside its supervisor.
+/// What a machine's daemons have used up.
+struct Used {
+    at: u64,
+    cpu: u64,
+    wakes: u64,
+    resident: u64,
+    processes: usize,
+    packets: u64,
+    bytes: u64,
+}
+
+fn used(machine: &Space) -> Used {
+    let processes: Vec<_> = machine.processes().into_iter().filter(|process| process.name == "hearthd").collect();
+    let sum = |of: fn(i32) -> u64| processes.iter().map(|process| of(process.pid)).sum::<u64>();
+    let counter = |word: &str| -> u64 {
+        let count = |card| machine.run(&["cat", &format!("/sys/class/net/{card}/statistics/{word}")]).unwrap();
+        ["eth0", "eth1"].map(|card| count(card).trim().parse::<u64>().unwrap()).iter().sum()
+    };
+    Used {
+        at: now(),
+        cpu: sum(cpu_ns),
+        wakes: sum(wakes),
+        resident: sum(resident_kb),
+        processes: processes.len(),
+        packets: counter("tx_packets"),
+        bytes: counter("tx_bytes"),
+    }
+}
+
+/// What the issue aims at is 2 ms of processor time a second, 16 MB, one process beside its supervisor; what is held is
+/// what was reached.
 #[test]
 fn cost() {
     let bench = Bench::cold(Files { haresources: ADDRESS_LINE.into(), ..Files::default() }, UDP).warm();
-    // Questions cost too: client and observer are gone meanwhile, and so is the stall meter.
+    // Questions cost too: client and observer are gone meanwhile.
     let Bench { cluster, client, observer, stalls, .. } = bench;
-    drop::<(Client, Observer, hearth_lab::StallMeter)>((client, observer, stalls));
-    let read = |name: &str| {
-        let machine = cluster.lab.machine(name).unwrap();
-        let processes: Vec<_> = machine.processes().into_iter().filter(|process| process.name == "hearthd").collect();
-        let cpu: u64 = processes.iter().map(|process| cpu_ns(process.pid)).sum();
-        let resident: u64 = processes.iter().map(|process| resident_kb(process.pid)).sum();
-        let counter = |word: &str| -> u64 {
-            let count = |card| machine.run(&["cat", &format!("/sys/class/net/{card}/statistics/{word}")]).unwrap();
-            ["eth0", "eth1"].map(|card| count(card).trim().parse::<u64>().unwrap()).iter().sum()
-        };
-        (now(), cpu, resident, processes.len(), counter("tx_packets"), counter("tx_bytes"))
-    };
-    let before = ["a", "b"].map(read);
-    hearth_lab::wait_until(std::time::Duration::from_nanos(WINDOW), std::time::Duration::from_secs(1), || None::<()>);
-    for (name, before) in ["a", "b"].iter().zip(before) {
-        let after = read(name);
-        let seconds = (after.0 - before.0) as f64 / 1e9;
-        let each = |from: u64, to: u64| (to - from) as f64 / seconds;
-        let cpu = each(before.1, after.1) / 1e6;
-        let resident = after.2 as f64 / 1024.0;
-        println!("{name}: {cpu:.2} ms/s, {resident:.1} MB, {} processes", after.3);
-        let role = if *name == "a" { "owner" } else { "standby" };
-        record_cost(
-            role,
-            json!({
-                "cpu_ms_per_s": cpu, "resident_mb": resident, "processes": after.3,
-                "packets_per_s": each(before.4, after.4), "bytes_per_s": each(before.5, after.5),
-            }),
+    drop::<(Client, Observer)>((client, observer));
+    let read = |name: &str| used(cluster.lab.machine(name).unwrap());
+    for window in 1..=WINDOWS {
+        let before = ["a", "b"].map(read);
+        wait_until(Duration::from_nanos(WINDOW), Duration::from_secs(1), || None::<()>);
+        let after = ["a", "b"].map(read);
+        let (from, to) = (before[0].at, after[1].at);
+        let stalled = stalls.total(from, to) as f64 / (to - from) as f64;
+        let dear = ["owner", "standby"]
+            .into_iter()
+            .zip(before.iter().zip(&after))
+            .filter_map(|(role, (before, after))| judge(role, before, after))
+            .collect::<Vec<_>>();
+        if dear.is_empty() {
+            return;
+        }
+        assert!(stalled > STALLED, "{}; this machine stalled for {:.1} % of it", dear.join("; "), stalled * 100.0);
+        println!(
+            "window {window}: {}; not judged, this machine stalled for {:.0} % of it",
+            dear.join("; "),
+            stalled * 100.0
         );
-        assert_eq!(after.3, 2, "one process beside its supervisor");
     }
+    panic!("could not be judged {WINDOWS} times, this machine stalls too long");
+}
+
+/// Writes the row; what is too dear, if something is.
+fn judge(role: &str, before: &Used, after: &Used) -> Option<String> {
+    let seconds = (after.at - before.at) as f64 / 1e9;
+    let each = |from: u64, to: u64| (to - from) as f64 / seconds;
+    let (cpu, wakes) = (each(before.cpu, after.cpu) / 1e6, each(before.wakes, after.wakes));
+    let resident = after.resident as f64 / 1024.0;
+    println!("{role}: {cpu:.2} ms/s, {wakes:.1} wakes/s, {resident:.1} MB, {} processes", after.processes);
+    record_cost(
+        role,
+        json!({
+            "cpu_ms_per_s": cpu, "resident_mb": resident, "processes": after.processes,
+            "packets_per_s": each(before.packets, after.packets), "bytes_per_s": each(before.bytes, after.bytes),
+        }),
+    );
+    assert_eq!(after.processes, 2, "one process beside its supervisor");
+    let dear = cpu > CPU || wakes > WAKES;
+    dear.then(|| format!("{role}: {cpu:.2} ms/s (bound {CPU}), {wakes:.1} wakes/s (bound {WAKES})"))
 }
 
 /// Time on a processor of all threads, in nanoseconds.
 fn cpu_ns(pid: i32) -> u64 {
+    of_threads(pid, "schedstat", |text| text.split(' ').next()?.parse().ok())
+}
+
+/// How often its threads have waited for something.
+fn wakes(pid: i32) -> u64 {
+    let count = |line: &str| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok();
+    of_threads(pid, "status", |text| text.lines().find_map(count))
+}
+
+fn of_threads(pid: i32, file: &str, figure: impl Fn(&str) -> Option<u64>) -> u64 {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    let time = |thread: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
-    };
-    threads.flatten().filter_map(time).sum()
+    let read = |thread: std::fs::DirEntry| figure(&std::fs::read_to_string(thread.path().join(file)).ok()?);
+    threads.flatten().filter_map(read).sum()
 }
 
 fn resident_kb(pid: i32) -> u64 {
