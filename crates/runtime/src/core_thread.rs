@@ -55,16 +55,10 @@ struct Loop {
     changes: Vec<Change>,
     timer: TimerFd,
     armed: Option<Timestamp>,
-    /// Whether there is something to read, by the last wait; what has nothing costs no system call.
-    ready: Ready,
+    /// Whether the mailbox has something to read, by the last wait; what has nothing costs no system call. Gate and media
+    /// know it for themselves.
+    has_news: bool,
     halted: bool,
-}
-
-/// The sockets of the media know it for themselves.
-#[derive(Clone, Copy, Default)]
-struct Ready {
-    mailbox: bool,
-    gate: bool,
 }
 
 impl Core {
@@ -85,7 +79,7 @@ impl Core {
             changes: Vec::new(),
             timer,
             armed: None,
-            ready: Ready::default(),
+            has_news: false,
             halted: false,
         };
         let opened = this.core.media.mend(clock::now(), false);
@@ -143,7 +137,7 @@ impl Loop {
             let opened = self.core.media.mend(now, false);
             self.changes.extend(opened);
         }
-        for input in self.core.gate.look(self.ready.gate) {
+        for input in self.core.gate.look() {
             self.feed(input);
         }
         for (link, trouble) in std::mem::take(&mut self.changes) {
@@ -185,7 +179,7 @@ impl Loop {
     }
 
     fn news(&mut self) -> bool {
-        if !self.ready.mailbox {
+        if !self.has_news {
             return false;
         }
         for _ in 0..NEWS {
@@ -340,9 +334,12 @@ impl Loop {
         // Errors count as well: whoever reads learns of them.
         let mut readable = sources.iter().map(|source| source.any().unwrap_or(true)).skip(1);
         // News that were left for this turn may have no wake of their own any more.
-        self.ready.mailbox = readable.next().unwrap_or(true) || more;
-        self.ready.gate = gate.is_some() && readable.next().unwrap_or(true);
+        self.has_news = readable.next().unwrap_or(true) || more;
+        let touched = gate.is_some() && readable.next().unwrap_or(true);
         let sockets: Vec<bool> = readable.collect();
+        if touched {
+            self.core.gate.set_touched();
+        }
         self.core.media.set_readable(&sockets);
         Ok(())
     }

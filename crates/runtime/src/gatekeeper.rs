@@ -21,6 +21,8 @@ pub(crate) struct Gatekeeper {
     asked: bool,
     /// To be told at the first look.
     unsaid: Vec<Input>,
+    /// Somebody may have touched the kernel's tables since the last look.
+    touched: bool,
 }
 
 impl Gatekeeper {
@@ -45,7 +47,7 @@ impl Gatekeeper {
         } else {
             None
         };
-        Gatekeeper { gate, agent, resources: BTreeMap::new(), asked: false, unsaid }
+        Gatekeeper { gate, agent, resources: BTreeMap::new(), asked: false, unsaid, touched: true }
     }
 
     /// Has a gate from now on, if there was none. What is held answers again with the next tick.
@@ -59,11 +61,16 @@ impl Gatekeeper {
         self.gate.as_ref().map(AsFd::as_fd)
     }
 
-    /// Whether the gate is whole, if somebody `touched` the kernel's tables; it is put back if not.
-    pub(crate) fn look(&mut self, touched: bool) -> Vec<Input> {
+    /// [`Gatekeeper::as_fd`] is readable.
+    pub(crate) fn set_touched(&mut self) {
+        self.touched = true;
+    }
+
+    /// Whether the gate is whole, if somebody touched the kernel's tables; it is put back if not.
+    pub(crate) fn look(&mut self) -> Vec<Input> {
         let mut news = std::mem::take(&mut self.unsaid);
-        if touched
-            && self.asked
+        if self.asked
+            && std::mem::take(&mut self.touched)
             && let Some(gate) = &mut self.gate
             && let Err(trouble) = gate.seen_whole()
         {
@@ -120,7 +127,7 @@ impl Gatekeeper {
     /// Lets them answer until `end` at most. The clock is read again behind each mark, and what may outlast its end is
     /// shut before anything else: a machine that slept between decision and mark must not renew a right that is over.
     pub(crate) fn tick(&mut self, resources: &[ResourceId], end: Timestamp) -> Vec<Input> {
-        let mut news = self.look(true);
+        let mut news = self.look();
         let Some(gate) = &self.gate else { return news };
         for ip in resources.iter().filter_map(|id| self.resources.get(id)).filter_map(address) {
             let mut settled = false;

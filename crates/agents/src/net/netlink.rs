@@ -158,6 +158,8 @@ pub struct Netlink {
     sequence: AtomicU32,
     /// One request at a time, so that no answer is read by another's caller.
     turn: Mutex<()>,
+    /// Where messages are read to; made once, since clearing so much costs more than a look that finds nothing.
+    buffer: Mutex<Vec<u8>>,
 }
 
 impl Netlink {
@@ -171,7 +173,7 @@ impl Netlink {
         }
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         let port = getsockname::<NetlinkAddr>(fd.as_raw_fd())?.pid();
-        Ok(Netlink { fd, port, sequence: AtomicU32::new(1), turn: Mutex::new(()) })
+        Ok(Netlink { fd, port, sequence: AtomicU32::new(1), turn: Mutex::default(), buffer: Mutex::default() })
     }
 
     /// The number by which the kernel names this socket.
@@ -200,7 +202,8 @@ impl Netlink {
 
     /// What has arrived; empty if nothing has. `ENOBUFS` means that events were lost.
     pub fn receive(&self) -> io::Result<Vec<Received>> {
-        let mut buffer = vec![0u8; 64 << 10];
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        buffer.resize(64 << 10, 0);
         match recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
             Ok(length) => Ok(split(&buffer[..length])),
             Err(Errno::EAGAIN) => Ok(Vec::new()),
