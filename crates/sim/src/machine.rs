@@ -103,6 +103,8 @@ pub struct Machine {
     pub package: u8,
     /// The key is wrong from the next start.
     pub wrong_key: bool,
+    /// Whether its daemon was started with that wrong key.
+    pub key_in_use: bool,
 
     /// Of its newest heartbeat.
     pub stated: Option<Stated>,
@@ -158,6 +160,7 @@ impl Machine {
             ring: None,
             package: hearth_wire::NEWEST_VERSION,
             wrong_key: false,
+            key_in_use: false,
             stated: None,
             switching: 0,
             events: Vec::new(),

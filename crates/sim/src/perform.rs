@@ -180,18 +180,19 @@ impl World {
     pub(crate) fn kill(&mut self, node: usize) {
         let now = self.site.now;
         let machine = &mut self.site.machines[node];
-        if machine.powered && machine.controller.is_some() {
+        // In a guest that stands still nobody can do anything.
+        if machine.powered && machine.paused.is_none() && machine.controller.is_some() {
             machine.absent_since = machine.absent_since.or(Some(now));
             machine.lose_daemon();
         }
     }
 
     pub(crate) fn power_off(&mut self, node: usize) {
+        self.site.machines[node].paused = None;
         self.kill(node);
         let now = self.site.now;
         let machine = &mut self.site.machines[node];
         machine.powered = false;
-        machine.paused = None;
         machine.frozen = false;
         machine.kernel.forget(now);
         machine.ops.clear();

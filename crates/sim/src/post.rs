@@ -22,6 +22,7 @@ impl World {
             return;
         }
         let machine = &mut self.site.machines[node];
+        machine.key_in_use = machine.wrong_key;
         let text = if machine.wrong_key { b"another key".to_vec() } else { b"the key of the cluster".to_vec() };
         let held = machine.config.cluster.wire_version;
         machine.ring = KeyRing::new("sim", 1, [(1, Method::Sha256, text)]).ok().map(|ring| ring.held_at(held));

@@ -101,7 +101,8 @@ impl Site {
     /// Whether some link carries both ways.
     pub fn together(&self, one: usize, other: usize) -> bool {
         let any = |from, to| (0..self.layout.links.len()).any(|link| self.passes(from, to, link));
-        any(one, other) && any(other, one)
+        let [one_key, other_key] = [one, other].map(|node| self.machines[node].key_in_use);
+        any(one, other) && any(other, one) && one_key == other_key
     }
 
     /// Machines on which a resource runs, or an address is set.

@@ -10,7 +10,7 @@ use crate::mutant::Mutant;
 use crate::rng::Rng;
 use crate::story;
 use crate::world::World;
-use hearth_types::{GroupSpec, ResourceKind, ResourceSpec, Timestamp};
+use hearth_types::{GroupSpec, NodeName, ResourceKind, ResourceSpec, Timestamp};
 use hearth_wire::{NEWEST_VERSION, OLDEST_VERSION};
 use std::time::Duration;
 
@@ -177,7 +177,7 @@ fn draw_acts(rng: &mut Rng, layout: &Layout, flaps: &mut [u32]) -> Vec<Act> {
     let link = rng.index(layout.links.len());
     let resources = layout.resources();
     let resource = |rng: &mut Rng| rng.pick(&resources).id.as_str().to_owned();
-    match rng.below(46) {
+    match rng.below(52) {
         0..3 => vec![Act::PowerOff(node)],
         3..7 => vec![Act::Kill(node)],
         7..13 => vec![Act::Start(node)],
@@ -202,7 +202,16 @@ fn draw_acts(rng: &mut Rng, layout: &Layout, flaps: &mut [u32]) -> Vec<Act> {
         }
         43 => vec![Act::StepClock(node, [-3600, 7200, 60][rng.index(3)])],
         44 => vec![Act::Switch(node, [SwitchMode::Works, SwitchMode::Slow][rng.index(2)]), Act::PowerCycle(node)],
-        _ => vec![Act::LoseState(node)],
+        45 => vec![Act::LoseState(node)],
+        46 => vec![Act::Pause(node)],
+        47 => vec![Act::Resume(node)],
+        48 => vec![Act::WrongKey(node, rng.chance(500)), Act::Kill(node), Act::Start(node)],
+        49 => {
+            let flaw = [Flaw::SaysRunning, Flaw::SaysStopped][rng.index(2)];
+            vec![Act::Agent { node, resource: resource(rng), flaw: Some(flaw) }]
+        }
+        50 => vec![Act::ByHand { node, resource: resource(rng) }],
+        _ => vec![Act::Switch(node, [SwitchMode::Fails, SwitchMode::Lies][rng.index(2)]), Act::PowerCycle(node)],
     }
 }
 
@@ -353,6 +362,9 @@ fn heal(world: &mut World, lost: &[usize]) -> Result<(), String> {
             continue;
         }
         well_since = None;
+        if round % 10 == 5 {
+            end_what_nobody_knows(world);
+        }
         let node = round / 10 % world.site.machines.len();
         if round % 10 == 0 {
             world.request(node, hearth_control::Request::Clear { resource: None });
@@ -366,6 +378,22 @@ fn heal(world: &mut World, lost: &[usize]) -> Result<(), String> {
     Err(check::unwell(&world.site).unwrap_or_else(|| "it was well only for a moment".to_owned()))
 }
 
+/// A person ends by hand what was started by hand, or what an agent denied: no node has it on record where it runs.
+fn end_what_nobody_knows(world: &mut World) {
+    let now = world.site.now;
+    let site = &mut world.site;
+    for resource in site.excuse.resources.clone() {
+        let wants = |name: &NodeName| {
+            let records = site.machines.iter().filter_map(|machine| machine.controller.as_ref()?.record());
+            records.into_iter().any(|record| record.flag(&resource, name).is_some())
+        };
+        let unknown: Vec<usize> = site.nodes().filter(|node| !wants(&site.layout.names[*node])).collect();
+        for node in unknown {
+            site.machines[node].kernel.remove(now, &resource);
+        }
+    }
+}
+
 fn repair(world: &mut World, lost: &[usize]) {
     world.tell("everything heals");
     world.act(&Act::Heal);
@@ -376,7 +404,7 @@ fn repair(world: &mut World, lost: &[usize]) {
         machine.agents.trouble = 0;
         machine.agents.flaws.clear();
         machine.pingable = true;
-        machine.wrong_key = false;
+        let wrong_key = std::mem::take(&mut machine.wrong_key);
         for link in 0..world.site.layout.links.len() {
             world.act(&Act::Plug { node, link });
         }
@@ -385,7 +413,7 @@ fn repair(world: &mut World, lost: &[usize]) {
         world.act(&Act::Thaw(node));
         world.act(&Act::Package(node, NEWEST_VERSION));
         let is_old = world.site.machines[node].config.cluster.wire_version < NEWEST_VERSION;
-        if world.site.machines[node].disk.failed || is_old {
+        if world.site.machines[node].disk.failed || is_old || wrong_key {
             world.act(&Act::Kill(node));
         }
         if world.site.machines[node].variant != variant {

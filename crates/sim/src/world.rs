@@ -86,7 +86,8 @@ impl World {
     /// Power on if it is off, then the daemon starts.
     pub fn start(&mut self, node: usize) {
         let now = self.site.now;
-        if self.site.machines[node].controller.is_some() {
+        let machine = &self.site.machines[node];
+        if machine.controller.is_some() || machine.paused.is_some() {
             return;
         }
         let stale = self.site.mutant == Some(Mutant::StaleLease);
