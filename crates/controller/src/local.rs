@@ -318,7 +318,8 @@ impl Node {
         }
         self.resend_at = now + self.repeat_to_dc_after(RESEND);
         let mut entries: Vec<Entry> = self.executor.unconfirmed_reports().map(|report| self.as_entry(report)).collect();
-        let node = self.ledger.record().and_then(|record| record.nodes.get(&self.local));
+        // What the DC itself has under way already needs no second entry.
+        let node = self.coming().and_then(|record| record.nodes.get(&self.local));
         let probed = node.is_some_and(|node| node.probed);
         if self.executor.probes_reported() && !probed {
             entries.push(Entry::Probed { node: self.local.clone(), incarnation: self.incarnation });

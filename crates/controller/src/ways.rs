@@ -64,8 +64,11 @@ impl Node {
         self.pace_to(node).map_or(usual, |pace| usual.max(pace * 3))
     }
 
-    /// The same for the DC.
+    /// The same for the DC. If that is this node, its own words are as slow as the answer to what it proposes.
     pub(crate) fn repeat_to_dc_after(&self, usual: Duration) -> Duration {
-        self.ledger.dc().map_or(usual, |dc| self.repeat_after(&dc, usual))
+        match self.ledger.dc() {
+            Some(dc) if dc != self.local => self.repeat_after(&dc, usual),
+            _ => self.channels.keys().map(|node| self.repeat_after(node, usual)).max().unwrap_or(usual),
+        }
     }
 }
