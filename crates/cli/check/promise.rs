@@ -43,7 +43,7 @@ pub(crate) fn gaps(cluster: &ClusterConfig) -> Vec<(&'static str, String)> {
     let timing = &cluster.timing;
     let lease = timing.lease();
     let planned = match hearth_config::serial_move(&cluster.media, timing) {
-        Some(gap) => format!("about {}: it is agreed over the serial line", span(gap)),
+        Some(gap) => format!("about {} for one group: it is agreed over the serial line", span(gap)),
         None => "a few milliseconds for an address".to_owned(),
     };
     let mut lines = vec![("standby, takeover, failback, orderly stop", planned)];

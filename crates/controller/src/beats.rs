@@ -12,9 +12,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Shortest time between two heartbeats that are sent out of turn: answers to many questions at once stay one.
-const OUT_OF_TURN: Duration = Duration::from_millis(2);
-
 impl Node {
     /// Judges the gap since the last wake-up before anything else is looked at (R-MEM-5).
     pub(crate) fn wake(&mut self, now: Timestamp) {
@@ -55,7 +52,7 @@ impl Node {
             // A fixed rhythm; after a stall it begins anew, missed beats are not made up for.
             let next = self.next_keepalive_at + timing.keepalive;
             self.next_keepalive_at = if next > now { next } else { now + timing.keepalive };
-        } else if !self.beat_now || now.since(self.keeping.beat_at) < OUT_OF_TURN {
+        } else if !self.beat_now || now.since(self.keeping.beat_at) < self.out_of_turn() {
             return;
         }
         self.beat_now = false;

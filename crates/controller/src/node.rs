@@ -292,6 +292,7 @@ impl Node {
             }
         };
         let timing = &self.config.cluster.timing;
+        at_latest(self.out_of_turn_at(), TimerKind::Keepalive);
         at_latest(self.members.next_deadline(), TimerKind::Silence);
         let (grace, lease, deadping) = (timing.carrier_grace, timing.lease(), timing.deadping);
         at_latest(self.standing.next_deadline(self.last_wake_at, grace, lease, deadping), TimerKind::Silence);

@@ -327,7 +327,8 @@ impl Node {
         let stuck = self.ledger.is_stuck();
         let gone = self.is_many() && self.leader_is_gone(now);
         let wanted = self.ledger.is_voting() && (self.ledger.dc().is_none() || stuck || gone);
-        let Some(record) = self.ledger.record().filter(|_| wanted) else {
+        let late = self.channels.keys().any(|node| self.is_on_its_way(node));
+        let Some(record) = self.ledger.record().filter(|_| wanted && !late) else {
             self.without_dc_since = None;
             return;
         };

@@ -2,8 +2,12 @@
 
 use crate::node::Node;
 use hearth_config::Medium;
-use hearth_types::{LinkId, NodeName};
+use hearth_types::{LinkId, NodeName, Timestamp};
+use hearth_wire::Channel;
 use std::time::Duration;
+
+/// Shortest time between two heartbeats that are sent out of turn: answers to many questions at once stay one.
+const OUT_OF_TURN: Duration = Duration::from_millis(2);
 
 /// What a pace is counted for.
 const KILOBYTE: u128 = 1000;
@@ -56,6 +60,28 @@ impl Node {
         let micros =
             BITS_PER_KILOBYTE * 1_000_000 / u128::from(baud.max(1)) * keepalive / (keepalive - heartbeat).max(1);
         Some(Duration::from_micros(micros.min(10_000 * KILOBYTE) as u64))
+    }
+
+    /// Whether a line alone leads to that peer and has not carried yet what is under way on it. [A campaign in the middle
+    /// of that makes everything under way void, and the answers to it fill the line.]
+    pub(crate) fn is_on_its_way(&self, node: &NodeName) -> bool {
+        self.pace_to(node).is_some() && !self.channels.get(node).is_some_and(Channel::is_at_rest)
+    }
+
+    /// Shortest time between two heartbeats that are sent out of turn: over a line alone they leave half of it to the rest.
+    pub(crate) fn out_of_turn(&self) -> Duration {
+        let alone = self.channels.keys().any(|node| self.pace_to(node).is_some());
+        let lines = self.config.cluster.media.iter().filter_map(|medium| match medium {
+            Medium::Serial { baud, .. } => Some(hearth_config::serial_heartbeat(*baud) * 2),
+            _ => None,
+        });
+        lines.filter(|_| alone).max().map_or(OUT_OF_TURN, |span| span.max(OUT_OF_TURN))
+    }
+
+    /// When a heartbeat that waits for its turn over a line may go; none: none waits so.
+    pub(crate) fn out_of_turn_at(&self) -> Option<Timestamp> {
+        let span = self.out_of_turn();
+        (self.beat_now && span > OUT_OF_TURN).then(|| self.keeping.beat_at + span)
     }
 
     /// How long something is waited for before it is said to that peer again: over a line longer than elsewhere, where

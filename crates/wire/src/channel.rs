@@ -28,8 +28,8 @@ pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(20);
 pub const LONGEST_TIMEOUT: Duration = Duration::from_millis(200);
 /// Bytes around a fragment in its packet: header, names, numbers and the tag, with short names.
 const AROUND: usize = 80;
-/// Bytes given to a line that it cannot have carried yet; what comes after them waits in the channel, where
-/// acknowledgements and the answers to them overtake it.
+/// Bytes given to a line that are not acknowledged; what comes after them waits in the channel, where acknowledgements and
+/// the answers to them overtake it. Its line is never behind by more, whatever else is on it.
 const AHEAD: usize = 2000;
 /// Bytes whose time on a line is waited for an answer: what may be on its way in both directions when it is due.
 const ANSWER: usize = 2000;
@@ -307,10 +307,20 @@ impl Channel {
         if !self.open {
             return Some(self.ack_due.map_or(self.ask_due, |due| due.min(self.ask_due)));
         }
-        let more = !self.waiting.is_empty() && (self.under_way.len() as u64) < SEND_WINDOW;
-        let more = more.then(|| self.carried_at.before(self.takes(AHEAD)));
+        let more = (!self.waiting.is_empty() && self.has_room()).then_some(Timestamp::ZERO);
         let repetition = self.under_way.front().map(|fragment| fragment.sent_at + self.timeout());
         [more, repetition, self.ack_due].into_iter().flatten().min()
+    }
+
+    /// Whether another fragment may be under way.
+    fn has_room(&self) -> bool {
+        let ahead = || self.under_way.iter().map(|fragment| fragment.bytes.len() + AROUND).sum::<usize>();
+        (self.under_way.len() as u64) < SEND_WINDOW && (self.pace.is_none() || ahead() < AHEAD)
+    }
+
+    /// Whether everything said has arrived and nothing is known to be half way here.
+    pub fn is_at_rest(&self) -> bool {
+        self.open && self.queued == 0 && self.partial.is_empty() && self.early.is_empty()
     }
 
     /// The time that so many bytes take.
@@ -343,7 +353,7 @@ impl Channel {
     }
 
     fn send_new(&mut self, now: Timestamp, out: &mut Vec<Segment>) {
-        while (self.under_way.len() as u64) < SEND_WINDOW && self.carried_at.since(now) <= self.takes(AHEAD) {
+        while self.has_room() {
             let Some((bytes, last)) = self.waiting.pop_front() else { return };
             let sent_at = self.carry(now, bytes.len());
             out.push(self.carrying(self.oldest + self.under_way.len() as u64, bytes.clone(), last));
