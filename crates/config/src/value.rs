@@ -75,6 +75,7 @@ pub struct Timing {
 
 impl Timing {
     /// L = 4/5 D, the span of a lease.
+    #[inline]
     pub fn lease(&self) -> Duration {
         self.deadtime * 4 / 5
     }

@@ -122,10 +122,7 @@ impl Node {
     ) -> bool {
         match message {
             Message::Heartbeat(heartbeat) => self.take_heartbeat(now, link, &heartbeat, received_at),
-            Message::Segment(segment) => {
-                self.take_segment(now, segment, out);
-                true
-            }
+            Message::Segment(segment) => self.take_segment(now, segment, out),
         }
     }
 

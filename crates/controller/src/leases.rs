@@ -35,7 +35,11 @@ impl Node {
     /// Voters of epochs that may follow ours, as far as anybody has told us. What a voter named counts until it says
     /// otherwise, also when it is silent.
     fn next_lists(&self) -> BTreeSet<Vec<NodeName>> {
-        let mut lists = BTreeSet::from([self.ledger.accepted_end()]);
+        let mut lists = BTreeSet::new();
+        let end = self.ledger.accepted_end();
+        if !end.is_empty() {
+            lists.insert(end);
+        }
         for (_, peer) in self.members.peers() {
             let Some(claimed) = &peer.claimed else { continue };
             match self.ledger.relation(claimed.epoch.as_ref(), &claimed.lineage) {
@@ -43,7 +47,8 @@ impl Node {
                     lists.insert(claimed.voters.clone());
                 }
                 hearth_ledger::Relation::Same if claimed.epoch.is_some() => {
-                    lists.extend(claimed.statement.as_ref().map(|statement| statement.next.clone()));
+                    let next = claimed.statement.as_ref().map(|statement| &statement.next);
+                    lists.extend(next.filter(|next| !next.is_empty()).cloned());
                 }
                 _ => {}
             }

@@ -16,7 +16,7 @@ use hearth_ledger::Ledger;
 use hearth_membership::Members;
 use hearth_scheduler::Alive;
 use hearth_types::{Admission, EpochName, Incarnation, Index, NodeName, ResourceId, ResourceSpec, Timestamp};
-use hearth_wire::Channel;
+use hearth_wire::{Channel, Message};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -154,8 +154,15 @@ impl Node {
     pub(crate) fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
         self.wake(now);
         // The copy of a heartbeat that came over another link changes nothing but that link's own figures.
+        let heartbeat = matches!(input, Input::Packet { message: Message::Heartbeat(_), .. });
         let copy = match input {
             Input::Packet { link, message, received_at, .. } => !self.take_packet(now, link, message, received_at, out),
+            // Asked fifty times a second for as long as nobody may take it: only silence that becomes long enough is news.
+            Input::WireAsked { resource } => {
+                let before = self.alone.wire_is_clear(now, &resource);
+                self.alone.asked(now, &resource);
+                self.alone.wire_is_clear(now, &resource) == before && !self.beat_now
+            }
             input => {
                 self.take(now, input, out);
                 false
@@ -164,7 +171,7 @@ impl Node {
         if !copy || now >= self.due.0 {
             self.advance(now, out);
             self.chronicle.because(None);
-        } else if self.due.1 != TimerKind::Silence {
+        } else if heartbeat && self.due.1 != TimerKind::Silence {
             // It was heard, which only puts silence off.
             return;
         }
@@ -173,8 +180,8 @@ impl Node {
 
     fn take(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
         match input {
-            // Taken before: it tells whether anything follows from it.
-            Input::Packet { .. } => {}
+            // Taken before: they tell whether anything follows from them.
+            Input::Packet { .. } | Input::WireAsked { .. } => {}
             Input::Refused { link, reason, source, count } => self.take_refused(now, link, reason, source, count),
             Input::LinkChanged { link, trouble } => self.take_link(now, link, trouble),
             Input::CarrierChanged { interface, carrier } => self.take_carrier(now, &interface, carrier),
@@ -184,7 +191,6 @@ impl Node {
                 self.standing.ping_answered(now, &target, sent_at, lease);
             }
             Input::OpFinished(result) => self.take_op(now, result, out),
-            Input::WireAsked { resource } => self.alone.asked(now, &resource),
             Input::WireAnswered { resource, hardware } => self.take_wire_answer(now, resource, hardware),
             Input::WireTrouble { resource, trouble } => self.alone.trouble(&resource, trouble),
             Input::PeerAnswered { node } => self.alone.peer_answered(now, &node),

@@ -48,16 +48,19 @@ impl PeerMessage {
 }
 
 impl Node {
-    pub(crate) fn take_segment(&mut self, now: Timestamp, segment: Segment, out: &mut Vec<Output>) {
+    /// True if something may follow from it: not from what only acknowledges, came before over another link, or asks and
+    /// answers at an election tick without electing anybody.
+    pub(crate) fn take_segment(&mut self, now: Timestamp, segment: Segment, out: &mut Vec<Output>) -> bool {
         let from = segment.from.clone();
         if segment.to != self.local || segment.to_incarnation != self.incarnation {
-            return;
+            return false;
         }
-        let Some(channel) = self.channels.get_mut(&from) else { return };
+        let Some(channel) = self.channels.get_mut(&from) else { return false };
         if channel.peer_incarnation() != segment.incarnation {
-            return;
+            return false;
         }
         let received = channel.receive(now, &segment);
+        let mut news = received.opened || received.broken.is_some();
         if received.opened {
             self.ledger.reconnected(&from);
             self.resend_at = now;
@@ -65,10 +68,19 @@ impl Node {
         for bytes in received.messages {
             // A peer that holds the key and says nonsense is a bug or a version that we do not speak: dropped.
             if let Ok(message) = minicbor_serde::from_slice::<PeerMessage>(&bytes) {
+                news |= !matches!(&message, PeerMessage::Ledger(message) if message.is_ballot());
+                let leads = (!news).then(|| (self.ledger.leader(), self.ledger.dc()));
                 self.take_message(now, &from, message);
-                self.drain_ledger(now, out);
+                news |= self.drain_ledger(now, out);
+                news |= leads.is_some_and(|before| before != (self.ledger.leader(), self.ledger.dc()));
             }
         }
+        if !news {
+            // What it makes room for, and what was answered, goes out at once.
+            self.settle_ledger(now, out);
+            self.poll_channels(now, out);
+        }
+        news || self.record_changed || self.beat_now
     }
 
     pub(crate) fn take_message(&mut self, now: Timestamp, from: &NodeName, message: PeerMessage) {
@@ -304,6 +316,9 @@ impl Node {
 
     /// Sends what the channels have, on every medium.
     pub(crate) fn poll_channels(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        if self.channels.values().all(|channel| channel.is_silent(now)) {
+            return;
+        }
         let paces: Vec<_> = self.channels.keys().map(|node| self.pace_to(node)).collect();
         let (mut segments, mut first) = (Vec::new(), Vec::new());
         for (channel, pace) in self.channels.values_mut().zip(paces) {

@@ -85,7 +85,14 @@ impl Executor {
         self.now = now;
         match input {
             ExecutorInput::RecordChanged(record) => self.take_record(record),
-            ExecutorInput::Rights(rights) => self.rights = rights,
+            ExecutorInput::Rights(rights) => {
+                // A lease that goes on moves its end at every heartbeat: nothing follows from that.
+                let goes_on = self.rights.goes_on_as(&rights, now);
+                self.rights = rights;
+                if goes_on && self.due.is_none_or(|(due, _)| due > now) {
+                    return;
+                }
+            }
             ExecutorInput::Policy(policy) => self.policy = policy,
             ExecutorInput::OpFinished(result) => self.finish(now, result, out),
             ExecutorInput::AddressChanged { resource, change } => self.disturbed(now, &resource, change, out),

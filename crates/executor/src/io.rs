@@ -19,6 +19,14 @@ pub struct Rights {
     pub not_after: Option<Timestamp>,
 }
 
+impl Rights {
+    /// Whether `next` says the same as this one at `now`, except until when.
+    pub(crate) fn goes_on_as(&self, next: &Rights, now: Timestamp) -> bool {
+        let holds = |rights: &Rights| rights.not_after.is_none_or(|end| now < end);
+        (self.keep, self.start) == (next.keep, next.start) && holds(self) && holds(next)
+    }
+}
+
 /// How this node is to act, from configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {

@@ -395,17 +395,31 @@ impl Ledger {
         if self.stopped || self.durable.epoch.is_some() {
             return;
         }
-        let (nonce, mut steps) = (self.nonce(), Vec::new());
+        let (nonce, mut steps) = (self.next_nonce().0, Vec::new());
         self.founding.poll(now, reachable, waited_for, nonce, &mut steps);
-        self.carry_out(steps);
+        self.found(nonce, steps);
     }
 
     fn handle_found(&mut self, from: &NodeName, message: FoundMessage) {
         if self.durable.epoch.is_some() {
             return self.offer(from);
         }
-        let (nonce, mut steps) = (self.nonce(), Vec::new());
+        let (nonce, mut steps) = (self.next_nonce().0, Vec::new());
         self.founding.handle(from, message, nonce, &mut steps);
+        self.found(nonce, steps);
+    }
+
+    /// A nonce that named nothing is still the next one: names do not depend on how often it was asked.
+    fn found(&mut self, nonce: u64, steps: Vec<Step>) {
+        let names = |step: &Step| match step {
+            Step::Say(_, FoundMessage::Accept { proposal, .. }) | Step::Founded(proposal) => {
+                proposal.epoch.nonce == nonce
+            }
+            _ => false,
+        };
+        if steps.iter().any(names) {
+            self.nonce();
+        }
         self.carry_out(steps);
     }
 
@@ -434,12 +448,19 @@ impl Ledger {
     }
 
     pub(crate) fn nonce(&mut self) -> u64 {
+        let (nonce, stream) = self.next_nonce();
+        self.nonces = stream;
+        nonce
+    }
+
+    /// The next nonce, and where the stream stands behind it.
+    fn next_nonce(&self) -> (u64, u64) {
         // splitmix64: one stream per purpose, so a new draw elsewhere shifts nothing here.
-        self.nonces = self.nonces.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.nonces;
+        let stream = self.nonces.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = stream;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        (mixed ^ (mixed >> 31), stream)
     }
 
     pub(crate) fn say(&mut self, to: &NodeName, message: LedgerMessage) {

@@ -66,6 +66,13 @@ pub enum LedgerMessage {
     },
 }
 
+impl LedgerMessage {
+    /// Whether it is only what voters ask and answer each other at every election tick: of most of them nothing follows.
+    pub fn is_ballot(&self) -> bool {
+        matches!(self, LedgerMessage::Paxos { message: Message::BLE(_), .. })
+    }
+}
+
 /// A request to be let in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Join {

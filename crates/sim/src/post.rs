@@ -72,7 +72,7 @@ impl World {
 
     fn pack(&self, node: usize, link: LinkId, version: u8, message: Message) -> Option<Parcel> {
         let Some(ring) = &self.site.machines[node].ring else {
-            return Some(Parcel::Open(version, Box::new(message)));
+            return Some(Parcel::Open(version, Arc::new(message)));
         };
         let mut bytes = Vec::new();
         // What does not fit is not sent; the channel cuts its messages to fit.
@@ -98,7 +98,7 @@ impl World {
             Parcel::Open(version, _) if version > machine.config.cluster.wire_version => {
                 Err(format!("wire version {version} is not understood here"))
             }
-            Parcel::Open(_, message) => Ok(*message),
+            Parcel::Open(_, message) => Ok(Arc::unwrap_or_clone(message)),
             Parcel::Damaged => Err("bad tag".to_owned()),
             Parcel::Sealed(bytes) => match &machine.ring {
                 Some(ring) => ring.open(&bytes).map(|(_, message)| message).map_err(|refusal| refusal.to_string()),

@@ -14,11 +14,13 @@ impl Timestamp {
     pub const ZERO: Timestamp = Timestamp(0);
 
     /// Span since `earlier`; zero if `earlier` is later.
+    #[inline]
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
     /// This moment minus `span`, not before zero.
+    #[inline]
     pub fn before(self, span: Duration) -> Timestamp {
         Timestamp(self.0.saturating_sub(span.as_nanos() as u64))
     }
@@ -26,6 +28,7 @@ impl Timestamp {
 
 impl Add<Duration> for Timestamp {
     type Output = Timestamp;
+    #[inline]
     fn add(self, span: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(span.as_nanos() as u64))
     }
@@ -33,6 +36,7 @@ impl Add<Duration> for Timestamp {
 
 impl Sub<Timestamp> for Timestamp {
     type Output = Duration;
+    #[inline]
     fn sub(self, earlier: Timestamp) -> Duration {
         self.since(earlier)
     }

@@ -200,6 +200,11 @@ impl Channel {
         self.open
     }
 
+    /// Whether nothing waits, nothing is under way, and nothing is due that `poll` would say.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        self.open && self.queued == 0 && self.ack_due.is_none_or(|due| now < due)
+    }
+
     /// Bytes that wait or are under way.
     pub fn queued(&self) -> usize {
         self.queued
