@@ -14,7 +14,7 @@ pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Eq, Serialize, Deserialize)]
         pub struct $name(Arc<str>);
 
         // Names are compared all the time, and most of them are copies of the one in the files: a shared text is equal
@@ -30,6 +30,12 @@ macro_rules! name_type {
             #[inline]
             fn cmp(&self, other: &Self) -> core::cmp::Ordering {
                 if self == other { core::cmp::Ordering::Equal } else { self.0.cmp(&other.0) }
+            }
+        }
+
+        impl core::hash::Hash for $name {
+            fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+                self.0.hash(state);
             }
         }
 
