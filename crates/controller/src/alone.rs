@@ -557,6 +557,11 @@ impl Node {
             // By the lease of the daemon before, while the other side may have gone on already.
             self.tell_overlap(now, peer, self.keeping.served_until.min(now).since(since));
         }
+        self.stop_by_own_record(now);
+    }
+
+    /// Gives up the own epoch and stops by its record whatever runs.
+    pub(crate) fn stop_by_own_record(&mut self, now: Timestamp) {
         let lost_requests = self.requests_of_this_epoch();
         if !lost_requests.is_empty() {
             let text =
@@ -644,6 +649,11 @@ impl Node {
 
     pub(crate) fn take_join(&mut self, now: Timestamp, from: &NodeName, join: Join) {
         self.ledger.saw_number(join.number_seen);
+        let claimed = self.members.peer(from).and_then(|peer| peer.claimed.as_ref());
+        if self.beyond(from).is_some() && claimed.is_some_and(|claimed| claimed.identity == join.identity) {
+            // It asks as what it was; that it must not be it hears with our heartbeat.
+            return;
+        }
         let Some(record) = self.ledger.record() else { return };
         let voter = record.voters.iter().find(|voter| voter.name == *from).map(|voter| voter.identity);
         let gave_up = join.given_up.contains(&record.epoch);

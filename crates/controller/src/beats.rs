@@ -76,6 +76,7 @@ impl Node {
         let entitled = if self.is_many() { self.ledger.is_voting() } else { self.ledger.record().is_some() };
         let mut peers = self.members.reports(now, |name| !own_clone && entitled && !refused.contains(name));
         self.judge_reports(now, &mut peers);
+        self.report_marks(&mut peers);
         let statement = self.make_statement(now);
         let sequence = self.members.next_sequence();
         let record = self.ledger.record();
@@ -108,6 +109,7 @@ impl Node {
             wire: record.map(|record| record.wire_version),
             peers,
             statement,
+            mark: Some(self.own_mark()),
         }
     }
 
@@ -169,6 +171,7 @@ impl Node {
         }
         let relation = self.ledger.relation(heartbeat.epoch.as_ref(), &heartbeat.lineage);
         self.meet(now, heartbeat, relation);
+        self.heed_marks(now, heartbeat);
         self.learn_from(now, heartbeat);
         self.confirm(now, heartbeat, relation);
         // Of a peer that says what it said before nothing follows that the next turn would not see in time.

@@ -88,6 +88,7 @@ impl Node {
             let lost = record.nodes.get(&voter.name).map(|node| node.lost);
             let back = |claimed: &&Arc<Heartbeat>| {
                 !self.is_refused(&voter.name)
+                    && self.beyond(&voter.name).is_none()
                     && is_new(&voter.name, claimed.incarnation)
                     && lost.is_none_or(|lost| claimed.decided >= lost)
                     && self.may_come_back(claimed)

@@ -174,7 +174,8 @@ impl Node {
     /// A heartbeat may show that what this node knows is current (R-LEASE-5, R-MEM-5).
     pub(crate) fn confirm(&mut self, now: Timestamp, heartbeat: &Heartbeat, relation: Relation) {
         let Some(record) = self.ledger.record() else { return };
-        let alive = self.members.is_alive(&heartbeat.from);
+        // Who has forgotten what was decided confirms nothing (R-LEDGER-3).
+        let alive = self.members.is_alive(&heartbeat.from) && self.beyond(&heartbeat.from).is_none();
         if alive && heartbeat.epoch.as_ref() == Some(&record.epoch) {
             self.keeping.last_together = Some(now);
         }

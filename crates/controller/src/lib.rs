@@ -23,6 +23,7 @@ mod leave;
 mod local;
 mod losses;
 mod make;
+mod mark;
 mod node;
 mod orders;
 mod reload;

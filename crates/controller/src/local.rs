@@ -100,7 +100,7 @@ impl Node {
         let leases = self.ledger.record().is_some_and(hearth_cib::Record::has_leases);
         // R-LEASE-5: after a silence of a lease it first hears again what is decided.
         let current = !leases || keeping.is_current(now, timing.lease());
-        let settled = keeping.confirmed && !keeping.is_suspended() && !self.awaits_word(now);
+        let settled = keeping.confirmed && !keeping.is_suspended() && !self.awaits_word(now) && !self.is_listening();
         let start = keep && settled && admitted && current && self.disk_failed.is_none();
         let not_after = match keeping.keep {
             crate::rights::Keep::Until(end) if start => Some(end),

@@ -26,6 +26,11 @@ impl Node {
             .collect();
         let settled = !self.ledger.has_undecided();
         for (node, admission) in admitted {
+            // What was only proposed nobody has judged yet.
+            let applied = self.ledger.record().and_then(|record| record.nodes.get(&node));
+            if applied.is_none_or(|known| known.admission != admission) {
+                continue;
+            }
             if self.is_dead_for_majority(now, &node) {
                 self.propose(Entry::Lost { node, admission });
             } else if settled && self.is_revoked_somewhere(&node, admission) {

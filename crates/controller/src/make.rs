@@ -4,6 +4,7 @@ use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::keeping::{Keeping, Volatile};
 use crate::local::spent_before;
+use crate::mark::Marks;
 use crate::node::Node;
 use crate::orders::Orders;
 use crate::speech::Speech;
@@ -13,7 +14,7 @@ use hearth_config::Config;
 use hearth_executor::Executor;
 use hearth_ledger::Ledger;
 use hearth_membership::{Members, Params};
-use hearth_types::{Incarnation, Timestamp};
+use hearth_types::{Incarnation, NodeIdentity, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What membership is made from.
@@ -30,19 +31,23 @@ pub(crate) fn member_params(config: &Config, incarnation: Incarnation) -> Params
     }
 }
 
+fn ledger_params(config: &Config, digest: u64, fresh_identity: NodeIdentity, seed: u64) -> hearth_ledger::Params {
+    hearth_ledger::Params {
+        local: config.cluster.local.clone(),
+        fresh_identity,
+        nodes: config.cluster.nodes.clone(),
+        digest,
+        retry: config.cluster.timing.deadtime,
+        seed,
+    }
+}
+
 impl Node {
     pub(crate) fn new(start: Start) -> Result<Node, StartError> {
         let Start { config, fresh_identity, incarnation, seed, state, log, volatile, volatile_lease, now, version } =
             start;
         let digest = hearth_config::digest(&config);
-        let params = hearth_ledger::Params {
-            local: config.cluster.local.clone(),
-            fresh_identity,
-            nodes: config.cluster.nodes.clone(),
-            digest: digest.0,
-            retry: config.cluster.timing.deadtime,
-            seed,
-        };
+        let params = ledger_params(&config, digest.0, fresh_identity, seed);
         let had_state = state.is_some();
         let mut ledger = Ledger::restore(params, state.as_deref(), &log).map_err(StartError::State)?;
         let left: Volatile = volatile.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
@@ -56,6 +61,7 @@ impl Node {
             ledger.give_up_epoch();
         }
         let local = config.cluster.local.clone();
+        let marks = Marks::new(ledger.mark_at_start(), had_state && config.cluster.nodes.len() > 2);
         let mut node = Node {
             members: Members::new(member_params(&config, incarnation), now),
             executor: Executor::new(local.clone(), incarnation),
@@ -68,6 +74,7 @@ impl Node {
             ledger,
             alone: Alone::default(),
             speech: Speech::default(),
+            marks,
             orders: Orders::default(),
             chronicle: Chronicle::default(),
             channels: BTreeMap::new(),
@@ -106,6 +113,7 @@ impl Node {
             disk_failed: None,
             durable_ticket: 0,
             revoked: BTreeMap::new(),
+            admissions: BTreeMap::new(),
             asked_at: Timestamp::ZERO,
             leased_said: None,
             last_change_at: None,
@@ -116,6 +124,7 @@ impl Node {
         node.shadow = node.empty_shadow();
         // What was read back is durable.
         node.note_revocations();
+        node.note_admissions();
         node.give_up_unspoken();
         let text = match (had_state, alone) {
             (false, _) => "Started without earlier state.".to_owned(),

@@ -3,6 +3,7 @@
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::keeping::{Keeping, Volatile};
+use crate::mark::Marks;
 use crate::orders::Orders;
 use crate::speech::Speech;
 use crate::standing::Standing;
@@ -39,6 +40,7 @@ pub(crate) struct Node {
     pub keeping: Keeping,
     pub alone: Alone,
     pub speech: Speech,
+    pub marks: Marks,
     pub orders: Orders,
     pub chronicle: Chronicle,
     pub channels: BTreeMap<NodeName, Channel>,
@@ -89,6 +91,8 @@ pub(crate) struct Node {
     pub durable_ticket: u64,
     /// What this voter vouches for no more, and with which ticket that is durable (R-LEASE-3).
     pub revoked: BTreeMap<NodeName, (Admission, u64)>,
+    /// Admissions of nodes, and the index from which on a statement can be about them.
+    pub admissions: BTreeMap<NodeName, (Admission, Index)>,
     /// When decided entries were last asked for.
     pub asked_at: Timestamp,
     /// For which epoch this run has said that it keeps things only by its lease.
@@ -211,6 +215,7 @@ impl Node {
     fn advance(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.judge_members(now);
         self.judge_speech(now);
+        self.judge_marks(now);
         self.keep_on(now, out);
         let confirmed = self.keeping.confirmed;
         self.go_alone(now, out);
@@ -221,6 +226,7 @@ impl Node {
         if now >= self.next_ledger_at {
             self.next_ledger_at = now + self.ledger_period();
             self.ledger.tick();
+            self.keep_marks();
             self.elect(now);
         } else if self.is_many() {
             // Who owns something waits for the election: it does not wait for a tick.
@@ -253,6 +259,7 @@ impl Node {
     fn take_disk_failure(&mut self, now: Timestamp, error: String) {
         let text = format!("The state cannot be written: {error}. This node takes no part in decisions until it can.");
         self.ledger.stop();
+        self.marks.failed();
         // What waited for the write was never said, and must not be: a channel would say it again by itself.
         self.channels.values_mut().for_each(|channel| channel.reset());
         self.ahead = None;
@@ -276,7 +283,7 @@ impl Node {
 
     /// Says something to a peer over its channel; dropped where there is none, what matters is repeated by its owner.
     pub(crate) fn say(&mut self, to: &NodeName, message: &PeerMessage) {
-        if self.is_refused(to) && !message.is_of_every_version() {
+        if (self.is_refused(to) && !message.is_of_every_version()) || self.is_unheard(to, message) {
             return;
         }
         let Some(channel) = self.channels.get_mut(to) else { return };

@@ -84,7 +84,8 @@ impl Node {
             return health("failed", format!("Another machine uses the name {}.", self.local));
         }
         if self.ledger.has_no_epoch() {
-            let why = self.alone.verdict.clone().unwrap_or_else(|| "waiting for the other machine".to_owned());
+            let why = self.marks.forgot.clone().or_else(|| self.alone.verdict.clone());
+            let why = why.unwrap_or_else(|| "waiting for the other machine".to_owned());
             return health("failed", format!("Nothing is started yet: {why}."));
         }
         if !self.keeping.confirmed {
@@ -209,7 +210,7 @@ impl Node {
             links: self.peer_links(name),
             pings: claimed.map(|claimed| claimed.pings).filter(|pings| pings.1 > 0),
             unservable,
-            reason: reason.or(why).or_else(|| self.refusal_of(name)),
+            reason: reason.or(why).or_else(|| self.refusal_of(name)).or_else(|| self.rolled_back_reason(name)),
         }
     }
 

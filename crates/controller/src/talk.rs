@@ -61,6 +61,9 @@ impl Node {
         }
         let received = channel.receive(now, &segment);
         let mut news = received.opened || received.broken.is_some();
+        if let Some(reached) = segment.mark {
+            self.saw_segment_mark(&from, reached);
+        }
         if received.opened {
             self.ledger.reconnected(&from);
             self.resend_at = now;
@@ -84,14 +87,19 @@ impl Node {
     }
 
     pub(crate) fn take_message(&mut self, now: Timestamp, from: &NodeName, message: PeerMessage) {
-        if self.hears_half(from) && !message.is_of_every_version() {
+        if (self.hears_half(from) && !message.is_of_every_version()) || self.is_unheard(from, &message) {
             return;
         }
         match message {
             PeerMessage::Ledger(message) => match *message {
                 LedgerMessage::Join(join) => self.take_join(now, from, join),
                 LedgerMessage::Rival { own, echo } => self.take_rival(from, own, echo),
-                message => self.ledger.handle(from, message),
+                message => {
+                    if let LedgerMessage::Offer { record } = &message {
+                        self.heed_offer(now, record);
+                    }
+                    self.ledger.handle(from, message);
+                }
             },
             PeerMessage::Propose(entries) => {
                 if self.ledger.is_dc() && self.record().is_some_and(|record| record.nodes.contains_key(from)) {
@@ -165,10 +173,11 @@ impl Node {
         let mut changed = false;
         for item in items {
             match item {
-                LedgerOut::Persist { state, lines } => {
+                LedgerOut::Persist { state, lines, mark } => {
                     // What was said before stands before it.
                     self.poll_channels(now, out);
                     self.ticket += 1;
+                    self.marks.will_reach(self.ticket, mark);
                     out.push(Output::Persist { ticket: self.ticket, state, log: lines });
                 }
                 LedgerOut::Say { to, message } => self.say(&to, &PeerMessage::Ledger(message)),
@@ -187,6 +196,7 @@ impl Node {
                     self.resend_at = now;
                     self.beat_now = true;
                     self.forget_given_up();
+                    self.marks.forgot = None;
                     if voters.len() == 1 && voters[0] == self.local {
                         self.keeping.confirmed = true;
                         self.ledger.set_note("heard-other", "");
@@ -197,6 +207,7 @@ impl Node {
         if changed {
             self.record_changed = true;
             self.last_change_at = Some(now);
+            self.note_admissions();
             if self.ahead.is_some() && !self.ledger.has_undecided() {
                 self.ahead = None;
             }
@@ -327,7 +338,10 @@ impl Node {
             channel.poll(now, &mut segments);
             first.extend(segments[before..].iter().map(|segment| channel.is_first_copy(segment)));
         }
+        // Whatever this rests on stands before it in the outputs, so that it is durable when this leaves.
+        let mark = Some(self.marks.ordered());
         for (segment, first) in segments.into_iter().zip(first) {
+            let segment = Segment { mark, ..segment };
             let version = self.segment_version(&segment.to);
             for link in self.media_to(&segment.to, first) {
                 out.push(Output::Send { link, version, message: Message::Segment(segment.clone()) });
@@ -341,7 +355,7 @@ impl Node {
         let timing = self.config.cluster.timing;
         let stuck = self.ledger.is_stuck();
         let gone = self.is_many() && self.leader_is_gone(now);
-        let wanted = self.ledger.is_voting() && (self.ledger.dc().is_none() || stuck || gone);
+        let wanted = self.ledger.is_voting() && !self.is_listening() && (self.ledger.dc().is_none() || stuck || gone);
         let late = self.channels.keys().any(|node| self.is_on_its_way(node));
         let Some(record) = self.ledger.record().filter(|_| wanted && !late) else {
             self.without_dc_since = None;

@@ -3,8 +3,9 @@
 
 use crate::node::Node;
 use crate::talk::PeerMessage;
-use hearth_cib::Voter;
-use hearth_types::{NodeName, Timestamp};
+use hearth_cib::{NodeRecord, Voter};
+use hearth_membership::PeerView;
+use hearth_types::{Index, NodeName, Timestamp};
 use hearth_wire::{Heartbeat, NodeStatus, PeerReport, Revocation, Statement};
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ impl Node {
 
     /// The newest heartbeat of another voter that is heard two-way in our epoch, under the identity that votes.
     pub(crate) fn voice(&self, voter: &Voter) -> Option<&Heartbeat> {
-        let peer = self.members.peer(&voter.name).filter(|peer| peer.is_alive() && !peer.is_cloned())?;
+        let counts = |peer: &&PeerView| peer.is_alive() && !peer.is_cloned() && self.beyond(&voter.name).is_none();
+        let peer = self.members.peer(&voter.name).filter(counts)?;
         let ours =
             |claimed: &&Heartbeat| claimed.identity == voter.identity && claimed.epoch.as_ref() == self.ledger.epoch();
         peer.claimed.as_deref().filter(ours)
@@ -67,7 +69,25 @@ impl Node {
     /// For a majority of voters, by their own heartbeats, it has not been alive for deadtime (R-LEASE-2).
     pub(crate) fn is_dead_for_majority(&self, now: Timestamp, node: &NodeName) -> bool {
         let own = self.is_dead_here(now, node);
-        self.is_majority(self.count_voters(own, |voice| voice.from != *node && voice.says_dead(node)))
+        // Who has not applied its admission speaks of what it was before: it would be lost again as soon as it is let in.
+        let since = self.admissions.get(node).map_or(Index(0), |(_, since)| *since);
+        let says_dead = |voice: &Heartbeat| voice.from != *node && voice.applied >= since && voice.says_dead(node);
+        self.is_majority(self.count_voters(own, says_dead))
+    }
+
+    /// Notes from which index on nodes have the admission that the record shows; zero for what was there at the start.
+    pub(crate) fn note_admissions(&mut self) {
+        let Some(record) = self.ledger.record() else { return };
+        let known = std::mem::take(&mut self.admissions);
+        let admission = |(name, node): (&NodeName, &NodeRecord)| {
+            let since = match known.get(name) {
+                Some((admission, since)) if *admission == node.admission => *since,
+                Some(_) => record.applied,
+                None => Index(0),
+            };
+            (name.clone(), (node.admission, since))
+        };
+        self.admissions = record.nodes.iter().map(admission).collect();
     }
 
     /// For a majority of voters it is alive; a voter is so for itself while any other hears it.

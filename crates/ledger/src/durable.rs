@@ -17,6 +17,9 @@ pub(crate) struct Durable {
     pub name: NodeName,
     /// Identity.
     pub identity: NodeIdentity,
+    /// Writes that something depends on, this one included (see `mark.rs`).
+    #[serde(default)]
+    pub mark: u64,
     /// Highest epoch number ever seen.
     pub number_seen: u64,
     /// Epochs that this node gave up, oldest first, at most [`GIVEN_UP`]: what it accepted in them is forgotten, so it
@@ -65,6 +68,7 @@ impl Durable {
             format: FORMAT,
             name,
             identity,
+            mark: 0,
             number_seen: 0,
             given_up: Vec::new(),
             consent: Consent::default(),
@@ -112,6 +116,7 @@ impl Durable {
             for (node, admission) in lost {
                 durable.revoke(&node, admission);
             }
+            durable.mark += u64::from(line.binds());
             match (line, &mut durable.epoch) {
                 (Line::Note(key, value), _) => {
                     durable.notes.insert(key, value);

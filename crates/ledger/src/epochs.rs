@@ -127,6 +127,8 @@ impl Ledger {
         self.durable.stored = None;
         // What was once founded is over: founded again it would be another epoch under the same name (R-JOIN-1).
         self.founding.forget();
+        // Nobody can vote wrongly in what is over; who votes in the next one states its mark there.
+        self.marks.forget_all(&mut self.durable);
         self.durable.consent = self.founding.consent.clone();
         self.rewrite = true;
         self.load_epoch();
@@ -191,6 +193,10 @@ impl Ledger {
         };
         let forgotten = self.durable.given_up.contains(&record.epoch);
         if follows && !forgotten && record.voters.contains(&own) {
+            if self.record.is_none() {
+                // Who let us in may have forgotten what was before; in this epoch nobody has.
+                self.marks.forget_all(&mut self.durable);
+            }
             self.enter(record);
         }
     }

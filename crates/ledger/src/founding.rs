@@ -126,6 +126,12 @@ impl Founding {
         }
     }
 
+    /// This node is another from now on: an attempt under its old identity ends, what it promised and accepted still holds.
+    pub fn take_identity(&mut self, identity: NodeIdentity) {
+        self.identity = identity;
+        self.attempt = None;
+    }
+
     fn majority(&self) -> usize {
         self.nodes.len() / 2 + 1
     }

@@ -2,6 +2,7 @@
 
 use crate::durable::{Durable, EpochState, NextEpoch};
 use crate::founding::{FoundMessage, Founding, Step};
+use crate::mark::Marks;
 use crate::message::LedgerMessage;
 use crate::paxos::{Beginning, Paxos};
 use crate::storage::{Item, Journal, Line, Log};
@@ -47,6 +48,8 @@ pub enum LedgerOut {
         state: Option<String>,
         /// Lines to append.
         lines: Vec<String>,
+        /// This node's mark once that is durable (see `mark.rs`).
+        mark: u64,
     },
     /// Say it to that node.
     Say {
@@ -106,8 +109,9 @@ pub struct Ledger {
     /// Ticks for which something has waited and nothing was decided.
     #[serde(default)]
     waited: usize,
+    pub(crate) marks: Marks,
     /// A write failed: nothing that this run promises can be kept (R-LEDGER-3).
-    stopped: bool,
+    pub(crate) stopped: bool,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -141,6 +145,7 @@ impl Ledger {
             durable.given_up.clone(),
             params.retry,
         );
+        let marks = Marks::read(&durable);
         let mut ledger = Ledger {
             nonces: params.seed,
             params,
@@ -155,10 +160,12 @@ impl Ledger {
             founding,
             inviting: None,
             waited: 0,
+            marks,
             stopped: false,
         };
         ledger.load_epoch();
         ledger.out.clear();
+        ledger.durable.mark = ledger.marks.began;
         Ok(ledger)
     }
 
@@ -545,19 +552,23 @@ impl Ledger {
 
     fn flush_lines(&mut self, now: bool) {
         if now {
+            self.note_marks();
             let mut lines = self.journal.take();
             self.revoke_by_lines(&mut lines);
             self.note_in_state(&lines);
+            let binding = lines.iter().filter(|line| line.binds()).count() as u64;
+            self.durable.mark += binding + u64::from(self.rewrite);
+            let mark = self.durable.mark;
             self.lines_behind += lines.len();
             if self.rewrite || self.lines_behind > LINES_MAX {
                 self.rewrite = false;
                 self.lines_behind = 0;
                 // A value of our own types always serialises.
                 let state = serde_json::to_string(&self.durable).unwrap_or_default();
-                self.out.push(LedgerOut::Persist { state: Some(state), lines: Vec::new() });
+                self.out.push(LedgerOut::Persist { state: Some(state), lines: Vec::new(), mark });
             } else {
                 let lines = lines.iter().map(|line| serde_json::to_string(line).unwrap_or_default()).collect();
-                self.out.push(LedgerOut::Persist { state: None, lines });
+                self.out.push(LedgerOut::Persist { state: None, lines, mark });
             }
         }
     }

@@ -18,6 +18,7 @@ mod epochs;
 pub mod founding;
 mod learn;
 mod ledger;
+mod mark;
 mod message;
 mod paxos;
 mod revoke;

@@ -48,6 +48,17 @@ impl Line {
             _ => Vec::new(),
         }
     }
+
+    /// Whether anything that this node says or does may rest on it, so that it must be durable first. What else there is
+    /// is written along with the next line, and told again by others if it is lost.
+    pub(crate) fn binds(&self) -> bool {
+        match self {
+            Line::Decided(_) => false,
+            Line::Note(key, _) => key != crate::mark::SEEN,
+            Line::Together(lines) => lines.iter().any(Line::binds),
+            _ => true,
+        }
+    }
 }
 
 /// What omnipaxos knows of one epoch.
@@ -91,7 +102,7 @@ impl Journal {
     /// Whether a line is there that must be durable before anything that follows becomes visible.
     pub fn must_be_durable(&self) -> bool {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().any(|line| !matches!(line, Line::Decided(_)))
+        lines.iter().any(Line::binds)
     }
 }
 

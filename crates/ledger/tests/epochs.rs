@@ -58,7 +58,7 @@ impl World {
 
     fn carry_out(&mut self, node: usize, item: LedgerOut) {
         match item {
-            LedgerOut::Persist { state, lines } => {
+            LedgerOut::Persist { state, lines, .. } => {
                 let disk = &mut self.disks[node];
                 if let Some(state) = state {
                     *disk = (Some(state), Vec::new());

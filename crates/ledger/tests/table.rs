@@ -92,7 +92,7 @@ impl World {
                 told.push(word);
             }
             match item {
-                LedgerOut::Persist { state, lines } => {
+                LedgerOut::Persist { state, lines, .. } => {
                     let disk = &mut self.disks[node];
                     if let Some(state) = state {
                         *disk = (Some(state), Vec::new());

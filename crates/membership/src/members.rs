@@ -157,9 +157,12 @@ impl Members {
         let Some(peer) = self.peers.get_mut(&heartbeat.from) else { return false };
         let names_us = report.is_some_and(|report| report.incarnation == self.params.incarnation);
         if peer.replaced.contains(&heartbeat.incarnation) {
-            // R-WIRE-4: packets still under way are old news, rising numbers after the switch are a second machine.
+            // R-WIRE-4: packets still under way, and recordings, are old news; rising numbers of somebody who hears what we
+            // say after the switch are a second machine.
             let current = peer.incarnation.unwrap_or(Incarnation(0));
-            if names_us && note_clone(peer, heartbeat, now, current) {
+            let heard = report.filter(|_| names_us).map_or(MessageNumber(0), |report| report.heard);
+            let is_live = peer.is_live(heartbeat.incarnation, heard, next);
+            if names_us && is_live && note_clone(peer, heartbeat, now, current) {
                 out.push(Change::Cloned { node: heartbeat.from.clone() });
             }
             return false;
@@ -318,6 +321,7 @@ impl Members {
                 links,
                 vouch: may_vouch.then_some(peer.newest),
                 alive: None,
+                beyond: None,
             });
         }
         reports

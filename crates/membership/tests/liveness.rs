@@ -45,6 +45,7 @@ fn heartbeat(number: u64, heard: u64) -> Heartbeat {
         links: 1,
         vouch: Some(MessageNumber(heard)),
         alive: None,
+        beyond: None,
     };
     Heartbeat {
         from: peer(),
@@ -72,6 +73,7 @@ fn heartbeat(number: u64, heard: u64) -> Heartbeat {
         voters: Vec::new(),
         statement: None,
         wire: None,
+        mark: None,
     }
 }
 
@@ -228,9 +230,13 @@ fn two_live_incarnations_of_one_name_are_not_vouched_for() {
     hear(&mut members, 160, WIRE, &Heartbeat { incarnation: Incarnation(3), ..heartbeat(1, 4) });
     members.next_message(at(161));
     hear(&mut members, 162, WIRE, &Heartbeat { incarnation: Incarnation(3), ..heartbeat(2, 5) });
-    let mut told = false;
     for number in 50..56 {
-        told |= hear(&mut members, 170, WIRE, &heartbeat(number, 4)).1.contains(&Change::Cloned { node: peer() });
+        assert_eq!(hear(&mut members, 165, WIRE, &heartbeat(number, 4)).1, [], "a recording has not heard us since");
+    }
+    let mut told = false;
+    for number in 56..62 {
+        let heard = members.next_message(at(170)).0;
+        told |= hear(&mut members, 170, WIRE, &heartbeat(number, heard)).1.contains(&Change::Cloned { node: peer() });
     }
     assert!(told);
     assert_eq!(members.vouched_at(&peer()), None);
@@ -355,10 +361,13 @@ fn cloned_name_is_vouched_for_after_our_own_pause() {
     for number in 1..=3 {
         let restarted = Heartbeat { incarnation: Incarnation(3), ..heartbeat(number, next + 1) };
         hear(&mut members, last, WIRE, &restarted);
-        members.next_message(at(last));
-        hear(&mut members, last, WIRE, &heartbeat(10 + number, next));
+        let heard = members.next_message(at(last)).0;
+        hear(&mut members, last, WIRE, &heartbeat(10 + number, heard));
     }
-    hear(&mut members, last, WIRE, &heartbeat(14, next));
+    for number in 14..=17 {
+        let heard = members.next_message(at(last)).0;
+        hear(&mut members, last, WIRE, &heartbeat(number, heard));
+    }
     assert!(members.peer(&peer()).expect("configured").is_cloned());
     members.paused(at(last + 2 * D), Duration::from_millis(2 * D));
     assert_eq!(tick(&mut members, last + 2 * D), []);

@@ -45,6 +45,7 @@ fn beat(incarnation: Incarnation, number: u64, names: Incarnation, heard: u64, a
         links: 1,
         vouch: Some(MessageNumber(heard)),
         alive: None,
+        beyond: None,
     };
     Heartbeat {
         from: b(),
@@ -72,6 +73,7 @@ fn beat(incarnation: Incarnation, number: u64, names: Incarnation, heard: u64, a
         voters: Vec::new(),
         statement: None,
         wire: None,
+        mark: None,
     }
 }
 

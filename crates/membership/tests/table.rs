@@ -94,6 +94,7 @@ impl World {
             links: 1,
             vouch: Some(heard),
             alive: None,
+            beyond: None,
         });
         let heartbeat = Arc::new(heartbeat(run, number, report));
         self.members.heard(at(self.now), at(self.now), link, &heartbeat, &mut self.changes);
@@ -128,7 +129,7 @@ impl World {
 
     fn cloned(mut self) -> World {
         self.restarts();
-        for number in 1..=3 {
+        for number in 1..=4 {
             self.hears(LINK, THEIRS, self.number + number, Some(0));
         }
         self
@@ -206,6 +207,7 @@ fn heartbeat(incarnation: Incarnation, number: u64, report: Option<PeerReport>) 
         voters: Vec::new(),
         statement: None,
         wire: None,
+        mark: None,
     }
 }
 

@@ -167,6 +167,7 @@ mod tests {
             session: 1,
             to_session: None,
             ask: false,
+            mark: None,
         });
         for output in [
             Output::Send { link: LinkId(0), version: 1, message: promise },

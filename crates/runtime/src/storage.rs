@@ -94,8 +94,10 @@ impl Storage {
         let mut storage = Storage { directory: directory.to_owned(), log, generation, failed: None, _lock: lock };
         if whole == 0 {
             storage.begin_log().map_err(at(&path))?;
-            File::open(directory).and_then(|folder| folder.sync_all()).map_err(at(directory))?;
         }
+        // What a killed daemon wrote and did not flush is read here, stated and acted on: it must not be lost after that.
+        storage.log.sync_data().map_err(at(&path))?;
+        File::open(directory).and_then(|folder| folder.sync_all()).map_err(at(directory))?;
         Ok((storage, found))
     }
 

@@ -30,6 +30,7 @@ mod perform;
 mod post;
 mod queue;
 pub mod report;
+mod restores;
 mod rng;
 pub mod scenario;
 pub mod shrink;

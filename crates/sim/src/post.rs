@@ -29,6 +29,7 @@ impl World {
     }
 
     pub(crate) fn send(&mut self, node: usize, link: LinkId, version: u8, message: Message) {
+        let message = self.marked(message);
         if let Message::Heartbeat(heartbeat) = &message {
             let stated = Stated {
                 epoch: heartbeat.epoch.clone(),
@@ -63,6 +64,21 @@ impl World {
                 self.push(delivery.after, What::Packet { from: node, to, link, parcel, replayed: false });
             }
         }
+    }
+
+    /// Some mutants lie about disks.
+    fn marked(&self, mut message: Message) -> Message {
+        let mutant = self.site.mutant.filter(|it| matches!(it, Mutant::IgnoresMarks | Mutant::MarksTooEarly));
+        match &mut message {
+            Message::Heartbeat(heartbeat) if mutant.is_some() => {
+                let heartbeat = Arc::make_mut(heartbeat);
+                heartbeat.mark = heartbeat.mark.filter(|_| mutant == Some(Mutant::MarksTooEarly));
+                heartbeat.mark.iter_mut().for_each(|mark| mark.reached += 1);
+            }
+            Message::Segment(segment) if mutant == Some(Mutant::IgnoresMarks) => segment.mark = None,
+            _ => {}
+        }
+        message
     }
 
     /// Everybody else's numbers.

@@ -89,3 +89,17 @@ fn a_checker_that_complains_fails_the_file() {
     assert!(played.failures.iter().any(|failure| failure.contains("web runs on a and b")), "{:?}", played.failures);
     assert!(played.text.contains("!! one owner: web runs on a and b"), "{}", played.text);
 }
+
+/// R-LEDGER-3: nodes that ignore how far a disk has come let one that was put back vote, and what was decided is undone.
+#[test]
+fn what_was_decided_is_undone_by_a_disk_that_was_put_back_if_nobody_minds_its_mark() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
+    let file = folder.join("disk-put-back-beside-one-that-was-away.txt");
+    let source = std::fs::read_to_string(file).expect("a scenario");
+    let ignored = std::panic::catch_unwind(|| play(&source, Some(Mutant::IgnoresMarks)));
+    let words = match ignored {
+        Ok(played) => played.failures.join("; "),
+        Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
+    };
+    assert!(words.contains("different records") || words.contains("overwrite decided entries"), "{words}");
+}

@@ -447,6 +447,7 @@ impl Channel {
             session: self.session,
             to_session: self.heard_session,
             ask: false,
+            mark: None,
         }
     }
 }

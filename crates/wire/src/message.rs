@@ -115,6 +115,21 @@ pub struct Heartbeat {
     /// Wire version that the sender's record has in use (R-WIRE-6); none while it has no record.
     #[n(24)]
     pub wire: Option<u8>,
+    /// How far the sender's disk has come (R-LEDGER-3); none: it does not count that.
+    #[n(25)]
+    pub mark: Option<Mark>,
+}
+
+/// How many writes that something depends on the disk of an identity has taken (R-LEDGER-3). Two numbers of one disk are
+/// in the order of time, unless somebody put the disk back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Mark {
+    /// What this run found.
+    #[n(0)]
+    pub began: u64,
+    /// What is durable.
+    #[n(1)]
+    pub reached: u64,
 }
 
 /// What one of more than two machines states, so that loss, leases and proof by time are judged by all voters and not by
@@ -197,6 +212,10 @@ pub struct PeerReport {
     /// (R-LEASE-2).
     #[n(6)]
     pub alive: Option<bool>,
+    /// The mark that its identity stated and that its disk had forgotten when this run of it began: nothing of what it says
+    /// in the ledger is taken (R-LEDGER-3).
+    #[n(7)]
+    pub beyond: Option<u64>,
 }
 
 impl Heartbeat {
@@ -249,6 +268,9 @@ pub struct Segment {
     #[n(10)]
     #[cbor(default)]
     pub ask: bool,
+    /// The sender's mark ([`Mark::reached`]) by when this leaves: whoever acts on it knows how far that disk had come.
+    #[n(11)]
+    pub mark: Option<u64>,
 }
 
 impl Segment {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use hearth_types::{Admission, EpochName, Incarnation, Index, MessageNumber, NodeIdentity, NodeName, ResourceId};
 use minicbor::{Decode, Encode};
 
-use crate::message::{Heartbeat, Message, NodeStatus, PeerReport, Segment, Statement};
+use crate::message::{Heartbeat, Mark, Message, NodeStatus, PeerReport, Segment, Statement};
 
 /// What stands behind the header of a packet of version 2. Segments are those of version 1.
 #[derive(Encode, Decode)]
@@ -77,6 +77,8 @@ pub(crate) struct SecondHeartbeat {
     statement: Option<Statement>,
     #[n(24)]
     wire: Option<u8>,
+    #[n(25)]
+    mark: Option<Mark>,
 }
 
 #[derive(Encode, Decode)]
@@ -105,6 +107,8 @@ struct SecondPeer {
     vouch: Option<MessageNumber>,
     #[n(6)]
     alive: Option<bool>,
+    #[n(7)]
+    beyond: Option<u64>,
 }
 
 impl From<&Heartbeat> for SecondMessage {
@@ -135,6 +139,7 @@ impl From<&Heartbeat> for SecondMessage {
             voters: it.voters.iter().map(|voter| names.at(voter)).collect(),
             statement: it.statement.clone(),
             wire: it.wire,
+            mark: it.mark,
             names: names.0,
         })
     }
@@ -180,6 +185,7 @@ impl SecondMessage {
             voters: it.voters.into_iter().map(|voter| names.spelt(voter)).collect::<Option<_>>()?,
             statement: it.statement,
             wire: it.wire,
+            mark: it.mark,
         })))
     }
 }
@@ -210,6 +216,7 @@ impl Names {
             links: peer.links,
             vouch: peer.vouch,
             alive: peer.alive,
+            beyond: peer.beyond,
         }
     }
 
@@ -230,6 +237,7 @@ impl Names {
             links: peer.links,
             vouch: peer.vouch,
             alive: peer.alive,
+            beyond: peer.beyond,
         })
     }
 }

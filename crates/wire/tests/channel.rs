@@ -214,7 +214,7 @@ proptest! {
             let segment = Segment {
                 from: name(1), incarnation: Incarnation(1), to: name(0), to_incarnation: Incarnation(1),
                 number: number >> (number % 64), acknowledged: acknowledged >> (acknowledged % 64), last,
-                bytes: vec![0; length], session, to_session: Some(to_session), ask: last,
+                bytes: vec![0; length], session, to_session: Some(to_session), ask: last, mark: None,
             };
             it.receive(Timestamp(5), &segment);
             it.poll(Timestamp(5), &mut out);

@@ -109,17 +109,18 @@ fn any_flipped_bit_is_refused() {
 fn newer_and_older_messages_are_read() {
     let Message::Segment(mut expected) = segment(3) else { unreachable!() };
     let known = minicbor::to_vec(&expected).expect("encodes");
-    // Arrays by field number: one of 11 elements becomes one of 13, with a nested unknown value.
-    assert_eq!(known[0], 0x80 + 11);
+    // Arrays by field number: one of 12 elements becomes one of 14, with a nested unknown value.
+    assert_eq!(known[0], 0x80 + 12);
     let mut newer = known.clone();
-    newer[0] = 0x80 + 13;
+    newer[0] = 0x80 + 14;
     newer.extend([0xA1, 0x01, 0x82, 0x61, b'x', 0xF6, 0x05]);
     assert_eq!(minicbor::decode::<Segment>(&newer).expect("skips"), expected);
-    // A sender that knows neither `to_session` (9 bytes) nor `ask` (1 byte).
-    let mut older = known[..known.len() - 10].to_vec();
+    // A sender that knows neither `to_session` (9 bytes) nor `ask` (1 byte) nor `mark` (9 bytes).
+    let mut older = known[..known.len() - 19].to_vec();
     older[0] = 0x80 + 9;
     expected.to_session = None;
     expected.ask = false;
+    expected.mark = None;
     assert_eq!(minicbor::decode::<Segment>(&older).expect("defaults"), expected);
 }
 

@@ -52,6 +52,7 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
         session: number,
         to_session: flag.then_some(number),
         ask: flag,
+        mark: flag.then_some(number),
     };
     let at = Timestamp(number);
     let outcome = if flag {

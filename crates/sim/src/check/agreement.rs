@@ -1,9 +1,10 @@
 //! Section 8, 4: one epoch name has one list of voters, and every node's record at an index is the same.
 
 use super::{Blame, Checker, Seen};
+use crate::act::Act;
 use crate::site::Site;
 use hearth_types::{EpochName, Index};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What nodes have had on record, as far as anybody can have seen it: what waits behind a write is not (R-LEDGER-3).
@@ -14,6 +15,8 @@ pub struct Agreement {
     pending: BTreeMap<usize, (u64, Vec<State>)>,
     voters: BTreeMap<EpochName, String>,
     digests: BTreeMap<(EpochName, Index), (u64, usize)>,
+    /// Machines whose disk somebody put back: what one of them decided as the only voter nobody else knew.
+    put_back: BTreeSet<usize>,
 }
 
 /// A record at one moment.
@@ -21,6 +24,7 @@ pub struct Agreement {
 struct State {
     key: (EpochName, Index),
     voters: String,
+    is_sole: bool,
     digest: u64,
 }
 
@@ -35,6 +39,7 @@ impl Checker for Agreement {
 
     fn see(&mut self, site: &Site, seen: &Seen<'_>, blame: &mut Blame<'_>) {
         match seen {
+            Seen::Act(Act::Restore(node)) => _ = self.put_back.insert(*node),
             Seen::Outputs { node, .. } => {
                 self.note(site, *node);
                 if site.machines[*node].held.is_empty() {
@@ -60,7 +65,12 @@ impl Agreement {
         self.newest.insert(node, key.clone());
         let mut hasher = DefaultHasher::new();
         format!("{record:?}").hash(&mut hasher);
-        let state = State { key, voters: format!("{:?}", record.voters), digest: hasher.finish() };
+        let state = State {
+            key,
+            voters: format!("{:?}", record.voters),
+            is_sole: record.voters.len() == 1,
+            digest: hasher.finish(),
+        };
         let (run, states) = self.pending.entry(node).or_default();
         if *run != machine.run {
             (*run, *states) = (machine.run, Vec::new());
@@ -75,12 +85,15 @@ impl Agreement {
         if *run != site.machines[node].run || site.machines[node].disk.failed {
             return;
         }
-        for State { key, voters, digest } in states {
+        for State { key, voters, is_sole, digest } in states {
             let known = self.voters.entry(key.0.clone()).or_insert_with(|| voters.clone());
             if *known != voters {
                 blame.that(format!("epoch {} has the voters {known} and {voters}", key.0));
             }
             let text = format!("{:?} of epoch {}", key.1, key.0);
+            if is_sole && self.put_back.contains(&node) {
+                self.digests.remove(&key);
+            }
             let (known, first) = *self.digests.entry(key).or_insert((digest, node));
             if known != digest {
                 let (one, other) = (site.name(first), site.name(node));

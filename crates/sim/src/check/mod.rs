@@ -13,6 +13,7 @@ mod moves;
 mod one_owner;
 mod order;
 mod overlap;
+mod put_back;
 mod takeover;
 mod truth;
 
@@ -158,6 +159,7 @@ impl Checkers {
             Box::<cause::Cause>::default(),
             Box::<overlap::Overlap>::default(),
             Box::<truth::Truth>::default(),
+            Box::<put_back::PutBack>::default(),
         ];
         let on_inputs = (0..all.len()).filter(|at| all[*at].sees_inputs()).collect();
         Checkers { all, on_inputs, gap: gap::Gap::default(), double: double::Double::default() }

@@ -3,8 +3,11 @@
 use crate::hunt::hunt;
 use hearth_sim::Mutant;
 
+/// What only a majority of more than two can suffer from: that one forgets.
+const OF_THREE: [Mutant; 1] = [Mutant::IgnoresMarks];
+
 /// What is broken, which checker must see it, and within how many seeds.
-const MUST_SEE: [(Mutant, &str, u64); 20] = [
+const MUST_SEE: [(Mutant, &str, u64); 22] = [
     (Mutant::GateFailsOpen, "one owner", 1000),
     (Mutant::StopLies, "one owner", 1000),
     (Mutant::ProbeDenies, "one owner", 1000),
@@ -25,6 +28,9 @@ const MUST_SEE: [(Mutant, &str, u64); 20] = [
     (Mutant::DeadlineSpins, "bounds", 1000),
     (Mutant::MovesForever, "moves", 1000),
     (Mutant::IgnoresIsolation, "isolated owner", 1000),
+    // omnipaxos itself refuses to undo what a node knows to be decided.
+    (Mutant::IgnoresMarks, "panic", 1000),
+    (Mutant::MarksTooEarly, "put back", 1000),
 ];
 
 #[test]
@@ -34,7 +40,8 @@ fn the_checkers_see_every_broken_world() {
         let mut seen = None;
         let mut others = std::collections::BTreeSet::new();
         for from in (0..within).step_by(50) {
-            let failed = hunt(from..(from + 50).min(within), None, Some(mutant), usize::MAX);
+            let nodes = OF_THREE.contains(&mutant).then_some(3);
+            let failed = hunt(from..(from + 50).min(within), nodes, Some(mutant), usize::MAX);
             for (seed, verdict) in &failed {
                 for complaint in &verdict.complaints {
                     others.insert(complaint.checker);

@@ -33,6 +33,7 @@ pub fn heartbeat() -> Heartbeat {
             links: 3,
             vouch: Some(MessageNumber(1 << 30)),
             alive: None,
+            beyond: None,
         }],
         answer_now: false,
         has_carrier: true,
@@ -40,13 +41,15 @@ pub fn heartbeat() -> Heartbeat {
         voters: vec![NodeName::new("node-alpha"), NodeName::new("node-beta")],
         statement: None,
         wire: None,
+        mark: None,
     }
 }
 
-/// The same from a daemon that speaks version 2, in a cluster that uses it.
+/// The same from a daemon that speaks version 2, in a cluster that uses it, and counts what its disk has taken.
 #[allow(dead_code, reason = "each test file takes what it needs")]
 pub fn newer_heartbeat() -> Heartbeat {
-    Heartbeat { versions: (1, 2), wire: Some(2), ..heartbeat() }
+    let mark = Some(hearth_wire::Mark { began: 9_000, reached: 10_000 });
+    Heartbeat { versions: (1, 2), wire: Some(2), mark, ..heartbeat() }
 }
 
 /// A full fragment.
@@ -64,6 +67,7 @@ pub fn segment(length: usize) -> Message {
         session: u64::MAX,
         to_session: Some(u64::MAX),
         ask: true,
+        mark: Some(u64::MAX),
     })
 }
 
