@@ -232,6 +232,9 @@ impl World {
     pub fn start(&mut self, node: usize) {
         let now = self.now;
         let machine = &mut self.machines[node];
+        // What a daemon that ended in order still wanted to write is lost like any other write.
+        machine.writes.clear();
+        machine.held_back.clear();
         machine.incarnation += 1;
         machine.powered = true;
         machine.halted = false;
