@@ -53,7 +53,6 @@ pub enum AddressChange {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartedResource {
     /// As it was started.
-    #[serde(flatten)]
     pub spec: ResourceSpec,
     /// Its group, and its place in it from 0: what has left the record is still stopped in order. Of a resource whose
     /// group nobody knows: its own name.

@@ -198,7 +198,10 @@ impl World {
                 let _ = write!(text, "{node} {} {output:?}", self.site.now);
                 *trace = text.bytes().fold(*trace, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
             }
-            self.offer(node, output);
+            // What it says behind its own end nobody hears, and nothing of it is written.
+            if self.site.machines[node].controller.is_some() {
+                self.offer(node, output);
+            }
         }
         self.spare = out;
         self.site.machines[node].ask_deadline();
