@@ -40,6 +40,25 @@ fn key_rolled() {
     });
 }
 
+/// R-WIRE-3: a key that the other node signs with is not taken out: neither would hear the other, and both would own.
+#[test]
+fn key_taken_out_while_the_peer_signs_with_it() {
+    let bench = Bench::address("");
+    let from = now();
+    let files = Files { authkeys: "auth 2\n2 sha256 the-next-one-of-this-lab\n".into(), ..bench.files.clone() };
+    bench.cluster.write("b", &files).unwrap();
+    let refused = bench.cluster.hearth("b", &["reload"]).unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned() + &String::from_utf8_lossy(&refused.stdout);
+    if refused.status.success() || !said.contains("a still signs with key 1") || !said.contains("`auth`") {
+        bench.fail(&format!("the reload is not refused with its reason: {said}"));
+    }
+    let to = bench.watch(3 * DEADTIME);
+    let sample = bench.sample(from, to);
+    if sample.owners.order() != ["a"] || sample.owners.two > 0 {
+        bench.fail(&format!("a does not keep the address alone: {:?}", sample.owners));
+    }
+}
+
 /// Only what differs is touched: the kernel sees nothing of the other two groups but their lifetimes.
 #[test]
 fn one_group_of_three() {

@@ -39,15 +39,16 @@ impl Agents {
     /// must have one at a time. Needs a tokio runtime with time, I/O and signals.
     pub async fn run(&self, request: OpRequest, mut cancel: Cancel) -> OpResult {
         let began = Instant::now();
+        let mut remark = None;
         let outcome = match late(&request) {
             Some(outcome) => outcome,
             None if cancel.is_cancelled() => OpOutcome::Cancelled,
-            None => self.dispatch(&request, &mut cancel).await,
+            None => self.dispatch(&request, &mut cancel, &mut remark).await,
         };
-        OpResult { id: request.id, outcome, took: began.elapsed() }
+        OpResult { id: request.id, outcome, took: began.elapsed(), remark }
     }
 
-    async fn dispatch(&self, request: &OpRequest, cancel: &mut Cancel) -> OpOutcome {
+    async fn dispatch(&self, request: &OpRequest, cancel: &mut Cancel, remark: &mut Option<String>) -> OpOutcome {
         match (&request.resource.kind, request.resource.class) {
             (ResourceKind::Address(address), _) => {
                 tokio::select! {
@@ -63,7 +64,7 @@ impl Agents {
                 filesystem::run(&mount, request.action, request.timeout, cancel).await
             }
             (ResourceKind::Script, AgentClass::Heartbeat | AgentClass::Lsb) => {
-                script::run(&self.scripts, request, cancel).await
+                script::run(&self.scripts, request, cancel, remark).await
             }
             (ResourceKind::Script, AgentClass::Native) => OpOutcome::Failed {
                 code: None,

@@ -227,7 +227,10 @@ esac"#;
     site.script("clings", body);
     assert_eq!(site.run(heartbeat(OpAction::Start, "clings", &[])).await, OpOutcome::Ok);
     eventually("it runs", || site.left().len() == 1).await;
-    assert_eq!(site.run(heartbeat(OpAction::Stop, "clings", &[])).await, OpOutcome::Ok);
+    let stopped = site.result(heartbeat(OpAction::Stop, "clings", &[])).await;
+    assert_eq!(stopped.outcome, OpOutcome::Ok);
+    let remark = stopped.remark.expect("it is told what its stop did not do");
+    assert!(remark.contains("asked 4 times") && remark.contains("SIGTERM sent to sleep"), "{remark}");
     assert_eq!(site.content("tries").lines().count(), 4, "a few tries, with pauses");
     assert_eq!(site.left(), []);
 }

@@ -265,6 +265,7 @@ impl Node {
             NoteKind::Started => (Severity::Info, "resource-started"),
             NoteKind::Stopping => (Severity::Info, "resource-stopping"),
             NoteKind::Stopped => (Severity::Info, "resource-stopped"),
+            NoteKind::StopForced => (Severity::Warning, "stop-forced"),
             NoteKind::Adopted => (Severity::Info, "resource-adopted"),
             NoteKind::FoundRunning => (Severity::Warning, "resource-found"),
             NoteKind::ProbeFailed => (Severity::Error, "probe-failed"),

@@ -11,7 +11,7 @@ use hearth_control::{
 };
 use hearth_executor::LocalState;
 use hearth_membership::Liveness;
-use hearth_types::{GroupSpec, LinkId, NodeName, ResourceSpec, Timestamp};
+use hearth_types::{GroupSpec, LinkId, NodeName, OpAction, ResourceId, ResourceSpec, Timestamp};
 use std::time::Duration;
 
 /// Layout of [`Status`]; rises only when a field changes its meaning.
@@ -264,7 +264,7 @@ impl Node {
             let waits = group.resources.iter().find_map(|it| self.waiting.get(&it.id).cloned());
             let reason = match state {
                 "started" => reason,
-                _ => blocked.or(waits).unwrap_or(reason),
+                state => with_way_out(record, group, state, blocked.or(waits).unwrap_or(reason)),
             };
             GroupView {
                 id: group.id.to_string(),
@@ -308,9 +308,13 @@ impl Node {
         let node = wanted.clone().or_else(|| active.first().map(|node| (*node).clone()));
         let Some(node) = node else { return ("stopped", None) };
         let reported = record.states.get(&(spec.id.clone(), node.clone()));
+        // Its start failed there and was cleaned up: nobody starts it again before that is cleared (R-TAKE-8).
+        let failures = record.failure_count(&spec.id, &node, OpAction::Start);
+        let given_up = failures > 0 && record.flag(&spec.id, &node).is_none();
         if node == self.local && !self.ledger.has_no_epoch() {
             let state = match self.executor.local_state(&spec.id) {
                 LocalState::Unknown => "unknown",
+                LocalState::Stopped if wanted.is_some() && given_up => "failed",
                 LocalState::Stopped if wanted.is_some() => "starting",
                 LocalState::Stopped => "stopped",
                 LocalState::Starting => "starting",
@@ -329,6 +333,7 @@ impl Node {
             Some(ResourceState::Failed) => "failed",
             Some(ResourceState::Blocked) => "blocked",
             Some(ResourceState::Unknown) => "unknown",
+            Some(ResourceState::Stopped) | None if wanted.is_some() && given_up => "failed",
             Some(ResourceState::Stopped) | None if wanted.is_some() => "starting",
             Some(ResourceState::Stopped) | None => "stopped",
         };
@@ -449,11 +454,13 @@ impl Node {
             }
             (Some(assignment), state) => {
                 let why = waits.or(blocked).or(reason).unwrap_or_default();
+                let why = with_way_out(record, group, state, why);
                 format!("{} is {state} on {}: {why}.", group.id, assignment.node)
             }
             (None, state) => {
                 let planned = placement.map(|placement| placement.reason.clone());
-                format!("{} is {state}: {}.", group.id, blocked.or(planned).unwrap_or_default())
+                let why = with_way_out(record, group, state, blocked.or(planned).unwrap_or_default());
+                format!("{} is {state}: {why}.", group.id)
             }
         };
         let mut nodes = Vec::new();
@@ -470,6 +477,28 @@ impl Node {
         subjects.extend(group.resources.iter().map(|it| it.id.as_str()));
         let history = self.chronicle.chain(&subjects).iter().map(timeline_event).collect();
         Why { subject: name.to_owned(), answer, nodes, history }
+    }
+}
+
+/// Why a group does not run, and what somebody can do about it where an operation has failed.
+fn with_way_out(record: &Record, group: &GroupSpec, state: &str, why: String) -> String {
+    let of_group = |id: &ResourceId| group.resources.iter().any(|member| &member.id == id);
+    let failed = |wanted: OpAction, count: u32| {
+        let mut failures = record.failures.iter();
+        failures
+            .find(|((id, _, action), failure)| *action == wanted && failure.count >= count && of_group(id))
+            .map(|((id, node, _), _)| (id, node))
+    };
+    match (state, failed(OpAction::Stop, 1)) {
+        ("blocked" | "stopping" | "stopped", Some((id, node))) => {
+            return format!("{why}; end {id} on {node} by hand, then `hearth clear {id}`");
+        }
+        ("failed" | "stopped" | "blocked", _) => {}
+        _ => return why,
+    }
+    match failed(OpAction::Start, 1).or_else(|| failed(OpAction::Monitor, hearth_scheduler::MONITOR_FAILURES)) {
+        Some((id, _)) => format!("{why}; mend {id}, then `hearth clear {id}`"),
+        None => why,
     }
 }
 

@@ -177,9 +177,16 @@ impl Executor {
             if cancelled {
                 return;
             }
-            note(out, NoteKind::StopFailed, Some(id), &format!("stop failed after {took} ms: {message}"));
             // R-TAKE-8: only what owns nothing may be given up on.
             let ignored = op.spec.owns.is_empty() && op.spec.on_stop_fail == OnStopFail::Ignore;
+            let way_out = match ignored {
+                true => String::new(),
+                false => {
+                    format!(". It is tried again; if that does not help, end it by hand, then `hearth clear {id}`")
+                }
+            };
+            let text = format!("stop failed after {took} ms: {}{way_out}", message.trim_end_matches('.'));
+            note(out, NoteKind::StopFailed, Some(id), &text);
             if !it.trouble_reported || ignored {
                 it.trouble_reported = true;
                 self.outbox.push(id, op.upto, ReportKind::StopFailed { code, message });
@@ -188,7 +195,13 @@ impl Executor {
                 return;
             }
         } else {
-            note(out, NoteKind::Stopped, Some(id), &format!("stopped in {took} ms"));
+            match &result.remark {
+                None => note(out, NoteKind::Stopped, Some(id), &format!("stopped in {took} ms")),
+                Some(how) => {
+                    let text = format!("stopped in {took} ms, but not by its own stop: {how}");
+                    note(out, NoteKind::StopForced, Some(id), &text);
+                }
+            }
         }
         let before = core::mem::replace(&mut it.state, State::Stopped);
         it.set_stopped();

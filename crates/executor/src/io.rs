@@ -140,6 +140,8 @@ pub enum NoteKind {
     Stopping,
     /// A stop is confirmed.
     Stopped,
+    /// A stop is confirmed, but TERM or KILL had to finish it (R-TAKE-8).
+    StopForced,
     /// Found running where the record wants it: not touched (R-TAKE-4).
     Adopted,
     /// Found running where the record does not want it.

@@ -284,7 +284,7 @@ impl Machine {
                     return None;
                 }
                 let took = Duration::from_millis(10);
-                ExecutorInput::OpFinished(OpResult { id: op.id, outcome: outcome.clone(), took })
+                ExecutorInput::OpFinished(OpResult { id: op.id, outcome: outcome.clone(), took, remark: None })
             }
             Event::Address(change) if self.address => ExecutorInput::AddressChanged { resource, change: *change },
             Event::Home(present) if self.address => ExecutorInput::AddressHome { resource, present: *present },

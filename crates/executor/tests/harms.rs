@@ -279,6 +279,23 @@ fn failed_stop_called_stopped() {
 }
 
 #[test]
+fn killed_service_called_stopped_in_order() {
+    let mut world = World::running(&["10.0.0.1 web"]);
+    world.unassign("10.0.0.1");
+    world.remark = Some("it did not end within 20 s; SIGKILL sent to web: they ended".into());
+    world.finish("stop web", None);
+    // R-TAKE-8: it counts as stopped, and whoever looks learns what it took.
+    let told = world.out.iter().find_map(|it| match it {
+        ExecutorOutput::Note(note) if note.kind == NoteKind::StopForced => Some(note.text.clone()),
+        _ => None,
+    });
+    let told = told.unwrap_or_default();
+    assert!(told.contains("not by its own stop: it did not end within 20 s"), "{told}");
+    world.deliver();
+    assert!(world.record.flag(&"web".into(), &ME.into()).is_none());
+}
+
+#[test]
 fn group_held_up_by_a_mail_that_cannot_be_unsent() {
     let mut groups = model(&["10.0.0.1 mail"]);
     groups.groups[0].resources[1].on_stop_fail = OnStopFail::Ignore;

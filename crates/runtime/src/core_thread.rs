@@ -11,6 +11,7 @@ use crate::order::{Mailbox, News, Order, Persist, Reloaded};
 use crate::peers::PeerAddresses;
 use crate::recorder::Recorder;
 use crate::refused::RefusedCount;
+use crate::signers::Signers;
 use crate::sys;
 use crate::volatile::Volatile;
 use hearth_controller::{Controller, Input, Output};
@@ -49,6 +50,7 @@ struct Loop {
     core: Core,
     held: HeldBack,
     refused: RefusedCount,
+    signers: Signers,
     inputs: VecDeque<Input>,
     out: Vec<Output>,
     packet: Vec<u8>,
@@ -73,6 +75,7 @@ impl Core {
             core: self,
             held: HeldBack::default(),
             refused: RefusedCount::default(),
+            signers: Signers::default(),
             inputs: VecDeque::new(),
             out: Vec::new(),
             packet: Vec::with_capacity(hearth_wire::MAX_PACKET),
@@ -160,13 +163,18 @@ impl Loop {
 
     fn packets(&mut self) -> bool {
         let (ring, refused, inputs) = (&self.core.ring, &mut self.refused, &mut self.inputs);
-        let peers = &mut self.core.peers;
+        let (peers, signers) = (&mut self.core.peers, &mut self.signers);
         let more = self.core.media.receive(clock::now(), PACKETS, &mut self.changes, &mut |arrival| match ring
             .open(arrival.bytes)
         {
             Ok((named, message)) => {
                 let link = arrival.links.of(named);
                 inputs.extend(peers.of(&message, &arrival.source));
+                if let (Message::Heartbeat(heartbeat), Some(key)) = (&message, KeyRing::named_key(arrival.bytes))
+                    && heartbeat.from != *peers.local()
+                {
+                    signers.heard(arrival.received_at, &heartbeat.from, key);
+                }
                 let (size, received_at) = (arrival.bytes.len() as u32, arrival.received_at);
                 inputs.push_back(Input::Packet { link, message, size, received_at });
             }
@@ -191,9 +199,12 @@ impl Loop {
                     self.changes.extend(changed);
                     self.core.gate.interfaces_changed();
                 }
-                News::MayReload(config, answer) => {
+                News::MayReload(asked) => {
+                    let (now, deadtime) = (clock::now(), asked.config.cluster.timing.deadtime);
+                    let mut objections = self.core.controller.objections(now, &asked.config);
+                    objections.extend(self.signers.objections(now, deadtime, &asked.keys_gone));
                     // Whoever asked and did not wait takes nothing over.
-                    let _ = answer.send(self.core.controller.objections(clock::now(), &config));
+                    let _ = asked.answer.send(objections);
                 }
                 News::Reconfigured(reloaded) => self.reconfigure(*reloaded),
                 News::Persisted(ticket, result) => {

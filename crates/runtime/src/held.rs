@@ -86,7 +86,12 @@ fn without_disk(output: Output) -> Option<Next> {
         }
         Output::StartOp(request) if request.action == OpAction::Start => {
             let outcome = OpOutcome::Failed { code: None, message: LOST.into() };
-            Some(Next::Tell(Input::OpFinished(OpResult { id: request.id, outcome, took: Duration::ZERO })))
+            Some(Next::Tell(Input::OpFinished(OpResult {
+                id: request.id,
+                outcome,
+                took: Duration::ZERO,
+                remark: None,
+            })))
         }
         Output::Send { .. } | Output::Announce { .. } => None,
         other => Some(Next::Do(other)),

@@ -27,6 +27,7 @@ mod pings;
 mod recorder;
 mod refused;
 mod reload;
+mod signers;
 pub mod storage;
 pub mod supervise;
 mod sys;

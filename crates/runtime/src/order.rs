@@ -5,6 +5,7 @@ use hearth_agents::net::Gate;
 use hearth_config::Config;
 use hearth_controller::{Input, Output};
 use hearth_wire::KeyRing;
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -32,13 +33,21 @@ pub(crate) struct Reloaded {
     pub(crate) gate: Option<Gate>,
 }
 
+/// Files that might be taken over.
+pub(crate) struct MayReload {
+    pub(crate) config: Config,
+    /// Numbers of the keys that they do not have any more.
+    pub(crate) keys_gone: BTreeSet<u8>,
+    pub(crate) answer: tokio::sync::oneshot::Sender<Vec<String>>,
+}
+
 /// To the heartbeat thread.
 pub(crate) enum News {
     Input(Box<Input>),
     /// Interfaces came, went, or changed their names.
     Interfaces,
     /// Whether good files would harm what runs; the answer is one line each.
-    MayReload(Box<Config>, tokio::sync::oneshot::Sender<Vec<String>>),
+    MayReload(Box<MayReload>),
     Reconfigured(Box<Reloaded>),
     Persisted(u64, Result<(), String>),
 }

@@ -23,6 +23,11 @@ impl PeerAddresses {
         PeerAddresses { local, told: BTreeSet::new() }
     }
 
+    /// This node.
+    pub(crate) fn local(&self) -> &NodeName {
+        &self.local
+    }
+
     /// The news in an authenticated packet.
     pub(crate) fn of(&mut self, message: &Message, source: &Source) -> Option<Input> {
         let (Message::Heartbeat(heartbeat), Source::Address(source)) = (message, source) else { return None };

@@ -3,7 +3,8 @@
 use crate::daemon::{DaemonError, Folders, STACK, configuration, ring};
 use crate::log::Opened;
 use crate::media::{self, Ready};
-use crate::order::{News, Post, Reloaded};
+use crate::order::{MayReload, News, Post, Reloaded};
+use crate::signers::keys_gone;
 use crate::sys;
 use hearth_agents::net::Gate;
 use hearth_config::{ClusterConfig, Config, reload_refusals};
@@ -49,10 +50,12 @@ impl Fresh {
     pub(crate) async fn read(folders: Folders, node: Option<String>, old: Config, post: Post) -> Files {
         let failed =
             |error: &dyn std::fmt::Display| DaemonError::Configuration(format!("reading them failed: {error}"));
+        let keys = old.keys.clone();
         let opened = tokio::task::spawn_blocking(move || Fresh::open(&folders, node.as_deref(), &old));
         let fresh = opened.await.map_err(|error| failed(&error))??;
         let (answer, answered) = tokio::sync::oneshot::channel();
-        post.send(News::MayReload(Box::new(fresh.config.clone()), answer));
+        let keys_gone = keys_gone(&keys, &fresh.config.keys);
+        post.send(News::MayReload(Box::new(MayReload { config: fresh.config.clone(), keys_gone, answer })));
         let objections = answered.await.map_err(|error| failed(&error))?;
         if objections.is_empty() { Ok(fresh) } else { Err(DaemonError::Configuration(objections.join("\n"))) }
     }

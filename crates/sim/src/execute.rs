@@ -209,7 +209,7 @@ impl World {
         self.see(&Seen::OpEnded { node, op: &op, outcome: &outcome });
         if op.run == self.site.machines[node].run {
             let took = now.since(op.began);
-            self.feed(node, Input::OpFinished(OpResult { id: op.id, outcome, took }));
+            self.feed(node, Input::OpFinished(OpResult { id: op.id, outcome, took, remark: None }));
         }
     }
 

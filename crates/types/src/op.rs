@@ -86,4 +86,7 @@ pub struct OpResult {
     pub outcome: OpOutcome,
     /// How long it took.
     pub took: Duration,
+    /// What people should know of one that ended well: a stop that TERM or KILL had to finish, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
 }

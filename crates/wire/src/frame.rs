@@ -184,6 +184,11 @@ impl KeyRing {
         &self.name
     }
 
+    /// Number of the key that a packet names; of use once [`KeyRing::open`] has taken it. None: it is no packet.
+    pub fn named_key(packet: &[u8]) -> Option<u8> {
+        packet.get(KEY_AT).copied()
+    }
+
     /// Method of the key that signs.
     pub fn signing_method(&self) -> Method {
         self.signer.method()

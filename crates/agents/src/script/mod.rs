@@ -27,8 +27,13 @@ struct Call<'a> {
     found: Found,
 }
 
-/// Does one operation by the resource's script.
-pub(crate) async fn run(scripts: &Scripts, request: &OpRequest, cancel: &mut Cancel) -> OpOutcome {
+/// Does one operation by the resource's script. `remark`: how it ended well where that was not the script's own doing.
+pub(crate) async fn run(
+    scripts: &Scripts,
+    request: &OpRequest,
+    cancel: &mut Cancel,
+    remark: &mut Option<String>,
+) -> OpOutcome {
     let resource = &request.resource;
     let found = match find::find(scripts, resource.class, &resource.agent) {
         Ok(found) => found,
@@ -38,7 +43,7 @@ pub(crate) async fn run(scripts: &Scripts, request: &OpRequest, cancel: &mut Can
     match request.action {
         OpAction::Probe | OpAction::Monitor => call.status(request.timeout, cancel).await,
         OpAction::Start => call.start(cancel).await,
-        OpAction::Stop => stop::run(&call, cancel).await,
+        OpAction::Stop => stop::run(&call, cancel, remark).await,
     }
 }
 

@@ -31,7 +31,7 @@ enum Asked {
 }
 
 /// Stops by the script; then TERM, then KILL to what it left; then the script's status must say that it does not run.
-pub(super) async fn run(call: &Call<'_>, cancel: &Cancel) -> OpOutcome {
+pub(super) async fn run(call: &Call<'_>, cancel: &Cancel, remark: &mut Option<String>) -> OpOutcome {
     let mut stages = match ask(call, cancel).await {
         Asked::Done(outcome) => return outcome,
         Asked::Failed(stage) => vec![stage],
@@ -50,7 +50,7 @@ pub(super) async fn run(call: &Call<'_>, cancel: &Cancel) -> OpOutcome {
     let timeout = call.request.resource.timeouts.monitor.min(LAST_STATUS);
     let last = match call.status(timeout, cancel).await {
         OpOutcome::NotRunning if left.is_empty() => {
-            tracing::warn!(resource = %call.request.resource.id, stages = stages.join("; "), "stopped, but not by its agent");
+            *remark = Some(stages.join("; "));
             return OpOutcome::Ok;
         }
         OpOutcome::NotRunning => "its status says not running".to_string(),

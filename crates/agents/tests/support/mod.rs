@@ -6,8 +6,8 @@ use hearth_agents::process::census;
 use hearth_agents::runner::{AddressFuture, AddressOps, Agents};
 use hearth_agents::script::Scripts;
 use hearth_types::{
-    AddressSpec, AgentClass, NodeName, OnStopFail, OpAction, OpId, OpOutcome, OpRequest, OpTimeouts, ResourceId,
-    ResourceKind, ResourceSpec,
+    AddressSpec, AgentClass, NodeName, OnStopFail, OpAction, OpId, OpOutcome, OpRequest, OpResult, OpTimeouts,
+    ResourceId, ResourceKind, ResourceSpec,
 };
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
@@ -85,7 +85,12 @@ impl Site {
     }
 
     pub async fn run(&self, request: OpRequest) -> OpOutcome {
-        self.agents().run(request, Cancel::never()).await.outcome
+        self.result(request).await.outcome
+    }
+
+    /// The same with all that is told of it.
+    pub async fn result(&self, request: OpRequest) -> OpResult {
+        self.agents().run(request, Cancel::never()).await
     }
 
     /// Live processes that scripts of this site left.

@@ -133,7 +133,7 @@ impl Cluster {
                         OpAction::Stop => drop(self.running[node].remove(&id)),
                         _ => {}
                     }
-                    let result = OpResult { id: request.id, outcome, took: Duration::from_millis(1) };
+                    let result = OpResult { id: request.id, outcome, took: Duration::from_millis(1), remark: None };
                     self.told.push_back((node, Input::OpFinished(result)));
                 }
                 Output::Persist { ticket, .. } => self.told.push_back((node, Input::Persisted { ticket })),

@@ -403,7 +403,7 @@ impl World {
                     OpAction::Probe | OpAction::Monitor if !runs => OpOutcome::NotRunning,
                     _ => OpOutcome::Ok,
                 };
-                let result = OpResult { id: request.id, outcome, took };
+                let result = OpResult { id: request.id, outcome, took, remark: None };
                 let (action, resource) = (request.action, Box::new((*request.resource).clone()));
                 let incarnation = machine.incarnation;
                 if action == OpAction::Stop && !failed && resource.address().is_some() {

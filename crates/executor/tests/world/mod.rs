@@ -78,6 +78,8 @@ pub struct World {
     pub need_wire: BTreeSet<ResourceId>,
     /// Orders in words, `start web`, since the beginning.
     pub history: Vec<String>,
+    /// What the next operation that ends says besides.
+    pub remark: Option<String>,
 }
 
 impl World {
@@ -102,6 +104,7 @@ impl World {
             started: Vec::new(),
             need_wire: BTreeSet::new(),
             history: Vec::new(),
+            remark: None,
         };
         world.decide(Entry::Configure { model: model(groups), digest: 1, nodes: vec![ME.into(), PEER.into()] });
         world.decide(Entry::Admit { node: PEER.into(), identity: NodeIdentity(2), incarnation: Incarnation(22) });
@@ -272,7 +275,8 @@ impl World {
             (OpOutcome::Ok, OpAction::Stop) => drop(self.runs.remove(&id)),
             _ => {}
         }
-        self.handle(ExecutorInput::OpFinished(OpResult { id: op.id, outcome, took: Duration::from_millis(3) }));
+        let remark = self.remark.take();
+        self.handle(ExecutorInput::OpFinished(OpResult { id: op.id, outcome, took: Duration::from_millis(3), remark }));
     }
 
     /// Ends the operation `start web` ... with its real effect, or as told.

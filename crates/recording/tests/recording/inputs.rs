@@ -67,7 +67,12 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
         Input::CarrierChanged { interface: text.clone(), carrier: if flag { Carrier::Up } else { Carrier::Unknown } },
         Input::AddressHome { resource: resource.clone(), interface: some.clone() },
         Input::PingAnswered { target: text.clone(), sent_at: at },
-        Input::OpFinished(OpResult { id: OpId(number), outcome, took: Duration::from_nanos(number) }),
+        Input::OpFinished(OpResult {
+            id: OpId(number),
+            outcome,
+            took: Duration::from_nanos(number),
+            remark: (number % 2 == 0).then(|| "SIGKILL sent to web".into()),
+        }),
         Input::WireAsked { resource: resource.clone() },
         Input::WireAnswered { resource: resource.clone(), hardware: text.clone() },
         Input::WireTrouble { resource: resource.clone(), trouble: text.clone() },

@@ -148,7 +148,7 @@ impl Pair {
                 let runs = self.nodes[node].running.contains(&request.resource.id);
                 let asks = matches!(request.action, OpAction::Probe | OpAction::Monitor);
                 let outcome = if asks && !runs { OpOutcome::NotRunning } else { OpOutcome::Ok };
-                let result = OpResult { id: request.id, outcome, took: TRIP };
+                let result = OpResult { id: request.id, outcome, took: TRIP, remark: None };
                 self.later(TRIP * 20, What::Done(node, request.action, request.resource.id.clone(), result));
             }
             Output::AskWire { resources } => {
