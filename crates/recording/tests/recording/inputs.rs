@@ -71,7 +71,7 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
             id: OpId(number),
             outcome,
             took: Duration::from_nanos(number),
-            remark: (number % 2 == 0).then(|| "SIGKILL sent to web".into()),
+            remark: number.is_multiple_of(2).then(|| "SIGKILL sent to web".into()),
         }),
         Input::WireAsked { resource: resource.clone() },
         Input::WireAnswered { resource: resource.clone(), hardware: text.clone() },
