@@ -32,7 +32,15 @@ impl World {
         if self.site.mutant == Some(Mutant::StatusStandsStill) {
             self.keep_status();
         }
-        self.site.excuse.forgot |= matches!(act, Act::LoseState(_) | Act::Restore(_) | Act::Package(..));
+        self.site.excuse.forgot |= match act {
+            Act::LoseState(_) | Act::Restore(_) => true,
+            // An older program may have to give up what is on its disk; a newer one, or an empty disk, forgets nothing.
+            Act::Package(node, version) => {
+                let machine = &self.site.machines[*node];
+                *version < machine.package && machine.disk.state.is_some()
+            }
+            _ => false,
+        };
         match act {
             Act::Start(node) => self.start(*node),
             Act::Kill(node) => self.kill(*node),

@@ -312,15 +312,15 @@ pub fn run(run: &Run, mutant: Option<Mutant>, trace: bool) -> Verdict {
 }
 
 /// More than two can be beyond help: the voters of the newest epoch that are left, and remember it, are no majority, and
-/// nobody may decide for those that are lost or forgot (by losing their state, by an older copy of it, or with a program that cannot read it).
+/// nobody may decide for those that are lost or forgot (by losing their state, by an older copy of it, or with a program
+/// that cannot read it).
 fn beyond_help(world: &World, run: &Run) -> bool {
     let machines = &world.site.machines;
     let records = || machines.iter().filter_map(|machine| machine.controller.as_ref()?.record());
     if machines.len() <= 2 {
         return false;
     }
-    let forgets =
-        run.steps.iter().any(|step| matches!(step.act, Act::LoseState(_) | Act::Restore(_) | Act::Package(..)));
+    let forgets = world.site.excuse.forgot;
     let Some(newest) = records().max_by_key(|record| record.epoch.number) else { return forgets };
     let remembers = |node: &usize| {
         let record = machines[*node].controller.as_ref().and_then(|controller| controller.record());
