@@ -57,7 +57,6 @@ const DETERMINISTIC: &[&str] = &["ledger", "controller", "recording", "sim"];
 
 /// Clauses of docs/protocol.md that no test proves, each with its reason. Exactly those marked "(later" there.
 const LATER: &[(&str, &str)] = &[
-    ("R-LEASE-12", "built, and waits for a test of its own"),
     ("R-LEASE-6", "needs a watchdog"),
     ("R-LEASE-7", "needs a watchdog"),
     ("R-PAIR-2", "needs STONITH"),

@@ -47,4 +47,8 @@ pub enum Mutant {
     IgnoresMarks,
     /// Nodes state of their disk what is not durable yet.
     MarksTooEarly,
+    /// Nobody is told whom a voter that accepted the end of its epoch has named to vote next.
+    ForgetsNextVoters,
+    /// Every epoch is said to be old: a proof by time waits for nobody whom the voters before carried.
+    EpochsAreOld,
 }

@@ -66,10 +66,16 @@ impl World {
         }
     }
 
-    /// Some mutants lie about disks.
+    /// Some mutants lie about disks, and some about epochs.
     fn marked(&self, mut message: Message) -> Message {
         let mutant = self.site.mutant.filter(|it| matches!(it, Mutant::IgnoresMarks | Mutant::MarksTooEarly));
         match &mut message {
+            Message::Heartbeat(heartbeat) if self.site.mutant == Some(Mutant::ForgetsNextVoters) => {
+                Arc::make_mut(heartbeat).statement.iter_mut().for_each(|statement| statement.next.clear());
+            }
+            Message::Heartbeat(heartbeat) if self.site.mutant == Some(Mutant::EpochsAreOld) => {
+                Arc::make_mut(heartbeat).statement.iter_mut().for_each(|it| it.epoch_age_ms = u32::MAX);
+            }
             Message::Heartbeat(heartbeat) if mutant.is_some() => {
                 let heartbeat = Arc::make_mut(heartbeat);
                 heartbeat.mark = heartbeat.mark.filter(|_| mutant == Some(Mutant::MarksTooEarly));
