@@ -220,6 +220,17 @@ impl Node {
                     self.ledger.campaign();
                 }
             }
+            Change::Returned { node, .. } => {
+                let text =
+                    format!("The machine that used the name {node} before is taken back: the other one is gone.");
+                self.chronicle.lead(now, Severity::Warning, "node-returned", &node, text);
+                // What was said to the other one is lost.
+                self.channels.remove(&node);
+                self.beat_now = true;
+                if self.ledger.dc().as_ref() == Some(&node) {
+                    self.ledger.campaign();
+                }
+            }
             Change::Died { node, silent } => {
                 let text = format!("{node} is dead: silent on every link for {} ms.", ms(silent));
                 self.chronicle.lead(now, Severity::Error, "node-died", &node, text);

@@ -18,7 +18,17 @@ pub enum Change {
     Restarted {
         /// Peer.
         node: NodeName,
-        /// The one that is never heard again.
+        /// The one that was replaced.
+        old: Incarnation,
+        /// The one that counts.
+        new: Incarnation,
+    },
+    /// A run that another one had replaced counts again: the other has been silent for deadtime, and this one has answered
+    /// what was asked since (R-WIRE-4).
+    Returned {
+        /// Peer.
+        node: NodeName,
+        /// The one that was silent.
         old: Incarnation,
         /// The one that counts.
         new: Incarnation,

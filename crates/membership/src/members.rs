@@ -142,13 +142,7 @@ impl Members {
         out: &mut Vec<Change>,
     ) -> bool {
         if heartbeat.from == self.params.local {
-            if heartbeat.incarnation != self.params.incarnation {
-                let own = self.params.incarnation;
-                let names_us = heartbeat.peers.iter().any(|report| self.peers.contains_key(&report.node));
-                if names_us && note_clone(&mut self.own_clone, heartbeat, now, own) {
-                    out.push(Change::Cloned { node: heartbeat.from.clone() });
-                }
-            }
+            self.heard_own_name(now, heartbeat, out);
             return false;
         }
         let report = heartbeat.peers.iter().find(|report| report.node == self.params.local);
@@ -157,17 +151,25 @@ impl Members {
         let Some(peer) = self.peers.get_mut(&heartbeat.from) else { return false };
         let names_us = report.is_some_and(|report| report.incarnation == self.params.incarnation);
         if peer.replaced.contains(&heartbeat.incarnation) {
-            // R-WIRE-4: packets still under way, and recordings, are old news; rising numbers of somebody who hears what we
-            // say after the switch are a second machine.
-            let current = peer.incarnation.unwrap_or(Incarnation(0));
             let heard = report.filter(|_| names_us).map_or(MessageNumber(0), |report| report.heard);
-            let is_live = peer.is_live(heartbeat.incarnation, heard, next);
-            if names_us && is_live && note_clone(peer, heartbeat, now, current) {
-                out.push(Change::Cloned { node: heartbeat.from.clone() });
+            if peer.liveness != Liveness::Dead {
+                // R-WIRE-4: packets still under way, and recordings, are old news; rising numbers of somebody who hears
+                // what we say after the switch are a second machine.
+                let current = peer.incarnation.unwrap_or(Incarnation(0));
+                let is_live = peer.is_live(heartbeat.incarnation, heard, next) && names_us;
+                if is_live && note_clone(peer, heartbeat, now, current) {
+                    out.push(Change::Cloned { node: heartbeat.from.clone() });
+                }
             }
-            return false;
+            let made_at = heard_made_at.filter(|made_at| names_us && now.since(*made_at) < by.deadtime);
+            let answers = peer.answers(at, heartbeat, heard, made_at, next);
+            if !answers || peer.liveness != Liveness::Dead {
+                return false;
+            }
+            end_cloned(peer, &heartbeat.from, out);
         }
-        if peer.incarnation.is_some_and(|known| known != heartbeat.incarnation) {
+        let returns = peer.replaced.contains(&heartbeat.incarnation);
+        if !returns && peer.incarnation.is_some_and(|known| known != heartbeat.incarnation) {
             let heard = report.filter(|_| names_us).map_or(MessageNumber(0), |report| report.heard);
             if !peer.is_live(heartbeat.incarnation, heard, next) && names_us {
                 // R-WIRE-4: it names this run of ours, and so does every recording of a run before the one that counts.
@@ -190,8 +192,8 @@ impl Members {
         if peer.incarnation != Some(heartbeat.incarnation)
             && let Some(old) = peer.replace(heartbeat.incarnation)
         {
-            let new = heartbeat.incarnation;
-            out.push(Change::Restarted { node: heartbeat.from.clone(), old, new });
+            let (node, new) = (heartbeat.from.clone(), heartbeat.incarnation);
+            out.push(if returns { Change::Returned { node, old, new } } else { Change::Restarted { node, old, new } });
         }
         // A link that has not been heard remembers nothing: what no other link's window would remember is not new to it.
         if heartbeat.number.0 + WINDOW_BITS <= peer.newest.0 {
@@ -214,6 +216,7 @@ impl Members {
         if first_copy {
             // Only what is news is a sign of life: a copy could have been kept by somebody (R-WIRE-4).
             peer.last_heard_at = peer.last_heard_at.max(at);
+            peer.second = None;
             let skipped = heartbeat.number.0 - peer.newest.0 - 1;
             end_lateness(peer, heartbeat, silent, skipped, self.stalled_at, out);
             peer.newest = heartbeat.number;
@@ -224,6 +227,15 @@ impl Members {
         }
         judge(&heartbeat.from, peer, &by, out);
         true
+    }
+
+    /// What we sent ourselves, or a second machine with our name.
+    fn heard_own_name(&mut self, now: Timestamp, heartbeat: &Heartbeat, out: &mut Vec<Change>) {
+        let own = self.params.incarnation;
+        let names_us = || heartbeat.peers.iter().any(|report| self.peers.contains_key(&report.node));
+        if heartbeat.incarnation != own && names_us() && note_clone(&mut self.own_clone, heartbeat, now, own) {
+            out.push(Change::Cloned { node: heartbeat.from.clone() });
+        }
     }
 
     fn judgement(&self, now: Timestamp) -> Judgement {
@@ -418,6 +430,16 @@ fn judge(name: &NodeName, peer: &mut PeerView, by: &Judgement, out: &mut Vec<Cha
     if peer.incarnation.is_none() {
         return;
     }
+    let gone =
+        |peer: &PeerView| now.since(peer.last_heard_at.max(listening_since)) >= deadtime && now >= dead_not_before;
+    if peer.liveness != Liveness::Dead
+        && gone(peer)
+        && let Some((old, new)) = peer.take_back(now, deadtime)
+    {
+        // Nobody is dead while a machine of that name has answered (R-WIRE-4): else it would be taken over alive.
+        out.push(Change::Returned { node: name.clone(), old, new });
+        end_cloned(peer, name, out);
+    }
     let heard_at = peer.last_heard_at.max(listening_since);
     let heard_us_at = peer.heard_us_at.max(listening_since);
     let liveness = if peer.last_heard_at == Timestamp::ZERO {
@@ -483,8 +505,13 @@ fn end_clone(name: &NodeName, peer: &mut PeerView, by: &Judgement, out: &mut Vec
     // What could not be heard while this node stood still is no silence (R-MEM-5).
     let silent = |at: Timestamp| by.now.since(at.max(by.listening_since));
     if peer.clone_seen_at.is_some_and(|at| silent(at) >= by.deadtime) {
-        peer.clone_seen_at = None;
-        peer.clone_numbers = (Incarnation(0), MessageNumber(0), 0);
+        end_cloned(peer, name, out);
+    }
+}
+
+fn end_cloned(peer: &mut PeerView, name: &NodeName, out: &mut Vec<Change>) {
+    peer.clone_numbers = (Incarnation(0), MessageNumber(0), 0);
+    if peer.clone_seen_at.take().is_some() {
         out.push(Change::CloneGone { node: name.clone() });
     }
 }

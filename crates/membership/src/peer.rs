@@ -69,6 +69,26 @@ pub struct PeerView {
     /// Last packet of a second live incarnation.
     pub(crate) clone_seen_at: Option<Timestamp>,
     pub(crate) clone_numbers: (Incarnation, MessageNumber, u8),
+    /// A replaced run that is heard while the one that counts is silent.
+    pub(crate) second: Option<Second>,
+}
+
+/// A run that was replaced, and would count again if the one that counts were gone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Second {
+    incarnation: Incarnation,
+    /// The message of ours that it must have heard: made after the run that counts was last heard.
+    asked: MessageNumber,
+    answer: Option<Answer>,
+}
+
+/// The newest heartbeat that shows that it is live.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Answer {
+    number: MessageNumber,
+    at: Timestamp,
+    /// When what it had heard of us was made.
+    heard_us_at: Timestamp,
 }
 
 impl PeerView {
@@ -93,6 +113,7 @@ impl PeerView {
             late: false,
             clone_seen_at: None,
             clone_numbers: (Incarnation(0), MessageNumber(0), 0),
+            second: None,
         }
     }
 
@@ -119,6 +140,42 @@ impl PeerView {
         false
     }
 
+    /// Whether a run that was replaced has shown that it is live since the one that counts was last heard: it has heard our
+    /// message `heard`, made at `made_at` within deadtime, which is not older than what it was asked to hear then. So no
+    /// recording of a time when both were alive answers, and none that was held back (R-WIRE-4).
+    pub(crate) fn answers(
+        &mut self,
+        at: Timestamp,
+        heartbeat: &Heartbeat,
+        heard: MessageNumber,
+        made_at: Option<Timestamp>,
+        next: MessageNumber,
+    ) -> bool {
+        let second = self.second.as_mut().filter(|second| second.incarnation == heartbeat.incarnation);
+        let Some(second) = second else {
+            let (incarnation, asked) = (heartbeat.incarnation, next);
+            self.second = Some(Second { incarnation, asked, answer: None });
+            return false;
+        };
+        let Some(heard_us_at) = made_at.filter(|_| heard >= second.asked) else { return false };
+        if second.answer.as_ref().is_none_or(|known| known.number < heartbeat.number) {
+            second.answer = Some(Answer { number: heartbeat.number, at, heard_us_at });
+        }
+        true
+    }
+
+    /// The run that counts is gone: one that it had replaced, and that has answered within deadtime, counts again. Both
+    /// runs, the gone one first.
+    pub(crate) fn take_back(&mut self, now: Timestamp, deadtime: Duration) -> Option<(Incarnation, Incarnation)> {
+        let second = self.second.take()?;
+        let answer = second.answer.filter(|answer| now.since(answer.at) < deadtime)?;
+        let old = self.replace(second.incarnation)?;
+        self.newest = answer.number;
+        self.last_heard_at = self.last_heard_at.max(answer.at);
+        self.heard_us_at = self.heard_us_at.max(answer.heard_us_at);
+        Some((old, second.incarnation))
+    }
+
     /// Takes what its newest heartbeat says of us, received `at`; an older one neither revokes nor brings back.
     pub(crate) fn take_report(&mut self, at: Timestamp, report: &PeerReport, deadtime: Duration) {
         let age = Duration::from_micros(report.age_us.into());
@@ -131,7 +188,9 @@ impl PeerView {
 
     pub(crate) fn replace(&mut self, new: Incarnation) -> Option<Incarnation> {
         let old = self.incarnation.replace(new);
+        self.replaced.retain(|known| *known != new);
         self.candidate = None;
+        self.second = None;
         self.challenges.clear();
         self.newest = MessageNumber(0);
         self.vouched = None;

@@ -173,6 +173,105 @@ fn two_machines_with_one_name_are_vouched_for_by_nobody() {
     assert!(gone.contains(&Change::CloneGone { node: b() }), "{gone:?}");
 }
 
+/// b runs twice until 2000 ms: the second run has taken the place of the first, which goes on and hears all we say.
+/// Its last packet is given back.
+fn cloned(members: &mut Members) -> Heartbeat {
+    let mut number = 0;
+    talk(members, 1000, 1500, &mut number);
+    let second = Incarnation(78);
+    let mut last = beat(THEIRS, 0, OURS, 0, ms(0));
+    for round in 1..=10u64 {
+        let now = 1500 + round * 50;
+        let ours = members.next_message(at(now));
+        take(members, now, &beat(second, round, OURS, ours.0, ms(0)));
+        last = beat(THEIRS, number + round, OURS, ours.0, ms(0));
+        take(members, now + 1, &last);
+        tick(members, now + 1);
+    }
+    assert_eq!(members.peer(&b()).and_then(|peer| peer.incarnation), Some(second));
+    last
+}
+
+#[test]
+fn a_machine_whose_name_was_used_twice_would_be_shut_out_for_ever() {
+    // R-WIRE-4: once the other one is gone, who answers what was asked since then is no recording.
+    let mut members = members();
+    let last = cloned(&mut members);
+    let mut seen = Vec::new();
+    let mut number = last.number.0;
+    for now in (2050..=2700).step_by(50) {
+        let ours = members.next_message(at(now));
+        number += 1;
+        let (fresh, changes) = take(&mut members, now, &beat(THEIRS, number, OURS, ours.0, ms(0)));
+        assert!(!fresh || now > 2500, "the other one may still be there at {now}");
+        seen.extend(changes);
+        seen.extend(tick(&mut members, now));
+    }
+    assert!(!seen.iter().any(|change| matches!(change, Change::Died { .. })), "taken over while it talks: {seen:?}");
+    assert!(seen.contains(&Change::Returned { node: b(), old: Incarnation(78), new: THEIRS }), "{seen:?}");
+    assert!(seen.contains(&Change::CloneGone { node: b() }), "{seen:?}");
+    assert!(members.is_alive(&b()));
+    assert!(members.reports(at(2700), |_| true)[0].vouch.is_some());
+    // And the one that is gone now is as replaced as this one was.
+    let newest = members.next_message(at(2700));
+    let (fresh, _) = take(&mut members, 2701, &beat(Incarnation(78), 11, OURS, newest.0, ms(0)));
+    assert!(!fresh);
+}
+
+#[test]
+fn a_machine_that_comes_back_after_both_were_silent_is_taken_back() {
+    // R-WIRE-4
+    let mut members = members();
+    let last = cloned(&mut members);
+    assert!(tick(&mut members, 2600).iter().any(|change| matches!(change, Change::Died { .. })));
+    assert!(!take(&mut members, 3000, &beat(THEIRS, last.number.0 + 1, OURS, 0, ms(0))).0);
+    let asked = members.next_message(at(3001));
+    let (fresh, changes) = take(&mut members, 3050, &beat(THEIRS, last.number.0 + 2, OURS, asked.0, ms(0)));
+    assert!(fresh && members.is_alive(&b()), "{changes:?}");
+    // What it said before it came back is no news any more.
+    let (fresh, _) = take(&mut members, 3060, &beat(THEIRS, last.number.0 + 1, OURS, asked.0, ms(0)));
+    assert!(members.peer(&b()).is_some_and(|peer| peer.last_heard_at == at(3050)), "a sign of life: {fresh}");
+}
+
+#[test]
+fn a_recording_of_a_cloned_machine_keeps_nobody_alive_when_both_are_dead() {
+    // R-WIRE-4: it was live when it was recorded, and heard what was asked then.
+    let mut members = members();
+    let last = cloned(&mut members);
+    let mut seen = Vec::new();
+    for now in (2050..6000).step_by(10) {
+        if now % 50 == 0 {
+            members.next_message(at(now));
+        }
+        // As it was, and with every number risen: nobody could have heard what was not said yet.
+        let risen = beat(THEIRS, last.number.0 + now, OURS, last.peers[0].heard.0, ms(0));
+        for packet in [&last, &risen] {
+            let (fresh, changes) = take(&mut members, now, packet);
+            assert!(!fresh, "at {now}");
+            seen.extend(changes);
+        }
+        seen.extend(tick(&mut members, now));
+    }
+    assert!(seen.iter().any(|change| matches!(change, Change::Died { .. })), "{seen:?}");
+    assert!(!seen.iter().any(|change| matches!(change, Change::Returned { .. } | Change::Appeared { .. })), "{seen:?}");
+}
+
+#[test]
+fn a_packet_that_was_held_back_keeps_nobody_alive() {
+    // R-WIRE-4: made by a live machine in answer to us, and delivered by somebody long after that machine's death.
+    let mut members = members();
+    let last = cloned(&mut members);
+    tick(&mut members, 2550);
+    assert!(!take(&mut members, 2551, &beat(THEIRS, last.number.0 + 1, OURS, 0, ms(0))).0);
+    let asked = members.next_message(at(2600));
+    let held_back = beat(THEIRS, last.number.0 + 2, OURS, asked.0, ms(0));
+    for now in (2650..3300).step_by(50) {
+        members.next_message(at(now));
+    }
+    assert!(!take(&mut members, 3300, &held_back).0);
+    assert!(!members.is_alive(&b()));
+}
+
 #[test]
 fn our_own_name_from_elsewhere_is_a_clone_of_us() {
     // R-WIRE-4

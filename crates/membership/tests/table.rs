@@ -40,6 +40,7 @@ fn change(change: &Change) -> &'static str {
         Change::Appeared { silent: None, .. } => "appeared",
         Change::Appeared { silent: Some(_), .. } => "appeared again",
         Change::Restarted { .. } => "restarted",
+        Change::Returned { .. } => "returned",
         Change::Died { .. } => "died",
         Change::OneWay { .. } => "one-way",
         Change::TwoWay { .. } => "two-way",
