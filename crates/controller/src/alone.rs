@@ -53,6 +53,9 @@ struct Split {
     since: Timestamp,
     lost_at: Timestamp,
     peer: NodeName,
+    /// Whether its length was told although something has not stopped yet.
+    #[serde(default)]
+    told: bool,
 }
 
 /// State of all that.
@@ -77,8 +80,11 @@ pub(crate) struct Alone {
     /// Of three and more: epochs that voters have forgotten.
     #[serde(default)]
     pub forgotten: Forgotten,
-    /// Of the last split that this node lost.
+    /// Of the last split that this node lost, for status.
     pub overlap: Option<Duration>,
+    /// The same for the other side, which asks for it when it lets this node in: no older split is told twice.
+    #[serde(default)]
+    pub overlap_to_tell: Option<Duration>,
     /// When the current epoch began here.
     pub epoch_began_at: Timestamp,
 }
@@ -549,7 +555,7 @@ impl Node {
             // Its lease ended before anything of it could be taken.
         } else if held && (rival || self.keeping.keep.holds(now) && !self.keeping.is_suspended()) {
             // Of two that went on alone also one without a right any more: what it started may still run.
-            self.alone.split = Some(Split { since, lost_at: now, peer: peer.clone() });
+            self.alone.split = Some(Split { since, lost_at: now, peer: peer.clone(), told: false });
         } else if rival && self.keeping.held_until > since {
             // It stopped before it heard of the other, for it lost its right; until then both served.
             self.tell_overlap(now, peer, self.keeping.held_until.min(now).since(since));
@@ -594,8 +600,12 @@ impl Node {
 
     fn tell_overlap(&mut self, now: Timestamp, peer: &NodeName, overlap: Duration) {
         self.alone.overlap = Some(overlap);
-        let end = match self.alone.split {
-            Some(_) => "Not everything here has stopped yet",
+        self.alone.overlap_to_tell = Some(overlap);
+        let end = match self.alone.split.as_mut() {
+            Some(split) => {
+                split.told = true;
+                "Not everything here has stopped yet"
+            }
             None => "This side has stopped",
         };
         let text =
@@ -622,7 +632,7 @@ impl Node {
             if now.since(split.lost_at) < SPLIT_TOLD_WITHIN {
                 return;
             }
-            if self.alone.overlap.is_none() {
+            if !split.told {
                 self.tell_overlap(now, &split.peer, now.since(split.since));
             }
         }
@@ -633,7 +643,7 @@ impl Node {
             incarnation: self.incarnation,
             may_run,
             number_seen: self.ledger.number_seen(),
-            overlap_ms: self.alone.overlap.map(|span| span.as_millis() as u64),
+            overlap_ms: self.alone.overlap_to_tell.map(|span| span.as_millis() as u64),
             given_up: self.ledger.given_up().to_vec(),
         };
         let dc = self.members.peer(node).and_then(|peer| peer.claimed.as_ref()).and_then(|claimed| claimed.dc.clone());

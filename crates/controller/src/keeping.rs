@@ -6,7 +6,7 @@ use crate::{Output, Severity};
 use hearth_cib::MemberState;
 use hearth_executor::StartedResource;
 use hearth_ledger::Relation;
-use hearth_types::{MessageNumber, ResourceId, ResourceSpec, Timestamp};
+use hearth_types::{EpochName, MessageNumber, ResourceId, ResourceSpec, Timestamp};
 use hearth_wire::Heartbeat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -23,6 +23,9 @@ const RENEW_MAX: Duration = Duration::from_millis(250);
 pub(crate) struct Volatile {
     /// Resources that run, with the parameters they were started with and their places.
     pub started: Vec<StartedResource>,
+    /// The epoch that the right to keep them was for.
+    #[serde(default)]
+    pub epoch: Option<EpochName>,
 }
 
 /// An own pause that is not over yet (R-MEM-5).
@@ -429,17 +432,19 @@ impl Node {
 
     /// Keeps the note for the next daemon true.
     pub(crate) fn write_volatile(&mut self, out: &mut Vec<Output>) {
-        if !std::mem::take(&mut self.volatile_dirty) {
+        let epoch = self.ledger.epoch();
+        if !std::mem::take(&mut self.volatile_dirty) && epoch == self.volatile_epoch.as_ref() {
             return;
         }
-        let mut started = self.started.started.clone();
+        self.volatile_epoch = epoch.cloned();
+        let mut started = self.started.clone();
         if !self.probes_done {
             let known = |left: &&StartedResource| started.iter().any(|known| known.spec.id == left.spec.id);
             let unknown: Vec<StartedResource> =
                 self.keeping.inherited.iter().filter(|left| !known(left)).cloned().collect();
             started.extend(unknown);
         }
-        let text = serde_json::to_string(&Volatile { started }).unwrap_or_default();
+        let text = serde_json::to_string(&Volatile { started, epoch: self.volatile_epoch.clone() }).unwrap_or_default();
         if text != self.volatile_text {
             self.volatile_text.clone_from(&text);
             out.push(Output::Volatile { text });

@@ -1,6 +1,5 @@
 //! This node's executor: what it is told, and what becomes of its orders.
 
-use crate::keeping::Volatile;
 use crate::node::Node;
 use crate::{AddressChange, Output, Severity};
 use hearth_cib::{Entry, Report};
@@ -222,7 +221,7 @@ impl Node {
             }
             ExecutorOutput::Note(note) => self.note_executor(now, note),
             ExecutorOutput::Started(started) => {
-                self.started = Volatile { started };
+                self.started = started;
                 self.volatile_dirty = true;
             }
         }

@@ -55,7 +55,9 @@ impl Node {
         // once where the lease of the daemon before bridges, else after it has listened (see `go_alone`).
         let voting = ledger.is_voting();
         let alone = voting && ledger.is_sole() && ledger.note("heard-other") != Some("yes");
-        let confirmed = alone && volatile_lease.is_some_and(|end| now < end);
+        // That lease held by the epoch of the daemon before: on a disk that was put back it stands for nothing (R-LEDGER-3).
+        let bridged = left.epoch.as_ref() == ledger.epoch() && volatile_lease.is_some_and(|end| now < end);
+        let confirmed = alone && bridged;
         if !ledger.has_no_epoch() && !voting {
             // It left in order: what it knows is a record without a part for it.
             ledger.give_up_epoch();
@@ -104,7 +106,8 @@ impl Node {
             beat_now: true,
             record_changed: true,
             volatile_text: String::new(),
-            started: Volatile::default(),
+            volatile_epoch: None,
+            started: Vec::new(),
             told_rights: None,
             told_wire: BTreeMap::new(),
             needs_wire: BTreeSet::new(),

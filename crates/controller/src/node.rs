@@ -2,7 +2,7 @@
 
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
-use crate::keeping::{Keeping, Volatile};
+use crate::keeping::Keeping;
 use crate::mark::Marks;
 use crate::orders::Orders;
 use crate::speech::Speech;
@@ -12,7 +12,7 @@ use crate::{Controller, EventId, Input, Output, Severity, Start, StartError, Tim
 use hearth_cib::Record;
 use hearth_config::Config;
 use hearth_control::Status;
-use hearth_executor::{Executor, Rights};
+use hearth_executor::{Executor, Rights, StartedResource};
 use hearth_ledger::Ledger;
 use hearth_membership::Members;
 use hearth_scheduler::Alive;
@@ -77,8 +77,10 @@ pub(crate) struct Node {
     pub beat_now: bool,
     pub record_changed: bool,
     pub volatile_text: String,
+    /// The epoch that the note for the next daemon names.
+    pub volatile_epoch: Option<EpochName>,
     /// What runs by the executor's word, for the next daemon.
-    pub started: Volatile,
+    pub started: Vec<StartedResource>,
     pub told_rights: Option<Rights>,
     pub told_wire: BTreeMap<ResourceId, (bool, Option<String>)>,
     pub needs_wire: BTreeSet<ResourceId>,

@@ -192,6 +192,9 @@ impl Node {
                     self.chronicle.note(now, Severity::Info, "epoch-began", self.local.clone(), text);
                     self.alone.epoch_began_at = now;
                     self.alone.joins.retain(|name, _| !voters.contains(name));
+                    if voters.iter().any(|name| *name != self.local) {
+                        self.alone.overlap_to_tell = None;
+                    }
                     self.ahead = None;
                     self.resend_at = now;
                     self.beat_now = true;
