@@ -42,7 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["types", "wire", "config", "control", "membership", "cib", "ledger", "scheduler", "fencer", "executor"],
     ),
     ("recording", &["types", "controller"]),
-    ("sim", &["types", "wire", "config", "control", "controller"]),
+    ("sim", &["types", "wire", "config", "control", "controller", "recording"]),
     ("agents", &["types"]),
     ("lab", &["types", "control"]),
     ("runtime", &["types", "wire", "config", "control", "controller", "recording", "agents"]),

@@ -8,15 +8,26 @@ pub fn first(verdict: &Verdict) -> String {
     verdict.complaints.first().map_or_else(String::new, |it| format!("{} {}: {}", it.at, it.checker, it.text))
 }
 
-/// Everything that somebody needs who has never seen the seed.
-pub fn failure(seed: u64, commit: &str, verdict: &Verdict, small: &Run) -> String {
+/// Everything that somebody needs who has never seen the seed. `nodes` is the size of cluster that was asked for,
+/// `recordings` the folder with what each daemon of the small run was told.
+pub fn failure(
+    seed: u64,
+    nodes: Option<usize>,
+    commit: &str,
+    verdict: &Verdict,
+    small: &Run,
+    recordings: &str,
+) -> String {
     let mut text = format!("seed {seed} breaks a rule at commit {commit}\n\n");
     for complaint in verdict.complaints.iter().take(3) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {} {}: {}", complaint.at, complaint.checker, complaint.text);
     }
-    let _ = writeln!(text, "\nAgain: HEARTH_SEEDS={seed}..{} ./run swarm", seed + 1);
-    let _ = writeln!(text, "\nThe smallest run found, {} acts of {}:\n", small.steps.len(), swarm_steps(seed));
+    let size = nodes.map_or_else(String::new, |nodes| format!("HEARTH_NODES={nodes} "));
+    let _ = writeln!(text, "\nAgain: {size}HEARTH_SEEDS={seed}..{} ./run swarm", seed + 1);
+    let _ = writeln!(text, "What each daemon of the smallest run was told: {recordings}/*.rec, for hearth replay");
+    let drawn = swarm::draw(seed, nodes).steps.len();
+    let _ = writeln!(text, "\nThe smallest run found, {} acts of {drawn}:\n", small.steps.len());
     text.push_str(&self::small(small));
     text
 }
@@ -37,8 +48,4 @@ pub fn small(small: &Run) -> String {
         let _ = writeln!(text, "  {} {}: {}", complaint.at, complaint.checker, complaint.text);
     }
     text
-}
-
-fn swarm_steps(seed: u64) -> usize {
-    swarm::draw(seed, None).steps.len()
 }

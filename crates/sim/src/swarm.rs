@@ -7,12 +7,14 @@ use crate::check::{self, Complaint};
 use crate::disk::DiskMode;
 use crate::layout::{Layout, LinkKind, address, filesystem, group, ms, script};
 use crate::mutant::Mutant;
+use crate::record::Recording;
 use crate::restores;
 use crate::rng::Rng;
 use crate::story;
 use crate::world::World;
 use hearth_types::{GroupSpec, NodeName, ResourceKind, ResourceSpec, Timestamp};
 use hearth_wire::{NEWEST_VERSION, OLDEST_VERSION};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 /// Within this span after the last fault everything runs exactly once again. The longest chain: a stop that failed is
@@ -291,24 +293,37 @@ pub fn run(run: &Run, mutant: Option<Mutant>, trace: bool) -> Verdict {
     if trace {
         world.hash_outputs();
     }
-    for step in &run.steps {
-        world.act(&step.act);
-        world.run(step.then);
-    }
-    if let Err(pending) = heal(&mut world, &run.lost)
-        && !beyond_help(&world, run)
-    {
-        let at = world.site.now;
-        let text = format!("not healed within {HEALED_WITHIN:?}: {pending}");
-        world.complaints.push(Complaint { at, checker: "liveness", text });
-    }
-    world.close();
+    live(&mut world, run);
     let mut told = String::new();
     if !world.complaints.is_empty() {
         told = story::told(&world.site, Timestamp::ZERO, false);
         told.push_str(&story::now(&world.site));
     }
     Verdict { complaints: world.complaints, trace: world.trace, story: told }
+}
+
+/// Runs it once more and records every daemon; where the program panics, to that moment.
+pub fn recordings(run: &Run) -> Vec<Recording> {
+    let mut world = World::new(run.layout.clone(), run.seed, None);
+    world.record();
+    // What is left of the world after a panic is only asked for what was recorded before it.
+    let _ = std::panic::catch_unwind(AssertUnwindSafe(|| live(&mut world, run)));
+    world.recordings()
+}
+
+fn live(world: &mut World, run: &Run) {
+    for step in &run.steps {
+        world.act(&step.act);
+        world.run(step.then);
+    }
+    if let Err(pending) = heal(world, &run.lost)
+        && !beyond_help(world, run)
+    {
+        let at = world.site.now;
+        let text = format!("not healed within {HEALED_WITHIN:?}: {pending}");
+        world.complaints.push(Complaint { at, checker: "liveness", text });
+    }
+    world.close();
 }
 
 /// More than two can be beyond help: the voters of the newest epoch that are left, and remember it, are no majority, and

@@ -6,6 +6,7 @@ use crate::layout::{Layout, ms};
 use crate::machine::overtakes;
 use crate::mutant::Mutant;
 use crate::queue::{Queue, What};
+use crate::record::{Recorder, Recording};
 use crate::rng::Rng;
 use crate::site::{Order, Site};
 use hearth_control::Request;
@@ -39,6 +40,7 @@ pub struct World {
     pub(crate) last_beats: Vec<Option<(LinkId, u8, Message)>>,
     /// Inputs fed, for figures.
     pub inputs: u64,
+    recorder: Option<Recorder>,
 }
 
 impl World {
@@ -61,7 +63,18 @@ impl World {
             was_hot: false,
             spare: Vec::new(),
             inputs: 0,
+            recorder: None,
         }
+    }
+
+    /// Records what every daemon is told from its start on, if it starts after this.
+    pub fn record(&mut self) {
+        self.recorder = Some(Recorder::default());
+    }
+
+    /// The recordings so far; none are made any more.
+    pub fn recordings(&mut self) -> Vec<Recording> {
+        self.recorder.take().map(Recorder::end).unwrap_or_default()
     }
 
     /// Hashes every output from now on (protocol section 8, 9).
@@ -116,6 +129,9 @@ impl World {
             now: machine.clock.local(now),
             version: "sim".into(),
         };
+        if let Some(recorder) = self.recorder.as_mut() {
+            recorder.begin(node, &start);
+        }
         match Controller::new(start) {
             Ok(controller) => machine.controller = Some(controller),
             Err(error) => {
@@ -181,7 +197,13 @@ impl World {
         let now = machine.clock.local(self.site.now);
         let mut out = std::mem::take(&mut self.spare);
         let beats = is_beat(&input);
+        if let Some(recorder) = self.recorder.as_mut() {
+            recorder.told(node, now, &input);
+        }
         controller.handle(now, input, &mut out);
+        if let Some(recorder) = self.recorder.as_mut() {
+            recorder.ordered(node, &out);
+        }
         self.inputs += 1;
         let eventful = !(beats && out.iter().all(overtakes));
         if let Some(moments) = self.moments.as_mut().filter(|known| eventful && known.last() != Some(&self.site.now)) {

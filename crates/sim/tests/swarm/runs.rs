@@ -1,8 +1,11 @@
 //! Random faults, then rest.
 
 use crate::hunt::hunt;
-use hearth_sim::swarm::{draw, run};
+use hearth_controller::Output;
+use hearth_recording::Replay;
+use hearth_sim::swarm::{Run, draw, recordings, run};
 use hearth_sim::{report, shrink};
+use std::path::Path;
 
 /// Seeds of an ordinary run; `HEARTH_SEEDS=N` or `from..to` asks for others.
 const SEEDS: u64 = 2000;
@@ -43,7 +46,38 @@ fn whatever_fails_there_are_never_two_owners_and_after_it_everything_runs_once()
     }
     if let Some((seed, verdict)) = failed.first_key_value() {
         let small = shrink::shrink(&draw(*seed, nodes()), verdict);
-        panic!("{}", report::failure(*seed, &commit(), verdict, &small));
+        let folder = keep(*seed, &small);
+        panic!("{}", report::failure(*seed, nodes(), &commit(), verdict, &small, &folder));
+    }
+}
+
+/// Writes what each daemon was told where `hearth replay` and tests/regressions can take it; says where.
+fn keep(seed: u64, small: &Run) -> String {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = target.join(format!("seed-{seed}"));
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    for recording in recordings(small) {
+        std::fs::write(folder.join(format!("{}.rec", recording.name)), recording.bytes).expect("so can a file in it");
+    }
+    folder.display().to_string()
+}
+
+#[test]
+fn what_a_daemon_was_told_here_is_lived_through_again_by_hearth_replay() {
+    // Two machines and three, with restarts in the middle of writes and packets that nobody should mind.
+    for seed in [3, 4, 9, 14] {
+        let recordings = recordings(&draw(seed, None));
+        assert!(recordings.len() > 1, "seed {seed}: {} daemons were started", recordings.len());
+        for recording in recordings {
+            let mut replay = Replay::new(&recording.bytes).expect("it can be read");
+            let mut events = 0;
+            while let Some(step) = replay.step().expect("it can be lived through") {
+                assert!(step.agrees, "seed {seed}, {}: other orders at input {}", recording.name, step.number);
+                events += step.outputs.iter().filter(|output| matches!(output, Output::Event(_))).count();
+            }
+            assert!(!replay.is_cut() && replay.missing() == 0, "seed {seed}, {}", recording.name);
+            assert!(events > 0, "seed {seed}, {} tells nothing", recording.name);
+        }
     }
 }
 
