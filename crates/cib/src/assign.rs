@@ -68,6 +68,11 @@ impl Record {
             return Err(Rejection::AssignedElsewhere { group: id.clone(), node: assignment.node.clone() });
         }
         self.check_exclusive(&group, node)?;
+        // A fault undid what was asked for: nobody types an order so that the group comes back each time a cable does.
+        let moved = !self.assignments.contains_key(id);
+        if moved && self.placements.get(id).is_some_and(|placement| !placement.allows(node)) {
+            self.placements.remove(id);
+        }
         let assignment = AssignmentId(self.applied.0);
         for member in &group.resources {
             self.may_be_active.insert((member.id.clone(), node.clone()), assignment);

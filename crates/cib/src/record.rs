@@ -134,6 +134,16 @@ pub struct RequestedPlacement {
     pub index: Index,
 }
 
+impl RequestedPlacement {
+    /// Whether the group is where it was asked to be if it is on that node.
+    pub fn allows(&self, node: &NodeName) -> bool {
+        match &self.to {
+            Some(to) => to == node,
+            None => self.away_from.as_ref() != Some(node),
+        }
+    }
+}
+
 /// The newest entry that a person would call a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {

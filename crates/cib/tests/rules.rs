@@ -341,6 +341,38 @@ fn standby_done_twice() {
     });
 }
 
+/// Harm: an old order pulls the group back each time that a cable is put back (decision 0005).
+#[test]
+fn request_ends_when_a_fault_sends_the_group_elsewhere() {
+    let moved = |it: &mut Cluster, number, to: Option<&str>, away_from: Option<&str>| {
+        let (request, groups) = (it.request(number), vec!["web".into()]);
+        let (to, away_from) = (to.map(Into::into), away_from.map(Into::into));
+        it.ok(Entry::Move { request, groups, to, away_from, by: "an order".into() });
+        assert_eq!(it.0.placements.len(), 1);
+    };
+    let mut it = Cluster::new(&["web"]);
+    moved(&mut it, 1, Some("b"), None);
+    it.ok(Cluster::assign("web", "b"));
+    it.ok(Cluster::assign("web", "b"));
+    assert_eq!(it.0.placements.len(), 1, "it was carried out");
+    it.ok(Entry::Unassign { group: "web".into(), reason: "b has no carrier".into() });
+    assert_eq!(it.0.placements.len(), 1, "it may come back to b yet");
+    it.says("b", "web", ReportKind::Stopped);
+    it.ok(Cluster::assign("web", "a"));
+    assert!(it.0.placements.is_empty(), "to: a fault was stronger");
+    moved(&mut it, 2, None, Some("a"));
+    it.ok(Cluster::assign("web", "a"));
+    assert_eq!(it.0.placements.len(), 1, "assigned anew where it is, because it waits for a node that can run it");
+    it.ok(Entry::Unassign { group: "web".into(), reason: "a has no carrier".into() });
+    it.says("a", "web", ReportKind::Stopped);
+    it.ok(Cluster::assign("web", "b"));
+    assert_eq!(it.0.placements.len(), 1, "that is what was asked for");
+    it.ok(Entry::Unassign { group: "web".into(), reason: "b has no carrier".into() });
+    it.says("b", "web", ReportKind::Stopped);
+    it.ok(Cluster::assign("web", "a"));
+    assert!(it.0.placements.is_empty(), "away from: a fault was stronger");
+}
+
 #[test]
 fn request_holds_after_its_reason_is_gone() {
     let moved = |it: &mut Cluster, number| {

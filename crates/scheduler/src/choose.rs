@@ -291,12 +291,8 @@ impl<'a> Planner<'a> {
 
 /// What somebody asked for, if it can be had.
 fn requested(placement: &RequestedPlacement, usable: &[&Candidate], here: Option<&NodeName>) -> Option<NodeName> {
-    let fits = |node: &NodeName| match &placement.to {
-        Some(to) => node == to,
-        None => placement.away_from.as_ref() != Some(node),
-    };
-    let here = here.filter(|here| fits(here)).cloned();
-    here.or_else(|| usable.iter().map(|candidate| &candidate.node).find(|node| fits(node)).cloned())
+    let here = here.filter(|here| placement.allows(here)).cloned();
+    here.or_else(|| usable.iter().map(|candidate| &candidate.node).find(|node| placement.allows(node)).cloned())
 }
 
 fn first_reason(first: &Candidate, candidates: &[Candidate]) -> String {
