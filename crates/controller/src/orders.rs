@@ -45,8 +45,18 @@ pub(crate) struct Orders {
     watchers: Vec<u64>,
     watched_at: Timestamp,
     watch_due: bool,
-    followers: Vec<(u64, Option<String>)>,
-    followed: u64,
+    followers: Vec<Follower>,
+    /// The newest event that those who watch were told of.
+    seen: u64,
+}
+
+/// Somebody who is told every new event, or every new one about a subject.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Follower {
+    token: u64,
+    subject: Option<String>,
+    /// The newest event that was there when it was told last.
+    told: u64,
 }
 
 impl Orders {
@@ -89,12 +99,12 @@ impl Node {
             Request::Failback { wait } => self.order_failback(now, token, wait, by, out),
             Request::Timeline { last, subject, follow } => {
                 let events = self.chronicle.select(subject.as_deref(), last);
-                self.orders.followed = events.last().map_or(self.orders.followed, |event| event.id.0);
                 let events = events.iter().map(timeline_event).collect();
                 let dropped = self.chronicle.dropped();
                 reply(out, token, Reply::Timeline { events, dropped }, follow);
                 if follow {
-                    self.orders.followers.push((token, subject));
+                    let told = self.chronicle.newest();
+                    self.orders.followers.push(Follower { token, subject, told });
                 }
             }
             Request::Why { resource } => {
@@ -113,7 +123,7 @@ impl Node {
     /// Whoever waited is gone; what was ordered goes on.
     pub(crate) fn forget_request(&mut self, token: u64) {
         self.orders.watchers.retain(|known| *known != token);
-        self.orders.followers.retain(|(known, _)| *known != token);
+        self.orders.followers.retain(|follower| follower.token != token);
         self.orders.pending.retain(|pending| pending.token != token);
     }
 
@@ -356,16 +366,18 @@ impl Node {
 
     fn answer_watchers(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let newest = self.chronicle.newest();
-        if newest != self.orders.followed {
+        if newest != self.orders.seen {
             self.orders.watch_due = true;
-            let followed = std::mem::replace(&mut self.orders.followed, newest);
-            for (token, subject) in self.orders.followers.clone() {
-                let events: Vec<Event> = self.chronicle.select(subject.as_deref(), None);
-                let events: Vec<TimelineEvent> =
-                    events.iter().filter(|event| event.id.0 > followed).map(timeline_event).collect();
-                if !events.is_empty() {
-                    reply(out, token, Reply::Timeline { events, dropped: self.chronicle.dropped() }, true);
-                }
+            self.orders.seen = newest;
+        }
+        for follower in self.orders.followers.iter_mut().filter(|follower| follower.told != newest) {
+            let told = std::mem::replace(&mut follower.told, newest);
+            let events = self.chronicle.select(follower.subject.as_deref(), None);
+            let events: Vec<TimelineEvent> =
+                events.iter().filter(|event| event.id.0 > told).map(timeline_event).collect();
+            if !events.is_empty() {
+                let dropped = self.chronicle.dropped();
+                reply(out, follower.token, Reply::Timeline { events, dropped }, true);
             }
         }
         if self.orders.watch_due && now.since(self.orders.watched_at) >= WATCH_PERIOD {

@@ -223,7 +223,8 @@ impl Client {
                 said = reader.fill_buf() => {
                     if said.is_ok_and(|said| !said.is_empty()) {
                         let help = Some("wait for the answer, or use another connection".to_owned());
-                        write(writer, &refused("the request before was not answered yet", help)).await?;
+                        // Whether it is taken or not: the request before ends here.
+                        let _ = write(writer, &refused("the request before was not answered yet", help)).await;
                     }
                     break Err(io::ErrorKind::BrokenPipe.into());
                 }

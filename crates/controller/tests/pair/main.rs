@@ -4,4 +4,5 @@ mod early;
 mod reload;
 mod rules;
 mod upgrade;
+mod watching;
 mod world;

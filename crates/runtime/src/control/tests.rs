@@ -117,6 +117,22 @@ fn whoever_hangs_up_while_waiting_is_forgotten_by_the_controller() {
     });
 }
 
+/// Harm: a client that watches, says another word and is gone is told every change for ever, and so are the next thousand.
+#[test]
+fn whoever_asks_twice_and_hangs_up_is_forgotten_by_the_controller() {
+    run(async {
+        let mut daemon = Daemon::start(PATIENCE);
+        let mut client = daemon.connect().await;
+        client.ask(&Request::Watch).await;
+        let token = daemon.token().await;
+        daemon.askers.answer(token, done("first"), true);
+        assert!(is_done(client.reply().await, "first"));
+        client.ask(&Request::Status).await;
+        drop(client);
+        assert!(matches!(daemon.input().await, Input::RequestEnded { token: ended } if ended == token));
+    });
+}
+
 #[test]
 fn an_answered_client_that_hangs_up_is_no_news() {
     run(async {
