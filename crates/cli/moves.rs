@@ -3,7 +3,7 @@
 use crate::args::{MoveOptions, StopOptions, WaitOptions};
 use crate::clock;
 use crate::connection::{Connection, Heard, PATIENCE, closed, misplaced};
-use crate::page::{clean, write_out};
+use crate::page::{clean, clean_lines, write_out};
 use crate::trouble::{Exit, Trouble};
 use hearth_control::{Reply, Request, Which};
 use std::path::Path;
@@ -31,6 +31,12 @@ pub(crate) fn reload(socket: &Path) -> Result<Exit, Trouble> {
     match given(socket, &Request::Reload, RELOAD_PATIENCE)? {
         // What the daemon refuses of a reload is the configuration.
         Reply::Refused { quorum: false, reason, help } => {
+            // Complaints with their places: each begins a line, as `hearth check` shows them.
+            let reason = if reason.trim_end().contains('\n') {
+                format!("these files are not taken over\n\n{reason}")
+            } else {
+                reason
+            };
             let trouble = misplaced(&Reply::Refused { quorum: false, reason, help });
             Err(Trouble { exit: Exit::Configuration, ..trouble }
                 .help("`hearth check` shows every complaint with its place"))
@@ -95,9 +101,16 @@ fn given(socket: &Path, request: &Request, within: Duration) -> Result<Reply, Tr
 
 fn said(reply: Reply) -> Result<Exit, Trouble> {
     let Reply::Done { text, took_ms, notes } = reply else { return Err(misplaced(&reply)) };
-    let mut lines = format!("{} ({})\n", clean(text.trim_end_matches('.')), clock::span_ms(took_ms));
+    let (text, below) = text.split_once('\n').unwrap_or((&text, ""));
+    let colon = if below.is_empty() { "" } else { ":" };
+    let mut lines = format!("{} ({}){colon}\n", clean(text.trim_end_matches(['.', ':'])), clock::span_ms(took_ms));
+    if !below.is_empty() {
+        lines.push_str(&format!("{}\n", clean_lines(below)));
+    }
     for note in notes {
-        lines.push_str(&format!("note: {}\n", clean(&note)));
+        // A complaint about a file says itself what it is.
+        let shown = if note.trim_end().contains('\n') { clean_lines(&note) } else { format!("note: {}", clean(&note)) };
+        lines.push_str(&format!("{shown}\n"));
     }
     write_out(&lines)?;
     Ok(Exit::Done)

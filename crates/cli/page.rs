@@ -118,6 +118,11 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|c| if harmless(c) { c } else { ' ' }).collect())
 }
 
+/// The same for text of several lines, which stay lines.
+pub(crate) fn clean_lines(text: &str) -> String {
+    text.trim_end().lines().map(clean).collect::<Vec<_>>().join("\n")
+}
+
 /// Writes to stdout. Returns false once the reader has gone, which is no failure.
 pub(crate) fn write_out(text: &str) -> Result<bool, Trouble> {
     let mut out = std::io::stdout().lock();

@@ -28,7 +28,7 @@ pub(crate) enum Exit {
 pub(crate) struct Trouble {
     /// Exit code.
     pub(crate) exit: Exit,
-    /// One sentence.
+    /// One sentence, with lines below it where it is about a text.
     pub(crate) text: String,
     /// The way out, a line each.
     pub(crate) help: Vec<String>,
@@ -55,7 +55,7 @@ impl Trouble {
 
     /// Says it on stderr, `prog: text` first. A stderr that cannot be written is nobody's to hear of.
     pub(crate) fn print(&self, prog: &str) {
-        let mut text = format!("{prog}: {}\n", crate::page::clean(&self.text));
+        let mut text = format!("{prog}: {}\n", crate::page::clean_lines(&self.text));
         for line in &self.help {
             let _ = writeln!(text, "  {}", crate::page::clean(line));
         }

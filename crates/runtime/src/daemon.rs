@@ -108,6 +108,9 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
     }
     let ring = ring(&config).map_err(DaemonError::Configuration)?;
     let (storage, found) = Storage::open(&folders.state)?;
+    if let Some(damage) = &found.damage {
+        tracing::error!("{damage}. This node comes back as a new member");
+    }
     if found.torn {
         tracing::warn!("the last line of the log was cut short, by a power cut; it was never acted on");
     }
@@ -376,7 +379,9 @@ impl Main {
         self.config = fresh.config.clone();
         let notes = std::mem::take(&mut fresh.notes);
         self.post.send(News::Reconfigured(Box::new(fresh.reloaded())));
-        let notes = notes.split("\n\n").filter(|note| !note.trim().is_empty()).map(str::to_owned).collect();
+        let mut notes: Vec<String> = notes.split("\n\n").map(str::to_owned).collect();
+        // The last one only counts them.
+        notes.pop();
         Reply::Done { text, took_ms: began.elapsed().as_millis() as u64, notes }
     }
 }

@@ -1,6 +1,7 @@
 //! A reload under way: the three files are read beside everything else, then used or refused whole.
 
 use crate::daemon::{DaemonError, Folders, STACK, configuration, ring};
+use crate::files::NOT_STARTED;
 use crate::log::Opened;
 use crate::media::{self, Ready};
 use crate::order::{MayReload, News, Post, Reloaded};
@@ -29,7 +30,7 @@ impl Fresh {
     /// may make it wait. An unchanged log file is opened anew too, so that whoever moves it away (logrotate) gets a fresh
     /// one.
     fn open(folders: &Folders, node: Option<&str>, old: &Config) -> Files {
-        let (config, notes) = configuration(folders, node)?;
+        let (config, notes) = configuration(folders, node).map_err(of_a_reload)?;
         let refusals = reload_refusals(old, &config);
         if !refusals.is_empty() {
             return Err(DaemonError::Configuration(refusals.join("\n")));
@@ -63,6 +64,16 @@ impl Fresh {
     /// What the heartbeat thread takes over.
     pub(crate) fn reloaded(self) -> Reloaded {
         Reloaded { config: self.config, ring: self.ring, ports: self.ports, gate: self.gate }
+    }
+}
+
+/// The complaints of a start in the words of a reload.
+fn of_a_reload(error: DaemonError) -> DaemonError {
+    match error {
+        DaemonError::Configuration(text) => {
+            DaemonError::Configuration(text.trim_end().strip_suffix(NOT_STARTED).unwrap_or(&text).to_owned())
+        }
+        other => other,
     }
 }
 

@@ -4,6 +4,7 @@ mod environment;
 mod render;
 
 pub use environment::System;
+pub(crate) use render::NOT_STARTED;
 pub use render::render;
 
 use hearth_config::Sources;

@@ -91,13 +91,16 @@ fn method(word: &str) -> usize {
     ["sha256", "sha1", "md5", "crc"].into_iter().find(|name| word.starts_with(name)).map_or(0, str::len)
 }
 
+/// What the last line says where there is an error.
+pub(crate) const NOT_STARTED: &str = ": not started";
+
 fn summary(complaints: &[Complaint]) -> String {
     let count = |how: How, word: &str| {
         let number = complaints.iter().filter(|complaint| complaint.level == how).count();
         (number > 0).then(|| format!("{number} {word}{}", if number == 1 { "" } else { "s" }))
     };
     let parts = [count(How::Error, "error"), count(How::Warning, "warning"), count(How::Note, "note")];
-    let end = if parts[0].is_some() { ": not started" } else { "" };
+    let end = if parts[0].is_some() { NOT_STARTED } else { "" };
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ") + end
 }
 
