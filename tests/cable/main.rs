@@ -10,6 +10,7 @@ mod bench;
 mod cables;
 mod clock;
 mod daemon;
+mod disk;
 mod figures;
 mod flood;
 mod freeze;

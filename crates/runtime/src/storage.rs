@@ -1,7 +1,8 @@
 //! State that outlives the daemon: a state file replaced as a whole, and a log behind it.
 //!
-//! The log is lines of `crc length text`; a torn last line is recognised and left out, damage before the last line is
-//! an error and nothing is overwritten. The state file begins with a number of generation, and the log with the same
+//! The log is lines of `crc length text`; a torn last line is recognised and left out. Any other damage, in either file,
+//! means that the node must not act by what it reads: both are set aside as they are, and it begins without state, which
+//! is what R-LEDGER-3 asks for. The state file begins with a number of generation, and the log with the same
 //! one: a log of an older state is ignored, so a crash between the two writes loses nothing and repeats nothing.
 
 use atomic_write_file::AtomicWriteFile;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 const STATE: &str = "state";
 const LOG: &str = "log";
+/// Copies of damaged files that are kept.
+const ASIDE_MAX: u32 = 8;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct Found {
     pub log: Vec<String>,
     /// A torn last line was left out.
     pub torn: bool,
+    /// The files were damaged: which, how, and where they are now. Everything else is as in an empty folder.
+    pub damage: Option<String>,
 }
 
 /// Why the state cannot be used. Nothing was changed on disk.
@@ -33,17 +38,6 @@ pub enum StorageError {
         path: String,
         /// Why.
         error: io::Error,
-    },
-    /// The content is damaged.
-    #[error(
-        "{path} is damaged ({what}); it is left as it is. Restore it, or move the folder away: this node then comes back \
-         as a new member"
-    )]
-    Damaged {
-        /// Which.
-        path: String,
-        /// Where.
-        what: String,
     },
     /// Another daemon uses it.
     #[error("{path} is in use: is another hearthd running here?")]
@@ -76,19 +70,15 @@ impl Storage {
         };
         std::fs::create_dir_all(directory).map_err(at(directory))?;
         let lock = lock(directory)?;
-        let path = directory.join(STATE);
-        let (mut found, mut generation) = (Found::default(), 0);
-        if let Some(text) = read(&path).map_err(at(&path))? {
-            let damaged = |what: &str| StorageError::Damaged { path: path.display().to_string(), what: what.into() };
-            let text = String::from_utf8(text).map_err(|_| damaged("it is not text"))?;
-            let (head, body) = text.split_once('\n').ok_or_else(|| damaged("it has no first line"))?;
-            generation = header(head, body).ok_or_else(|| damaged("its checksum does not fit"))?;
-            found.state = Some(body.to_owned());
-        }
+        let (found, generation, whole) = match look(directory)? {
+            Ok(read) => read,
+            Err(damage) => {
+                let aside = set_aside(directory).map_err(at(directory))?;
+                let damage = format!("{damage}; the files are in {} now", aside.display());
+                (Found { damage: Some(damage), ..Found::default() }, 0, 0)
+            }
+        };
         let path = directory.join(LOG);
-        let bytes = read(&path).map_err(at(&path))?.unwrap_or_default();
-        let whole = parse_log(&bytes, generation, &mut found)
-            .map_err(|what| StorageError::Damaged { path: path.display().to_string(), what })?;
         let log = OpenOptions::new().create(true).append(true).open(&path).map_err(at(&path))?;
         log.set_len(whole as u64).map_err(at(&path))?;
         let mut storage = Storage { directory: directory.to_owned(), log, generation, failed: None, _lock: lock };
@@ -144,6 +134,52 @@ impl Storage {
         self.log.write_all(&bytes)?;
         self.log.sync_data()
     }
+}
+
+/// What is in the folder, with the number of the state and how much of the log is whole; else what is damaged.
+fn look(directory: &Path) -> Result<Result<(Found, u64, usize), String>, StorageError> {
+    let bytes = |name| {
+        let path = directory.join(name);
+        let bytes = read(&path);
+        bytes.map_err(|error| StorageError::Io { path: path.display().to_string(), error })
+    };
+    let (state, log) = (bytes(STATE)?, bytes(LOG)?.unwrap_or_default());
+    let damaged = |name, what: String| format!("{} is damaged ({what})", directory.join(name).display());
+    let (mut found, mut generation) = (Found::default(), 0);
+    if let Some(state) = state {
+        match parse_state(state) {
+            Ok((number, text)) => (generation, found.state) = (number, Some(text)),
+            Err(what) => return Ok(Err(damaged(STATE, what.to_owned()))),
+        }
+    }
+    let whole = parse_log(&log, generation, &mut found);
+    Ok(whole.map(|whole| (found, generation, whole)).map_err(|what| damaged(LOG, what)))
+}
+
+/// The number and the text of a state file.
+fn parse_state(bytes: Vec<u8>) -> Result<(u64, String), &'static str> {
+    let text = String::from_utf8(bytes).map_err(|_| "it is not text")?;
+    let (head, body) = text.split_once('\n').ok_or("it has no first line")?;
+    let generation = header(head, body).ok_or("its checksum does not fit")?;
+    Ok((generation, body.to_owned()))
+}
+
+/// Moves both files, as they are, into a folder of their own. A crash in between leaves one of them: the log alone is of
+/// a state that is not there, so that it is set aside by the next start.
+fn set_aside(directory: &Path) -> io::Result<PathBuf> {
+    let folder = |number| directory.join(format!("damaged-{number}"));
+    // A disk that damages its files each day does not fill itself with them: the last copy gives way.
+    let number = (1..ASIDE_MAX).find(|number| !folder(*number).exists()).unwrap_or(ASIDE_MAX);
+    let aside = folder(number);
+    std::fs::create_dir_all(&aside)?;
+    for name in [STATE, LOG] {
+        match std::fs::rename(directory.join(name), aside.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    File::open(&aside)?.sync_all()?;
+    Ok(aside)
 }
 
 fn lock(directory: &Path) -> Result<nix::fcntl::Flock<File>, StorageError> {
@@ -270,12 +306,15 @@ mod tests {
         assert_eq!((found.log, found.torn), (lines(&["a\nb", "", "c"]), false));
     }
 
-    #[test]
-    fn r_ledger_3_a_torn_last_line_is_left_out_and_damage_is_never_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut storage, _) = Storage::open(folder.path()).unwrap();
+    fn whole_state(folder: &Path) {
+        let (mut storage, _) = Storage::open(folder).unwrap();
         storage.persist(Some("s"), &lines(&["first"])).unwrap();
-        drop(storage);
+    }
+
+    #[test]
+    fn r_ledger_3_a_torn_last_line_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        whole_state(folder.path());
         let path = folder.path().join(LOG);
         let before = std::fs::read(&path).unwrap();
         let mut second = before.clone();
@@ -283,18 +322,64 @@ mod tests {
         for length in before.len() + 1..second.len() {
             std::fs::write(&path, &second[..length]).unwrap();
             let (_, found) = Storage::open(folder.path()).unwrap();
-            assert_eq!((found.log, found.torn), (lines(&["first"]), true), "{length}");
+            assert_eq!((found.log, found.torn, found.damage), (lines(&["first"]), true, None), "{length}");
         }
-        second[before.len() - 3] ^= 1;
-        std::fs::write(&path, &second).unwrap();
-        assert!(matches!(Storage::open(folder.path()), Err(StorageError::Damaged { .. })));
-        assert_eq!(std::fs::read(&path).unwrap(), second);
-        std::fs::write(&path, &before).unwrap();
-        let state = folder.path().join(STATE);
-        let damaged = std::fs::read_to_string(&state).unwrap() + "x";
-        std::fs::write(&state, &damaged).unwrap();
-        assert!(matches!(Storage::open(folder.path()), Err(StorageError::Damaged { .. })));
-        assert_eq!(std::fs::read_to_string(&state).unwrap(), damaged);
+    }
+
+    /// Harm: a node with a damaged file votes by what is left of it; or it is started again and again and never comes back.
+    #[test]
+    fn r_ledger_3_damaged_files_are_set_aside_as_they_are_and_the_node_begins_without_state() {
+        type Damage = fn(&Path);
+        let damages: [(&str, Damage, &str); 5] = [
+            ("state", |folder| append(&folder.join(STATE), b"x"), "its checksum does not fit"),
+            ("state", |folder| std::fs::write(folder.join(STATE), [0xff, 0xfe, b'\n']).unwrap(), "it is not text"),
+            ("state", |folder| std::fs::write(folder.join(STATE), "").unwrap(), "it has no first line"),
+            ("log", |folder| flip(&folder.join(LOG)), "line 2 does not fit its checksum"),
+            ("log", |folder| std::fs::remove_file(folder.join(STATE)).unwrap(), "an old copy"),
+        ];
+        for (name, damage, said) in damages {
+            let folder = tempfile::tempdir().unwrap();
+            whole_state(folder.path());
+            let (mut storage, _) = Storage::open(folder.path()).unwrap();
+            storage.persist(None, &lines(&["second"])).unwrap();
+            drop(storage);
+            damage(folder.path());
+            let left = [STATE, LOG].map(|name| std::fs::read(folder.path().join(name)).ok());
+            let (mut storage, found) = Storage::open(folder.path()).unwrap();
+            let told = found.damage.clone().unwrap();
+            assert!(told.contains(name) && told.contains(said) && told.contains("damaged-1"), "{told}");
+            assert_eq!(found, Found { damage: Some(told), ..Found::default() });
+            let aside = folder.path().join("damaged-1");
+            assert_eq!([STATE, LOG].map(|name| std::fs::read(aside.join(name)).ok()), left);
+            storage.persist(Some("anew"), &lines(&["third"])).unwrap();
+            drop(storage);
+            let (_, found) = Storage::open(folder.path()).unwrap();
+            assert_eq!((found.state.as_deref(), found.log, found.damage), (Some("anew"), lines(&["third"]), None));
+        }
+    }
+
+    #[test]
+    fn a_disk_that_damages_its_files_again_and_again_is_not_filled_with_copies() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..ASIDE_MAX + 3 {
+            whole_state(folder.path());
+            append(&folder.path().join(STATE), b"x");
+            assert!(Storage::open(folder.path()).unwrap().1.damage.is_some());
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), ASIDE_MAX as usize + 2, "copies, lock and log");
+    }
+
+    fn append(path: &Path, bytes: &[u8]) {
+        OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
+    }
+
+    /// Changes a byte of the line before the last.
+    fn flip(path: &Path) {
+        let mut bytes = std::fs::read(path).unwrap();
+        let end = bytes.len() - 1;
+        let start = bytes[..end].iter().rposition(|byte| *byte == b'\n').unwrap();
+        bytes[start - 1] ^= 1;
+        std::fs::write(path, bytes).unwrap();
     }
 
     #[test]

@@ -18,11 +18,8 @@ fn told(world: &World, token: u64) -> BTreeMap<u64, usize> {
 #[test]
 fn who_follows_the_timeline_is_told_each_event_once_whatever_others_ask() {
     let mut world = pair();
-    let timeline = |subject: Option<&str>, last, follow| Request::Timeline {
-        last,
-        subject: subject.map(str::to_owned),
-        follow,
-    };
+    let timeline =
+        |subject: Option<&str>, last, follow| Request::Timeline { last, subject: subject.map(str::to_owned), follow };
     let all = world.request(A, timeline(None, Some(0), true));
     let some = world.request(A, timeline(Some(IP), Some(0), true));
     for (from, asked) in [(A, Some(IP)), (B, None), (A, Some("nothing")), (B, Some("eth0"))] {
