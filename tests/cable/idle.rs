@@ -9,11 +9,12 @@ use std::time::Duration;
 const WINDOW: u64 = ms(8000);
 /// What a node may cost, in milliseconds of processor time a second, with keepalive 50 ms over two networks. On one
 /// machine the sender of a packet also pays for the bridge and for the other machine's reception: with the system calls
-/// this is more than half of it. 5 to 9 were seen while others kept both processors busy.
-const CPU: f64 = 10.0;
+/// this is more than half of it. 5 to 8 were seen while others kept both processors busy, where a loop that does nothing
+/// but send and receive the same packets costs 2.4.
+const CPU: f64 = 9.0;
 /// Wake-ups a second of all threads: 20 for its own heartbeats, 20 to 40 for the peer's (whose two packets come as one or
-/// one by one), 10 for the kernel's news of renewed lifetimes, the rest for the recording.
-const WAKES: f64 = 75.0;
+/// one by one), 2 for the recording.
+const WAKES: f64 = 65.0;
 /// The part of the window that this machine may have stalled: what shares the processors costs every node more.
 const STALLED: f64 = 0.01;
 /// Windows that are measured before this machine is said to be too busy.

@@ -30,14 +30,18 @@ pub struct Home {
 #[derive(Debug)]
 pub struct AddressAgent {
     netlink: Netlink,
+    /// Renews, and nothing else: what it does is no news to [`super::Watch`].
+    renewals: Netlink,
     held: Held,
 }
 
 impl AddressAgent {
-    /// Opens its socket.
+    /// Opens its sockets.
     pub fn new() -> io::Result<AddressAgent> {
         let netlink = Netlink::open(SockProtocol::NetlinkRoute, 0)?;
-        Ok(AddressAgent { netlink, held: Held::default() })
+        let renewals = Netlink::open(SockProtocol::NetlinkRoute, 0)?;
+        let held = Held::renewed_by(renewals.port());
+        Ok(AddressAgent { netlink, renewals, held })
     }
 
     /// What it did, for [`super::Watch::start`].
@@ -132,7 +136,7 @@ impl AddressAgent {
         let mut all = self.held.lock();
         not_too_late(spec.ip, not_after)?;
         let before = Instant::now();
-        self.set(spec.ip, &held, lifetime)
+        set(&self.netlink, spec.ip, &held, lifetime)
             .map_err(|error| format!("the kernel refused {}/{} on {}: {error}", spec.ip, held.prefix, link.name))?;
         all.insert(spec.ip, HeldAddress { valid_until: lifetime.map(|span| before + whole_seconds(span)), ..held });
         Ok(())
@@ -164,7 +168,7 @@ impl AddressAgent {
             return Err(format!("the lifetime of {} has ended: it is not renewed any more", spec.ip));
         }
         not_too_late(spec.ip, Some(not_after))?;
-        self.set(spec.ip, &held, Some(lifetime))
+        set(&self.renewals, spec.ip, &held, Some(lifetime))
             .map_err(|error| format!("the lifetime of {} cannot be renewed: {error}", spec.ip))?;
         all.insert(spec.ip, HeldAddress { valid_until: Some(before + whole_seconds(lifetime)), lost: false, ..held });
         Ok(())
@@ -183,53 +187,11 @@ impl AddressAgent {
         Ok(was_here)
     }
 
-    fn set(&self, ip: IpAddr, held: &HeldAddress, lifetime: Option<Duration>) -> io::Result<()> {
-        let seconds =
-            lifetime.map_or(u32::MAX, |span| whole_seconds(span).as_secs().min(u64::from(u32::MAX - 1)) as u32);
-        // Preferred as long as valid: a deprecated address would not be chosen as a source while it is ours.
-        let cache: Vec<u8> = [seconds, seconds, 0, 0].iter().flat_map(|value| value.to_ne_bytes()).collect();
-        self.request(libc::RTM_NEWADDR, CREATE | REPLACE, ip, held.prefix, held.index, |message| {
-            message.attribute(libc::IFA_CACHEINFO, &cache);
-            if ip.is_ipv6() {
-                // R-TAKE-6 has asked the wire already; waiting for the kernel's own question costs a second.
-                message.attribute(libc::IFA_FLAGS, &libc::IFA_F_NODAD.to_ne_bytes());
-            }
-            if let Some(broadcast) = held.broadcast {
-                message.attribute(libc::IFA_BROADCAST, &broadcast.octets());
-            }
-            if let Some(label) = &held.label {
-                message.text(libc::IFA_LABEL, label);
-            }
-        })
-    }
-
     fn delete(&self, address: &Address) -> io::Result<()> {
-        match self.request(libc::RTM_DELADDR, 0, address.ip, address.prefix, address.index, |_| {}) {
+        match request(&self.netlink, libc::RTM_DELADDR, 0, address.ip, address.prefix, address.index, |_| {}) {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::ENODEV)) => Ok(()),
             other => other,
         }
-    }
-
-    fn request(
-        &self,
-        kind: u16,
-        flags: u16,
-        ip: IpAddr,
-        prefix: u8,
-        index: u32,
-        body: impl FnOnce(&mut Builder),
-    ) -> io::Result<()> {
-        let family = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-        let mut header = vec![family as u8, prefix, 0, 0];
-        header.extend_from_slice(&index.to_ne_bytes());
-        let sequence = self.netlink.sequence();
-        let mut builder = Builder::default();
-        builder.message(kind, REQUEST | ACK | flags, sequence, &header, |message| {
-            message.attribute(libc::IFA_LOCAL, &octets(ip));
-            message.attribute(libc::IFA_ADDRESS, &octets(ip));
-            body(message);
-        });
-        self.netlink.commit(builder.bytes(), sequence, sequence).map_err(|refusal| refusal.error)
     }
 }
 
@@ -237,6 +199,47 @@ impl AddressOps for AddressAgent {
     fn run<'a>(&'a self, request: &'a OpRequest, _: &'a AddressSpec) -> AddressFuture<'a> {
         Box::pin(std::future::ready(AddressAgent::run(self, request)))
     }
+}
+
+fn set(netlink: &Netlink, ip: IpAddr, held: &HeldAddress, lifetime: Option<Duration>) -> io::Result<()> {
+    let seconds = lifetime.map_or(u32::MAX, |span| whole_seconds(span).as_secs().min(u64::from(u32::MAX - 1)) as u32);
+    // Preferred as long as valid: a deprecated address would not be chosen as a source while it is ours.
+    let cache: Vec<u8> = [seconds, seconds, 0, 0].iter().flat_map(|value| value.to_ne_bytes()).collect();
+    request(netlink, libc::RTM_NEWADDR, CREATE | REPLACE, ip, held.prefix, held.index, |message| {
+        message.attribute(libc::IFA_CACHEINFO, &cache);
+        if ip.is_ipv6() {
+            // R-TAKE-6 has asked the wire already; waiting for the kernel's own question costs a second.
+            message.attribute(libc::IFA_FLAGS, &libc::IFA_F_NODAD.to_ne_bytes());
+        }
+        if let Some(broadcast) = held.broadcast {
+            message.attribute(libc::IFA_BROADCAST, &broadcast.octets());
+        }
+        if let Some(label) = &held.label {
+            message.text(libc::IFA_LABEL, label);
+        }
+    })
+}
+
+fn request(
+    netlink: &Netlink,
+    kind: u16,
+    flags: u16,
+    ip: IpAddr,
+    prefix: u8,
+    index: u32,
+    body: impl FnOnce(&mut Builder),
+) -> io::Result<()> {
+    let family = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let mut header = vec![family as u8, prefix, 0, 0];
+    header.extend_from_slice(&index.to_ne_bytes());
+    let sequence = netlink.sequence();
+    let mut builder = Builder::default();
+    builder.message(kind, REQUEST | ACK | flags, sequence, &header, |message| {
+        message.attribute(libc::IFA_LOCAL, &octets(ip));
+        message.attribute(libc::IFA_ADDRESS, &octets(ip));
+        body(message);
+    });
+    netlink.commit(builder.bytes(), sequence, sequence).map_err(|refusal| refusal.error)
 }
 
 fn failed(message: String) -> OpOutcome {

@@ -45,12 +45,20 @@ impl HeldAddress {
 
 /// The addresses that are ours now, shared between the agent that changes them and the watch.
 #[derive(Clone, Debug, Default)]
-pub struct Held(Arc<Mutex<BTreeMap<IpAddr, HeldAddress>>>);
+pub struct Held {
+    all: Arc<Mutex<BTreeMap<IpAddr, HeldAddress>>>,
+    /// The netlink socket that renews their lifetimes and does nothing else.
+    pub(crate) renewals: Option<u32>,
+}
 
 impl Held {
+    pub(crate) fn renewed_by(port: u32) -> Held {
+        Held { all: Arc::default(), renewals: Some(port) }
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, HeldAddress>> {
         // The map is whole between any two statements, so a panic elsewhere spoils nothing.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Addresses that this daemon holds, whether or not somebody removed them meanwhile.

@@ -6,6 +6,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, send, setsockopt,
     socket, sockopt,
 };
+use socket2::{SockFilter, SockRef};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,6 +29,8 @@ const DUMP_INTERRUPTED: u16 = 0x10;
 const NESTED: u16 = 0x8000;
 const TYPE_MASK: u16 = 0x3fff;
 const HEADER: usize = 16;
+/// Where a message says whose request it follows from.
+const PORT_AT: u32 = 12;
 const ERROR: u16 = libc::NLMSG_ERROR as u16;
 const DONE: u16 = libc::NLMSG_DONE as u16;
 
@@ -179,6 +182,25 @@ impl Netlink {
     /// The number by which the kernel names this socket.
     pub fn port(&self) -> u32 {
         self.port
+    }
+
+    /// Leaves out events that follow from what the socket of that number asks for: the kernel drops them before anybody
+    /// is woken.
+    ///
+    /// # Errors
+    /// The kernel takes no filter.
+    pub fn ignore(&self, port: u32) -> io::Result<()> {
+        const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+        const IS: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+        const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+        // A filter reads numbers as the network writes them, netlink writes them as this machine does.
+        let filter = [
+            SockFilter::new(LOAD, 0, 0, PORT_AT),
+            SockFilter::new(IS, 0, 1, port.to_be()),
+            SockFilter::new(RETURN, 0, 0, 0),
+            SockFilter::new(RETURN, 0, 0, u32::MAX),
+        ];
+        SockRef::from(&self.fd).attach_filter(&filter)
     }
 
     /// A sequence number that was not used before.

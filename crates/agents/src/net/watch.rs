@@ -78,7 +78,11 @@ impl Watch {
     /// first events. `held` is that of the [`super::AddressAgent`] whose own changes are not to be reported.
     pub fn start(held: Held) -> io::Result<(Snapshot, mpsc::Receiver<NetEvent>)> {
         // Events are joined before the list is read, so that nothing between is missed.
-        let socket = registered(Netlink::open(SockProtocol::NetlinkRoute, GROUPS)?)?;
+        let socket = Netlink::open(SockProtocol::NetlinkRoute, GROUPS)?;
+        if let Some(port) = held.renewals {
+            socket.ignore(port)?;
+        }
+        let socket = registered(socket)?;
         let snapshot = Snapshot::read()?;
         let (events, receiver) = mpsc::channel(QUEUE);
         let watch = Watch { socket, snapshot: snapshot.clone(), carriers: BTreeMap::new(), held, events };
@@ -247,6 +251,35 @@ impl Watch {
 mod tests {
     use super::*;
     use crate::net::AddressAgent;
+
+    /// Ten times a second the owner's main thread would wake, read, compare and sleep again (R-LEASE-11).
+    #[test]
+    fn a_renewal_of_our_own_wakes_nobody() {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("root, to make a network namespace");
+        for command in ["link add w0 type veth peer name w1", "link set w0 up", "addr add 10.77.0.1/24 dev w0"] {
+            assert!(std::process::Command::new("ip").args(command.split(' ')).status().unwrap().success(), "{command}");
+        }
+        let agent = AddressAgent::new().unwrap();
+        let spec = hearth_types::AddressSpec {
+            ip: "10.77.0.50".parse().unwrap(),
+            prefix: None,
+            interface: None,
+            label: None,
+            broadcast: None,
+        };
+        let socket = Netlink::open(SockProtocol::NetlinkRoute, GROUPS).unwrap();
+        socket.ignore(agent.held().renewals.unwrap()).unwrap();
+        // The kernel queues an event before it answers the request that it follows from.
+        let kinds = || -> Vec<u16> { socket.receive().unwrap().iter().map(|message| message.kind).collect() };
+        let minute = Duration::from_secs(60);
+        agent.start(&spec, Some(minute), None).unwrap();
+        assert_eq!(kinds(), [libc::RTM_NEWADDR]);
+        let not_after = hearth_types::Timestamp(u64::MAX);
+        agent.renew(&spec, minute, not_after).unwrap();
+        assert_eq!(kinds(), []);
+        agent.withdraw(spec.ip).unwrap();
+        assert_eq!(kinds(), [libc::RTM_DELADDR]);
+    }
 
     #[test]
     fn after_lost_events_everything_is_read_again_and_compared() {
