@@ -39,7 +39,7 @@ impl Node {
             return NodeStatus::Leaving;
         }
         match self.record() {
-            Some(record) if record.is_admitted(&self.local) => NodeStatus::Active,
+            Some(record) if record.is_admitted(&self.local) && !self.cannot_write() => NodeStatus::Active,
             _ if self.members.peers().any(|(_, peer)| peer.is_alive()) => NodeStatus::Up,
             _ => NodeStatus::Init,
         }

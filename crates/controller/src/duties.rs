@@ -13,7 +13,7 @@ use std::sync::Arc;
 impl Node {
     /// Everything that the DC owes the record at this moment.
     pub(crate) fn serve_as_dc(&mut self, now: Timestamp) {
-        if !self.ledger.is_dc() || self.disk_failed.is_some() || !self.keeping.confirmed {
+        if !self.ledger.is_dc() || self.cannot_write() || !self.keeping.confirmed {
             self.ahead = None;
             return;
         }
@@ -237,7 +237,12 @@ impl Node {
             .map(|(name, _)| name.clone())
             .collect();
         alive.insert(self.local.clone());
-        Alive { alive, leaving: self.leaving.clone() }
+        Alive { alive, leaving: self.leaving.clone(), without_disk: self.without_disk() }
+    }
+
+    fn without_disk(&self) -> BTreeSet<NodeName> {
+        let names = self.config.cluster.nodes.iter();
+        names.filter(|name| self.says_it_cannot_write(name)).cloned().collect()
     }
 
     fn propose_plan(&mut self) {
@@ -260,6 +265,7 @@ impl Node {
         *applied == record.applied
             && *epoch == record.epoch
             && there.leaving == self.leaving
+            && there.without_disk == self.without_disk()
             && peers.all(|(name, peer)| there.alive.contains(name) == self.is_there(name, peer))
     }
 }

@@ -13,9 +13,11 @@ mod alone;
 mod beats;
 mod checkpoint;
 mod chronicle;
+mod disk;
 mod duties;
 mod event;
 mod forgotten;
+mod held;
 mod io;
 mod keeping;
 mod leases;
@@ -38,5 +40,6 @@ mod ways;
 
 pub use checkpoint::NoCheckpoint;
 pub use event::{Event, EventId, Severity};
+pub use held::{HeldBack, Next, overtakes};
 pub use io::{AddressChange, Carrier, Input, Output};
 pub use start::{Controller, Start, StartError, TimerKind};

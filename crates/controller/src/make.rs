@@ -114,6 +114,7 @@ impl Node {
             shadow_probed: false,
             planned: None,
             disk_failed: None,
+            writes: Default::default(),
             durable_ticket: 0,
             revoked: BTreeMap::new(),
             admissions: BTreeMap::new(),

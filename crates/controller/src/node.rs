@@ -8,7 +8,7 @@ use crate::orders::Orders;
 use crate::speech::Speech;
 use crate::standing::Standing;
 use crate::talk::PeerMessage;
-use crate::{Controller, EventId, Input, Output, Severity, Start, StartError, TimerKind};
+use crate::{Controller, EventId, Input, Output, Start, StartError, TimerKind};
 use hearth_cib::Record;
 use hearth_config::Config;
 use hearth_control::Status;
@@ -89,6 +89,7 @@ pub(crate) struct Node {
     /// What the plan was last made for.
     pub planned: Option<(Index, Alive, EpochName)>,
     pub disk_failed: Option<String>,
+    pub writes: crate::disk::Writes,
     /// Everything written up to this ticket is durable.
     pub durable_ticket: u64,
     /// What this voter vouches for no more, and with which ticket that is durable (R-LEASE-3).
@@ -215,6 +216,7 @@ impl Node {
 
     /// Everything that follows from what is known by `now`.
     fn advance(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        self.judge_disk(now);
         self.judge_members(now);
         self.judge_speech(now);
         self.judge_marks(now);
@@ -255,18 +257,6 @@ impl Node {
         self.write_volatile(out);
         for event in self.chronicle.take_fresh() {
             out.push(Output::Event(event));
-        }
-    }
-
-    fn take_disk_failure(&mut self, now: Timestamp, error: String) {
-        let text = format!("The state cannot be written: {error}. This node takes no part in decisions until it can.");
-        self.ledger.stop();
-        self.marks.failed();
-        // What waited for the write was never said, and must not be: a channel would say it again by itself.
-        self.channels.values_mut().for_each(|channel| channel.reset());
-        self.ahead = None;
-        if self.disk_failed.replace(error).is_none() {
-            self.chronicle.lead(now, Severity::Error, "disk-failed", self.local.clone(), text);
         }
     }
 
@@ -316,6 +306,7 @@ impl Node {
         at_latest(self.executor.next_deadline().map(|(at, _)| at), TimerKind::Operation);
         at_latest(self.orders.next_deadline(), TimerKind::Operation);
         at_latest(self.shutdown_deadline(), TimerKind::Operation);
+        at_latest(self.disk_deadline(), TimerKind::Ledger);
         // While nothing is under way the ledger's clock runs along with the heartbeats.
         let electing = self.is_many() && self.without_dc_since.is_some();
         let under_way = self.ledger.has_undecided() || self.ledger.dc().is_none() || electing;

@@ -97,6 +97,11 @@ impl Node {
             let way = "stop hearth on every node, empty its state directory there, and start again";
             return health("failed", format!("{text} ({}): {way}.", gone.join(", ")));
         }
+        let mute = self.config.cluster.nodes.iter().find(|name| self.says_it_cannot_write(name));
+        if let Some(mute) = mute.filter(|_| !status.quorum) {
+            let text = format!("{mute} cannot write its state, so nothing can be decided; what runs goes on");
+            return health("degraded", format!("{text}. Mend its disk, then restart hearthd there."));
+        }
         let offline = |name: &String| status.nodes.iter().any(|node| node.name == *name && !node.online && !node.local);
         let lost = status.groups.iter().find(|group| group.node.as_ref().is_some_and(offline));
         if let Some(group) = lost.filter(|_| !status.quorum) {
@@ -174,7 +179,7 @@ impl Node {
             return NodeView {
                 name: name.to_string(),
                 state: state.to_owned(),
-                online: admitted && self.keeping.confirmed,
+                online: admitted && self.keeping.confirmed && !self.cannot_write(),
                 unclean,
                 local,
                 heard_ms: None,
@@ -200,10 +205,11 @@ impl Node {
         };
         let heard = peer.last_heard_at > Timestamp::ZERO;
         let why = peer.is_cloned().then(|| "two machines use this name".to_owned());
+        let why = why.or_else(|| self.says_it_cannot_write(name).then(|| "it cannot write its state".to_owned()));
         NodeView {
             name: name.to_string(),
             state: state.to_owned(),
-            online: peer.is_alive() && admitted,
+            online: peer.is_alive() && admitted && !self.says_it_cannot_write(name),
             unclean,
             local,
             heard_ms: heard.then(|| now.since(peer.last_heard_at).as_millis() as u64),

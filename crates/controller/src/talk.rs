@@ -178,6 +178,7 @@ impl Node {
                     self.poll_channels(now, out);
                     self.ticket += 1;
                     self.marks.will_reach(self.ticket, mark);
+                    self.writes(now, self.ticket);
                     out.push(Output::Persist { ticket: self.ticket, state, log: lines });
                 }
                 LedgerOut::Say { to, message } => self.say(&to, &PeerMessage::Ledger(message)),
@@ -358,7 +359,10 @@ impl Node {
         let timing = self.config.cluster.timing;
         let stuck = self.ledger.is_stuck();
         let gone = self.is_many() && self.leader_is_gone(now);
-        let wanted = self.ledger.is_voting() && !self.is_listening() && (self.ledger.dc().is_none() || stuck || gone);
+        let wanted = self.ledger.is_voting()
+            && !self.cannot_write()
+            && !self.is_listening()
+            && (self.ledger.dc().is_none() || stuck || gone);
         let late = self.channels.keys().any(|node| self.is_on_its_way(node));
         let Some(record) = self.ledger.record().filter(|_| wanted && !late) else {
             self.without_dc_since = None;

@@ -119,12 +119,13 @@ impl Node {
         .or_else(|| self.ledger.dc().filter(|_| !self.is_many()))
     }
 
-    /// Whether the leader of our log is gone for a majority of voters, or says that it leaves (R-MEM-6).
+    /// Whether the leader of our log is gone for a majority of voters, or says that it leaves (R-MEM-6), or that it cannot
+    /// write (R-LEDGER-3).
     pub(crate) fn leader_is_gone(&self, now: Timestamp) -> bool {
         let Some(leader) = self.ledger.leader().filter(|leader| *leader != self.local) else { return false };
         let claimed = self.members.peer(&leader).and_then(|peer| peer.claimed.as_ref());
         let leaves = claimed.is_some_and(|claimed| claimed.status == NodeStatus::Leaving);
-        leaves || self.is_dead_for_majority(now, &leader)
+        leaves || self.says_it_cannot_write(&leader) || self.is_dead_for_majority(now, &leader)
     }
 
     /// Whether this node hears who leads.

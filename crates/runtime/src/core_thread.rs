@@ -5,7 +5,6 @@
 
 use crate::clock;
 use crate::gatekeeper::Gatekeeper;
-use crate::held::{HeldBack, Next};
 use crate::media::{Change, Media};
 use crate::order::{Mailbox, News, Order, Persist, Reloaded};
 use crate::peers::PeerAddresses;
@@ -14,7 +13,7 @@ use crate::refused::RefusedCount;
 use crate::signers::Signers;
 use crate::sys;
 use crate::volatile::Volatile;
-use hearth_controller::{Controller, Input, Output};
+use hearth_controller::{Controller, HeldBack, Input, Next, Output};
 use hearth_types::Timestamp;
 use hearth_wire::{KeyRing, Message};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -16,7 +16,6 @@ mod core_thread;
 mod daemon;
 pub mod files;
 mod gatekeeper;
-mod held;
 mod log;
 mod media;
 mod network;

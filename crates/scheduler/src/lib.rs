@@ -32,6 +32,9 @@ pub struct Alive {
     pub alive: BTreeSet<NodeName>,
     /// Nodes that want to stop: everything moves away from them.
     pub leaving: BTreeSet<NodeName>,
+    /// Nodes that are there and cannot write their state: they can begin nothing, and confirm nothing (R-LEDGER-3).
+    #[serde(default)]
+    pub without_disk: BTreeSet<NodeName>,
 }
 
 /// Which kind of fact led to an action.

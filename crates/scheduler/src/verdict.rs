@@ -45,6 +45,10 @@ pub(crate) fn obstacle(record: &Record, view: &Alive, group: &GroupSpec, name: &
     if !view.alive.contains(name) {
         return wait("is silent");
     }
+    // What is there stays: its stop could not be confirmed.
+    if view.without_disk.contains(name) {
+        return wait("cannot write its state");
+    }
     if view.leaving.contains(name) {
         return Some(Obstacle { text: "is stopping".into(), leave: Some(Cause::Leaving), at_once: true });
     }

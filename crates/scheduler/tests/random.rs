@@ -11,7 +11,7 @@ const FILES: [&str; 6] =
     ["nodes a b c", "group a,b 10.0.0.1 web", "group b /srv", "group c,a db", "group a 10.0.0.1@2 mail", "join a b c"];
 
 /// Lines that may always be told; those that the record refuses at that moment are left out.
-const FACTS: [&str; 28] = [
+const FACTS: [&str; 31] = [
     "admit a",
     "join a",
     "join b",
@@ -22,6 +22,9 @@ const FACTS: [&str; 28] = [
     "alive a b",
     "alive a b c",
     "alive b c",
+    "without-disk",
+    "without-disk a",
+    "without-disk b c",
     "leaving",
     "leaving a",
     "leaving b c",

@@ -174,7 +174,8 @@ const SWITCHES: [(&str, SwitchMode); 4] = [
     ("lies", SwitchMode::Lies),
 ];
 
-const DISKS: [(&str, DiskMode); 3] = [("fast", DiskMode::Fast), ("slow", DiskMode::Slow), ("full", DiskMode::Full)];
+const DISKS: [(&str, DiskMode); 4] =
+    [("fast", DiskMode::Fast), ("slow", DiskMode::Slow), ("hangs", DiskMode::Hangs), ("full", DiskMode::Full)];
 
 /// A span as `250ms` or `3s`.
 ///

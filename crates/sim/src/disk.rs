@@ -12,6 +12,8 @@ pub enum DiskMode {
     Fast,
     /// 20 to 900 ms a write.
     Slow,
+    /// 4 to 6 s a write.
+    Hangs,
     /// Every write fails, and goes on failing until the daemon is started anew.
     Full,
 }
@@ -78,6 +80,7 @@ impl Disk {
     pub fn span(&self, rng: &mut Rng) -> Duration {
         match self.mode {
             DiskMode::Slow => rng.span(ms(20), ms(900)),
+            DiskMode::Hangs => rng.span(ms(4_000), ms(6_000)),
             _ if rng.chance(20) => rng.span(ms(2), ms(40)),
             _ => rng.span(us(50), ms(2)),
         }

@@ -8,9 +8,9 @@ use crate::kernel::Kernel;
 use crate::rng::Rng;
 use hearth_config::Config;
 use hearth_control::{Reply, Status};
-use hearth_controller::{Controller, Event, Input, Output};
+use hearth_controller::{Controller, Event, HeldBack, Input};
 use hearth_types::{EpochName, ResourceId, Timestamp};
-use hearth_wire::{KeyRing, Message};
+use hearth_wire::KeyRing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What the newest heartbeat of a machine stated.
@@ -69,7 +69,7 @@ pub struct Machine {
     /// Its disk.
     pub disk: Disk,
     /// Outputs that wait for a ticket.
-    pub held: VecDeque<(u64, Vec<Output>)>,
+    pub held: HeldBack,
     /// Note in /run.
     pub volatile: Option<String>,
     /// Lease in /run.
@@ -143,7 +143,7 @@ impl Machine {
             thawed_at: Timestamp::ZERO,
             due: None,
             disk: Disk::default(),
-            held: VecDeque::new(),
+            held: HeldBack::default(),
             volatile: None,
             lease: None,
             kernel: Kernel::default(),
@@ -213,7 +213,7 @@ impl Machine {
         self.drowsy = false;
         self.due = None;
         self.backlog.clear();
-        self.held.clear();
+        self.held = HeldBack::default();
         self.asks.clear();
         self.probes.clear();
         self.stated = None;
@@ -222,16 +222,4 @@ impl Machine {
         // An address is set and removed by the daemon itself; a script's process goes on without it.
         self.ops.retain(|_, op| op.spec.address().is_none());
     }
-}
-
-/// What overtakes a write (R-LEDGER-3).
-pub fn overtakes(output: &Output) -> bool {
-    matches!(
-        output,
-        Output::Send { message: Message::Heartbeat(_), .. }
-            | Output::GateTick { .. }
-            | Output::GateShut { .. }
-            | Output::RenewLifetime { .. }
-            | Output::VolatileLease { .. }
-    )
 }

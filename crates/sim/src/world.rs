@@ -3,14 +3,13 @@
 use crate::check::{Checkers, Complaint, Seen};
 use crate::excuse;
 use crate::layout::{Layout, ms};
-use crate::machine::overtakes;
 use crate::mutant::Mutant;
 use crate::queue::{Queue, What};
 use crate::record::{Recorder, Recording};
 use crate::rng::Rng;
 use crate::site::{Order, Site};
 use hearth_control::Request;
-use hearth_controller::{Carrier, Controller, Input, Output, Start};
+use hearth_controller::{Carrier, Controller, Input, Next, Output, Start, overtakes};
 use hearth_types::{Incarnation, LinkId, NodeIdentity, ResourceId, Timestamp};
 use hearth_wire::Message;
 use std::fmt::Write as _;
@@ -238,15 +237,11 @@ impl World {
         let machine = &mut self.site.machines[node];
         if let Output::Persist { ticket, state, log } = output {
             if !early {
-                machine.held.push_back((ticket, Vec::new()));
+                machine.held.barrier(ticket);
             }
             machine.disk.writes.push_back(crate::disk::Write { ticket, state, log });
             self.write_next(node);
-        } else if !machine.held.is_empty() && !overtakes(&output) {
-            if let Some((_, batch)) = machine.held.back_mut() {
-                batch.push(output);
-            }
-        } else {
+        } else if let Some(output) = machine.held.offer(output) {
             self.execute(node, output);
         }
     }
@@ -275,12 +270,10 @@ impl World {
             self.see(&Seen::Written { node });
             self.feed(node, Input::Persisted { ticket });
         }
-        while self.site.machines[node].held.front().is_some_and(|(front, _)| *front <= ticket) {
-            let Some((_, batch)) = self.site.machines[node].held.pop_front() else { break };
-            for output in batch {
-                if !lost || matches!(output, Output::Reply { .. }) {
-                    self.execute(node, output);
-                }
+        for next in self.site.machines[node].held.release(ticket, lost) {
+            match next {
+                Next::Do(output) => self.execute(node, output),
+                Next::Tell(input) => self.feed(node, input),
             }
         }
         self.write_next(node);

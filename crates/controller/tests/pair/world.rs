@@ -425,13 +425,14 @@ impl World {
                 }
             }
             Output::AskWire { resources } => self.machines[node].asks = resources.into_iter().collect(),
-            Output::Persist { state, log, .. } => {
+            Output::Persist { ticket, state, log } => {
                 let machine = &mut self.machines[node];
                 if let Some(state) = state {
                     machine.state = Some(state);
                     machine.log.clear();
                 }
                 machine.log.extend(log);
+                self.feed(node, Input::Persisted { ticket });
             }
             Output::Volatile { text } => self.machines[node].volatile = Some(text),
             Output::VolatileLease { until } => self.machines[node].lease = Some(until),

@@ -105,6 +105,9 @@ impl Story {
             }
             ["reload"] => self.configure(),
             ["alive", nodes @ ..] => self.view.alive = nodes.iter().map(|node| NodeName::from(*node)).collect(),
+            ["without-disk", nodes @ ..] => {
+                self.view.without_disk = nodes.iter().map(|node| NodeName::from(*node)).collect();
+            }
             ["leaving", nodes @ ..] => self.view.leaving = nodes.iter().map(|node| NodeName::from(*node)).collect(),
             ["settle"] => self.settle(),
             _ => self.tell_entry(&words),

@@ -1,7 +1,8 @@
-//! Outputs that wait until what stands before them is durable (R-LEDGER-3).
+//! Outputs that wait until what stands before them is durable (R-LEDGER-3): what a driver owes the order of its outputs,
+//! the same in the daemon and in the simulator.
 
+use crate::{Input, Output};
 use hearth_control::Reply;
-use hearth_controller::{Input, Output};
 use hearth_types::{OpAction, OpOutcome, OpResult};
 use hearth_wire::Message;
 use std::collections::VecDeque;
@@ -11,7 +12,7 @@ const LOST: &str = "the state of this node cannot be written to its disk, so not
 
 /// What follows when a persist has ended.
 #[derive(Debug)]
-pub(crate) enum Next {
+pub enum Next {
     /// Do it.
     Do(Output),
     /// It is not done: the controller is told.
@@ -19,20 +20,30 @@ pub(crate) enum Next {
 }
 
 /// The queue behind the persists under way.
-#[derive(Default)]
-pub(crate) struct HeldBack {
+#[derive(Debug, Default)]
+pub struct HeldBack {
     /// Each persist with the outputs behind it, up to the next one.
     batches: VecDeque<(u64, Vec<Output>)>,
 }
 
 impl HeldBack {
+    /// How many persists are under way.
+    pub fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
     /// A persist is under way.
-    pub(crate) fn barrier(&mut self, ticket: u64) {
+    pub fn barrier(&mut self, ticket: u64) {
         self.batches.push_back((ticket, Vec::new()));
     }
 
     /// Gives the output back if it may be done now, else keeps it.
-    pub(crate) fn offer(&mut self, output: Output) -> Option<Output> {
+    pub fn offer(&mut self, output: Output) -> Option<Output> {
         match self.batches.back_mut() {
             Some((_, batch)) if !overtakes(&output) => {
                 batch.push(output);
@@ -44,7 +55,7 @@ impl HeldBack {
 
     /// What may be done once `ticket` is durable. If it was `lost`, what depends on it is never done, and whoever waits
     /// for that is told.
-    pub(crate) fn release(&mut self, ticket: u64, lost: bool) -> Vec<Next> {
+    pub fn release(&mut self, ticket: u64, lost: bool) -> Vec<Next> {
         let mut released = Vec::new();
         while self.batches.front().is_some_and(|(front, _)| *front <= ticket) {
             let Some((_, batch)) = self.batches.pop_front() else { break };
@@ -59,11 +70,14 @@ impl HeldBack {
 }
 
 /// Heartbeats and the gate do not depend on the disk, and neither does an answer that only tells what is: the daemon
-/// answers at all times. An answer that something is done waits.
-fn overtakes(output: &Output) -> bool {
+/// answers at all times. An answer that something is done waits. That the disk fails or is slow is told by no other way.
+pub fn overtakes(output: &Output) -> bool {
     let tells = |reply: &Reply| matches!(reply, Reply::Status { .. } | Reply::Timeline { .. } | Reply::Why { .. });
     if let Output::Reply { reply, .. } = output {
         return tells(reply);
+    }
+    if let Output::Event(event) = output {
+        return event.name.starts_with("disk-");
     }
     matches!(
         output,
@@ -137,6 +151,27 @@ mod tests {
         let reply = |reply: Reply| Output::Reply { token: 7, reply: Box::new(reply), more: false };
         assert!(held.offer(reply(Reply::Timeline { events: Vec::new(), dropped: 0 })).is_some());
         assert!(held.offer(reply(Reply::Done { text: String::new(), took_ms: 0, notes: Vec::new() })).is_none());
+    }
+
+    /// Harm: the log of a node whose disk hangs says nothing for as long as it hangs.
+    #[test]
+    fn r_ledger_3_that_the_disk_is_slow_waits_for_no_disk() {
+        let event = |name: &str| {
+            Output::Event(crate::Event {
+                id: crate::EventId(1),
+                at: Timestamp(1),
+                cause: None,
+                severity: crate::Severity::Warning,
+                name: name.into(),
+                subject: String::new(),
+                text: String::new(),
+            })
+        };
+        let mut held = HeldBack::default();
+        held.barrier(1);
+        assert!(held.offer(event("disk-slow")).is_some());
+        assert!(held.offer(event("disk-failed")).is_some());
+        assert!(held.offer(event("group-assigned")).is_none());
     }
 
     #[test]
