@@ -17,6 +17,7 @@ mod freeze;
 mod idle;
 mod interfaces;
 mod ipv6;
+mod many;
 mod planned;
 mod power;
 mod recording;

@@ -28,6 +28,7 @@ mod report;
 mod wire;
 
 pub use entry::{ClearSubject, Entry, Report, ReportKind, RequestId, Speaks};
+pub use nodes::VOTERS_MAX;
 pub use record::{
     Assignment, Change, Failure, LEASE_VOTERS, LINEAGE, MemberState, NodeRecord, Record, RequestedPlacement,
     ResourceState, Unclean, Voter,

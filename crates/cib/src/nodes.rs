@@ -12,7 +12,7 @@ use crate::record::{LINEAGE, MemberState, Unclean, Voter};
 use crate::{Record, Rejection, RequestId};
 
 /// Most voters of an epoch (R-LEDGER-2).
-const VOTERS: usize = 7;
+pub const VOTERS_MAX: usize = 7;
 
 impl MemberState {
     /// The state in words.
@@ -322,7 +322,7 @@ impl Record {
             return Err(Rejection::EpochNumber { name: name.clone(), current: self.epoch.clone() });
         }
         let names: BTreeSet<&NodeName> = voters.iter().map(|voter| &voter.name).collect();
-        if names.len() != voters.len() || voters.is_empty() || voters.len() > VOTERS {
+        if names.len() != voters.len() || voters.is_empty() || voters.len() > VOTERS_MAX {
             return Err(Rejection::Voters { count: voters.len() });
         }
         for voter in voters {

@@ -14,7 +14,7 @@ const DEADTIME: Duration = Duration::from_secs(2);
 const INITDEAD: Duration = Duration::from_secs(10);
 const MEDIA: &[&str] = &["bcast", "udp", "mcast", "mcast6", "ucast", "ucast6", "serial"];
 /// Nodes of a cluster: each votes (R-LEDGER-2), and a heartbeat that reports of more would not fit a packet.
-const MOST_NODES: usize = 7;
+const MOST_NODES: usize = 32;
 /// Least deadtime in keepalives (R-LEASE-10).
 const RATIO: u32 = 8;
 
@@ -58,9 +58,8 @@ fn nodes(file: &File, report: &mut Report) {
         }
         different.push(name);
         if different.len() == MOST_NODES + 1 {
-            let title = "more than seven nodes: members that do not vote come in a later release";
-            let wrong = error("too-many-nodes", span.clone(), title).label("the eighth node");
-            report.push(wrong.help(format!("keep seven: node {}", different[..MOST_NODES].join(" "))));
+            let wrong = error("too-many-nodes", span.clone(), "more than 32 nodes").label("one more than 32");
+            report.push(wrong.help(format!("keep 32: node {}", different[..MOST_NODES].join(" "))));
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct ClusterConfig {
     pub name: String,
     /// This machine.
     pub local: NodeName,
-    /// All machines in file order, this one included; one to seven.
+    /// All machines in file order, this one included; one to 32.
     pub nodes: Vec<NodeName>,
     /// Media in file order; the position is the [`hearth_types::LinkId`].
     pub media: Vec<Medium>,

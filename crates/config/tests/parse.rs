@@ -98,7 +98,12 @@ fn each_fault_has_its_code() {
         ("serial /dev/ttyS0", "", KEYS, "keepalive-raised"),
         ("serial /dev/ttyS0\nkeepalive 200ms", "", KEYS, "serial-busy"),
         ("serial /dev/ttyS0\nkeepalive 100ms", "", KEYS, "serial-too-slow"),
-        ("node gamma delta epsilon zeta eta theta", "", KEYS, "too-many-nodes"),
+        (
+            "node n3 n4 n5 n6 n7 n8 n9 n10 n11 n12 n13 n14 n15 n16 n17 n18 n19 n20 n21 n22 n23 n24 n25 n26 n27 n28 n29 n30 n31 n32 n33",
+            "",
+            KEYS,
+            "too-many-nodes",
+        ),
         ("node gamma\nping 192.0.2.1\ntiebreaker ping", "", KEYS, "only-of-two"),
         ("node gamma\nunfenced_takeover yes", "", KEYS, "only-of-two"),
         ("node gamma\nserial /dev/ttyS0", "", KEYS, "only-of-two"),

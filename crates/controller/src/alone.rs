@@ -71,8 +71,14 @@ pub(crate) struct Alone {
     pub verdict: Option<String>,
     verdict_until: Option<Timestamp>,
     joined_at: Timestamp,
-    invited_at: Timestamp,
+    pub invited_at: Timestamp,
     offered_at: Timestamp,
+    /// Nodes that take part without a vote, and when they were last handed the record of a new epoch.
+    #[serde(default)]
+    pub handed: BTreeMap<NodeName, Timestamp>,
+    /// Since when an epoch is heard of that follows ours, and in which this node does not vote.
+    #[serde(default)]
+    pub ahead_since: Option<Timestamp>,
     /// Nodes that want to be let in.
     pub joins: BTreeMap<NodeName, Join>,
     rival: Option<Rival>,
@@ -183,7 +189,7 @@ impl Node {
             let reachable: Vec<NodeName> = self
                 .members
                 .peers()
-                .filter(|(_, peer)| peer.is_alive() && !peer.is_cloned())
+                .filter(|(name, peer)| peer.is_alive() && !peer.is_cloned() && self.may_found(name))
                 .filter(|(_, peer)| {
                     let claimed = peer.claimed.as_ref();
                     claimed.is_some_and(|claimed| claimed.epoch.is_none() && claimed.digest.0 == self.digest.0)
@@ -196,7 +202,8 @@ impl Node {
             if known {
                 self.alone.verdict = self.waits_to_be_let_in();
             }
-            if self.config.cluster.nodes.len() == 1 || (!reachable.is_empty() && !known) {
+            if self.config.cluster.nodes.len() == 1 || (!reachable.is_empty() && !known && self.may_found(&self.local))
+            {
                 let waited_for = now >= self.members.started_at() + self.config.cluster.timing.initdead;
                 self.ledger.poll_founding(now, &reachable, waited_for);
             }
@@ -250,9 +257,10 @@ impl Node {
     }
 
     /// An end of the epoch without us was decided, though this run does not leave: an earlier run had asked for it, or the
-    /// other machine had taken us for gone. Of two machines one that does not vote takes no part: it asks to be let in.
+    /// other machine had taken us for gone. Who does not vote of two machines, or is not the machine that the record
+    /// knows, takes no part: it asks to be let in.
     fn come_back_in(&mut self, now: Timestamp) {
-        let left_out = !self.ledger.has_no_epoch() && !self.ledger.is_voting();
+        let left_out = !self.ledger.has_no_epoch() && !self.ledger.takes_part();
         let heard = || self.members.peers().find(|(_, peer)| peer.is_alive()).map(|(name, _)| name.clone());
         let Some(peer) = self.peer().or_else(|| heard().filter(|_| self.is_many())).filter(|_| left_out) else {
             return;
@@ -422,6 +430,7 @@ impl Node {
     pub(crate) fn meet_same(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
         if heartbeat.epoch.is_some() {
             self.alone.forgotten.strangers.remove(&heartbeat.from);
+            self.has_joined(heartbeat);
         }
         if let Some(rival) = self.alone.rival.take().filter(|rival| heartbeat.epoch.is_none() && !rival.won) {
             // It gave up its epoch before its last word of the comparison arrived: what it ran may still run there.
@@ -443,6 +452,9 @@ impl Node {
         }
         if let Some(shutdown) = self.shutdown.as_mut().filter(|shutdown| shutdown.finished) {
             shutdown.leave_at = Some(now);
+            return;
+        }
+        if self.waits_to_be_handed(now) {
             return;
         }
         let text = format!(
@@ -469,6 +481,7 @@ impl Node {
             self.alone.offered_at = now;
             self.ledger.offer(&heartbeat.from);
         }
+        self.hand_over(now, heartbeat);
     }
 
     pub(crate) fn meet_rival(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
@@ -584,6 +597,7 @@ impl Node {
         self.keeping.confirmed = false;
         self.ahead = None;
         self.alone.rival = None;
+        self.alone.ahead_since = None;
         self.alone.joined_at = Timestamp::ZERO;
         self.shadow_probed = false;
         self.record_changed = true;
@@ -689,30 +703,6 @@ impl Node {
                 }
                 self.alone.joins.insert(from.clone(), join);
             }
-        }
-    }
-
-    /// Invites nodes that were admitted and do not vote yet.
-    pub(crate) fn invite(&mut self, now: Timestamp) {
-        if now.since(self.alone.invited_at) < REPEAT || !(self.ledger.is_sole() || self.is_many()) {
-            return;
-        }
-        // One change of voters at a time, and a proof under way goes first (R-LEDGER-2, R-LEASE-12).
-        if self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving() {
-            return;
-        }
-        let Some(record) = self.ledger.record() else { return };
-        let admitted = |node: &NodeName, join: &Join| {
-            record
-                .nodes
-                .get(node)
-                .is_some_and(|known| known.incarnation == join.incarnation && known.identity == Some(join.identity))
-                && record.is_admitted(node)
-        };
-        let next = self.alone.joins.iter().find(|(node, join)| admitted(node, join) && self.members.is_alive(node));
-        if let Some(node) = next.map(|(node, _)| node.clone()) {
-            self.alone.invited_at = now;
-            self.ledger.invite(&node);
         }
     }
 }

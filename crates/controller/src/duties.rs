@@ -76,25 +76,26 @@ impl Node {
         if is_new(&self.local, self.incarnation) {
             wanted.push((self.local.clone(), self.ledger.identity(), self.incarnation, Vec::new()));
         }
-        for voter in &record.voters {
-            let Some(peer) = self.members.peer(&voter.name).filter(|peer| peer.is_alive() && !peer.is_cloned()) else {
+        let voters = record.voters.iter().map(|voter| (&voter.name, voter.identity));
+        for (name, identity) in voters.chain(self.without_a_vote(record)) {
+            let Some(peer) = self.members.peer(name).filter(|peer| peer.is_alive() && !peer.is_cloned()) else {
                 continue;
             };
             let claimed = peer
                 .claimed
                 .as_ref()
-                .filter(|claimed| claimed.epoch.as_ref() == self.ledger.epoch() && claimed.identity == voter.identity);
+                .filter(|claimed| claimed.epoch.as_ref() == self.ledger.epoch() && claimed.identity == identity);
             // R-JOIN-3: whoever was lost has applied that first; and who is dead for the others would be lost again.
-            let lost = record.nodes.get(&voter.name).map(|node| node.lost);
+            let lost = record.nodes.get(name).map(|node| node.lost);
             let back = |claimed: &&Arc<Heartbeat>| {
-                !self.is_refused(&voter.name)
-                    && self.beyond(&voter.name).is_none()
-                    && is_new(&voter.name, claimed.incarnation)
+                !self.is_refused(name)
+                    && self.beyond(name).is_none()
+                    && is_new(name, claimed.incarnation)
                     && lost.is_none_or(|lost| claimed.decided >= lost)
                     && self.may_come_back(claimed)
             };
             if let Some(claimed) = claimed.filter(back) {
-                wanted.push((voter.name.clone(), voter.identity, claimed.incarnation, Vec::new()));
+                wanted.push((name.clone(), identity, claimed.incarnation, Vec::new()));
             }
         }
         for (name, join) in &self.alone.joins {

@@ -190,7 +190,7 @@ impl Node {
         };
         // Only a voter knows what is decided.
         let votes = !self.is_many() || record.voters.iter().any(|voter| voter.name == heartbeat.from);
-        if !alive || !current || !votes || !self.ledger.is_voting() {
+        if !alive || !current || !votes || !self.ledger.takes_part() {
             return;
         }
         self.keeping.current_at = now;
@@ -348,7 +348,7 @@ impl Node {
         Claim {
             now,
             voters: record.map(|record| record.voters.len()),
-            votes: self.ledger.is_voting(),
+            takes_part: self.ledger.takes_part(),
             isolated,
             tiebreaker: self.config.cluster.permits.tiebreaker_ping,
             vouched_at: peer.as_ref().and_then(|peer| self.members.vouched_at(peer)),

@@ -18,7 +18,7 @@ impl Node {
         if self.is_many() {
             let other = |(name, peer): (&NodeName, &PeerView)| peer.is_alive() && !self.leaving.contains(name);
             return self.has_quorum()
-                && self.ledger.is_voting()
+                && self.ledger.takes_part()
                 && self.disk_failed.is_none()
                 && self.members.peers().any(other);
         }

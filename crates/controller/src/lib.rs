@@ -26,6 +26,7 @@ mod local;
 mod losses;
 mod make;
 mod mark;
+mod members;
 mod node;
 mod orders;
 mod reload;

@@ -303,7 +303,7 @@ impl Node {
 
     /// Repeats reports that the record does not show.
     pub(crate) fn report(&mut self, now: Timestamp) {
-        let dc = self.ledger.dc();
+        let dc = if self.ledger.is_member() { self.known_dc() } else { self.ledger.dc() };
         if dc != self.last_dc {
             self.resend_at = now;
             self.last_dc = dc;

@@ -133,8 +133,8 @@ impl Node {
         !self.unproven(self.ledger.record()).is_empty()
     }
 
-    /// Voters that are gone make room (R-LEDGER-4): five shrink to three, three stay three. Odd lists only, or a voter
-    /// would be given up for nothing.
+    /// Voters that are gone make room where nobody can take their vote (R-LEDGER-4): five shrink to three, three stay three.
+    /// Odd lists only, or a voter would be given up for nothing.
     pub(crate) fn shrink_voters(&mut self) {
         let Some(record) = self.ledger.record().filter(|_| self.is_many()) else { return };
         if self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving() {
@@ -149,7 +149,7 @@ impl Node {
         if (record.voters.len() - gone.len()).is_multiple_of(2) {
             gone.pop();
         }
-        if !gone.is_empty() && record.voters.len() - gone.len() >= LEASE_VOTERS {
+        if !gone.is_empty() && record.voters.len() - gone.len() >= LEASE_VOTERS && !self.has_spare() {
             self.ledger.remove_voters(&gone);
         }
     }

@@ -10,6 +10,7 @@ use crate::orders::Orders;
 use crate::speech::Speech;
 use crate::standing::Standing;
 use crate::{Severity, Start, StartError, TimerKind};
+use hearth_cib::VOTERS_MAX;
 use hearth_config::Config;
 use hearth_executor::Executor;
 use hearth_ledger::Ledger;
@@ -35,7 +36,8 @@ fn ledger_params(config: &Config, digest: u64, fresh_identity: NodeIdentity, see
     hearth_ledger::Params {
         local: config.cluster.local.clone(),
         fresh_identity,
-        nodes: config.cluster.nodes.clone(),
+        // The first of the list found; the others are let in (decision 0033).
+        nodes: config.cluster.nodes.iter().take(VOTERS_MAX).cloned().collect(),
         digest,
         retry: config.cluster.timing.deadtime,
         seed,
@@ -58,7 +60,7 @@ impl Node {
         // That lease held by the epoch of the daemon before: on a disk that was put back it stands for nothing (R-LEDGER-3).
         let bridged = left.epoch.as_ref() == ledger.epoch() && volatile_lease.is_some_and(|end| now < end);
         let confirmed = alone && bridged;
-        if !ledger.has_no_epoch() && !voting {
+        if !ledger.has_no_epoch() && !ledger.takes_part() {
             // It left in order: what it knows is a record without a part for it.
             ledger.give_up_epoch();
         }

@@ -308,8 +308,9 @@ impl Node {
         at_latest(self.shutdown_deadline(), TimerKind::Operation);
         at_latest(self.disk_deadline(), TimerKind::Ledger);
         // While nothing is under way the ledger's clock runs along with the heartbeats.
+        let without_dc = self.ledger.dc().is_none() && !self.ledger.is_member();
         let electing = self.is_many() && self.without_dc_since.is_some();
-        let under_way = self.ledger.has_undecided() || self.ledger.dc().is_none() || electing;
+        let under_way = self.ledger.has_undecided() || without_dc || electing;
         at_latest(Some(self.next_ledger_at).filter(|_| under_way), TimerKind::Ledger);
         for channel in self.channels.values() {
             at_latest(channel.next_deadline(), TimerKind::Ledger);

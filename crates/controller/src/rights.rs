@@ -11,8 +11,8 @@ pub(crate) struct Claim {
     pub now: Timestamp,
     /// Voters of the epoch; none: this node has no epoch.
     pub voters: Option<usize>,
-    /// Whether this node votes.
-    pub votes: bool,
+    /// Whether this node takes part in the epoch: it votes, or holds by the lease that the voters give it.
+    pub takes_part: bool,
     /// Isolated (R-MEM-7).
     pub isolated: bool,
     /// `tiebreaker ping` is configured.
@@ -72,7 +72,7 @@ pub(crate) fn keep(claim: &Claim) -> Keep {
     }
     match claim.voters {
         None => inherited,
-        Some(_) if !claim.votes => inherited,
+        Some(_) if !claim.takes_part => inherited,
         Some(1) => Keep::Unbound,
         Some(2) if !claim.tiebreaker => Keep::Unbound,
         Some(voters) if voters >= LEASE_VOTERS => {
@@ -106,7 +106,7 @@ mod tests {
         Claim {
             now: at(1000),
             voters: Some(2),
-            votes: true,
+            takes_part: true,
             isolated: false,
             tiebreaker: false,
             vouched_at: None,
@@ -137,7 +137,7 @@ mod tests {
         let moment = |at: usize, then: u64| [None, Some(PAST), Some(then)][at].map(|ms| Timestamp(ms * 1_000_000));
         let inputs = [
             input("voters", &["no epoch", "1", "2", "3", "4", "5", "6", "7"]),
-            flag("votes"),
+            flag("takes part"),
             flag("isolated"),
             flag("tiebreaker"),
             flag("lost"),
@@ -147,13 +147,13 @@ mod tests {
             input("left by the run before", &["nothing", "over", "runs"]),
         ];
         let text = decisions(&inputs, "may it keep what it holds", |chosen| {
-            let &[voters, votes, isolated, tiebreaker, lost, lease, vouched, favoured, inherited] = chosen else {
+            let &[voters, takes_part, isolated, tiebreaker, lost, lease, vouched, favoured, inherited] = chosen else {
                 unreachable!("nine inputs")
             };
             let claim = Claim {
                 now: at(1000),
                 voters: (voters > 0).then_some(voters),
-                votes: votes == 1,
+                takes_part: takes_part == 1,
                 isolated: isolated == 1,
                 tiebreaker: tiebreaker == 1,
                 // The lease that follows is a lease later.

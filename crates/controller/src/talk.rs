@@ -171,6 +171,7 @@ impl Node {
 
     fn carry_out(&mut self, now: Timestamp, items: Vec<LedgerOut>, out: &mut Vec<Output>) -> bool {
         let mut changed = false;
+        let mut first = None;
         for item in items {
             match item {
                 LedgerOut::Persist { state, lines, mark } => {
@@ -182,8 +183,9 @@ impl Node {
                     out.push(Output::Persist { ticket: self.ticket, state, log: lines });
                 }
                 LedgerOut::Say { to, message } => self.say(&to, &PeerMessage::Ledger(message)),
-                LedgerOut::Applied { entry, rejection, .. } => {
+                LedgerOut::Applied { index, entry, rejection } => {
                     changed = true;
+                    first = first.or(Some(index));
                     self.note_applied(now, &entry, rejection);
                 }
                 LedgerOut::EpochBegan { epoch, voters } => {
@@ -199,6 +201,7 @@ impl Node {
                     self.ahead = None;
                     self.resend_at = now;
                     self.beat_now = true;
+                    self.hand_over_to_all(now);
                     self.forget_given_up();
                     self.marks.forgot = None;
                     if voters.len() == 1 && voters[0] == self.local {
@@ -207,6 +210,9 @@ impl Node {
                     }
                 }
             }
+        }
+        if let Some(first) = first {
+            self.tell_members(first);
         }
         if changed {
             self.record_changed = true;

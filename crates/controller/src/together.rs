@@ -138,7 +138,9 @@ impl Node {
         let ahead = heartbeat.epoch.is_some()
             && heartbeat.epoch.as_ref() == self.ledger.epoch()
             && heartbeat.decided > self.ledger.decided();
-        if !self.is_many() || !ahead || self.hears_the_leader() || now.since(self.asked_at) < ASK_EVERY {
+        let votes =
+            || self.ledger.record().is_some_and(|it| it.voters.iter().any(|voter| voter.name == heartbeat.from));
+        if !self.is_many() || !ahead || self.hears_the_leader() || now.since(self.asked_at) < ASK_EVERY || !votes() {
             return;
         }
         self.asked_at = now;

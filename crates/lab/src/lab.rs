@@ -68,8 +68,9 @@ impl Lab {
     /// # Errors
     /// When namespaces, interfaces or folders cannot be made; nothing is left then.
     pub fn new(options: &Options) -> anyhow::Result<Self> {
-        if options.machines.len() > 9 {
-            bail!("a lab has at most nine machines");
+        // Their addresses lie below those that move.
+        if options.machines.len() > 40 {
+            bail!("a lab has at most 40 machines");
         }
         std::fs::create_dir_all(&options.disk)?;
         let disk = tempfile::Builder::new().prefix("hearth-lab-").tempdir_in(&options.disk)?;

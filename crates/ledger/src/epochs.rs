@@ -140,20 +140,25 @@ impl Ledger {
         self.say(node, LedgerMessage::Join(join));
     }
 
-    /// Begins to let a node in: it stores the record first (R-LEDGER-2). Only the DC may.
-    pub fn invite(&mut self, node: &NodeName) {
+    /// Begins to let a node vote: it stores the record first (R-LEDGER-2). The vote of `gone`, if there is one, goes over to
+    /// it (R-LEDGER-4). Only the DC may.
+    pub fn invite(&mut self, node: &NodeName, gone: Option<&NodeName>) {
         let Some(record) = self.record.clone().filter(|_| self.is_dc()) else { return };
-        self.inviting = Some(node.clone());
+        self.inviting = Some((node.clone(), gone.cloned()));
         self.flush();
         self.say(node, LedgerMessage::Store { record: Box::new(record) });
     }
 
     pub(crate) fn store(&mut self, from: &NodeName, record: Record) {
-        if self.record.is_some() {
-            return;
-        }
         let epoch = record.epoch.clone();
         self.saw_number(epoch.number);
+        if self.record.is_some() {
+            // Who takes part without a vote has written the epoch down when it took it over.
+            if self.is_member() && self.epoch() == Some(&epoch) {
+                self.say(from, LedgerMessage::Stored { epoch });
+            }
+            return;
+        }
         self.durable.stored = Some(record);
         self.rewrite = true;
         self.flush();
@@ -163,27 +168,30 @@ impl Ledger {
     /// The invited node has the record: the epoch with both begins here, then it is offered. `identity` is the one
     /// under which the node asked.
     pub(crate) fn stored(&mut self, from: &NodeName, epoch: &EpochName) {
-        let invited = self.inviting.as_ref() == Some(from) && self.epoch() == Some(epoch) && self.is_dc();
+        let inviting = self.inviting.clone().filter(|(node, _)| node == from);
+        let invited = inviting.is_some() && self.epoch() == Some(epoch) && self.is_dc();
         let identity = self.record.as_ref().and_then(|record| record.nodes.get(from)).and_then(|node| node.identity);
         let Some(identity) = identity.filter(|_| invited) else { return };
         self.inviting = None;
+        let gone = inviting.and_then(|(_, gone)| gone);
         let mut voters = self.voters().to_vec();
         // A machine that came up without its state takes the place of what it was.
-        voters.retain(|voter| voter.name != *from);
+        voters.retain(|voter| voter.name != *from && Some(&voter.name) != gone.as_ref());
         voters.push(Voter { name: from.clone(), identity });
         voters.sort();
         self.change_voters(voters);
     }
 
-    /// Offers the current epoch to a node that is behind.
+    /// Offers the current epoch to a node that is behind. Who takes part without a vote began somewhere within the epoch:
+    /// a voter that began there too would count its entries from another place than the others.
     pub fn offer(&mut self, node: &NodeName) {
-        let Some(state) = &self.durable.epoch else { return };
+        let Some(state) = self.durable.epoch.as_ref().filter(|_| !self.is_member()) else { return };
         let record = Box::new(state.base.clone());
         self.flush();
         self.say(node, LedgerMessage::Offer { record });
     }
 
-    /// Takes over an offered epoch, if this machine is one of its voters and gives up nothing by it.
+    /// Takes over an offered epoch, if this machine votes in it, or takes part without a vote, and gives up nothing by it.
     pub(crate) fn take_offer(&mut self, record: Record) {
         self.saw_number(record.epoch.number);
         let own = Voter { name: self.params.local.clone(), identity: self.durable.identity };
@@ -191,8 +199,9 @@ impl Ledger {
             None => true,
             Some(ours) => record.epoch != ours.epoch && record.lineage.contains(&ours.epoch),
         };
-        let forgotten = self.durable.given_up.contains(&record.epoch);
-        if follows && !forgotten && record.voters.contains(&own) {
+        // Where it gave up what it had accepted it votes no more; without a vote nothing rests on that.
+        let votes = record.voters.contains(&own) && !self.durable.given_up.contains(&record.epoch);
+        if follows && (votes || self.would_be_member(&record)) {
             if self.record.is_none() {
                 // Who let us in may have forgotten what was before; in this epoch nobody has.
                 self.marks.forget_all(&mut self.durable);

@@ -1,5 +1,5 @@
-//! Decided entries for a voter that does not hear the DC (R-LEDGER-2): any other voter tells them. What is learned so
-//! counts for the record alone; the log of the epoch follows when the DC is heard again.
+//! Decided entries for a node that does not vote, or does not hear the DC (R-LEDGER-2): any voter tells them. What is
+//! learned so counts for the record alone; the log of the epoch follows when a voter hears the DC again.
 
 use crate::ledger::Ledger;
 use crate::message::LedgerMessage;
@@ -33,7 +33,7 @@ impl Ledger {
     }
 
     pub(crate) fn learn(&mut self, epoch: &EpochName, from: Index, entries: Vec<Entry>) {
-        if self.epoch() != Some(epoch) || self.paxos.is_none() {
+        if self.epoch() != Some(epoch) || (self.paxos.is_none() && !self.is_member()) {
             return;
         }
         self.flush();

@@ -105,7 +105,8 @@ pub struct Ledger {
     pub(crate) out: Vec<LedgerOut>,
     pub(crate) founding: Founding,
     nonces: u64,
-    pub(crate) inviting: Option<NodeName>,
+    /// Who is being let in to vote, and whose vote it gets.
+    pub(crate) inviting: Option<(NodeName, Option<NodeName>)>,
     /// Ticks for which something has waited and nothing was decided.
     #[serde(default)]
     waited: usize,
@@ -505,8 +506,10 @@ impl Ledger {
                         _ => None,
                     })
                     .collect(),
+                // Who does not vote has applied what it was told, and has no log of it.
                 (None, Some(state)) => {
-                    state.log.entries()[self.applied..state.log.decided()].iter().map(|item| item.0.clone()).collect()
+                    let decided = state.log.entries().get(self.applied..state.log.decided()).unwrap_or_default();
+                    decided.iter().map(|item| item.0.clone()).collect()
                 }
                 (None, None) => return,
             };

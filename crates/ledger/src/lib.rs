@@ -19,11 +19,13 @@ pub mod founding;
 mod learn;
 mod ledger;
 mod mark;
+mod members;
 mod message;
 mod paxos;
 mod revoke;
 mod storage;
 
 pub use ledger::{Ledger, LedgerOut, Params, Relation};
+pub use members::is_member_of;
 pub use message::{Join, LedgerMessage, RivalOffer};
 pub use storage::Item;

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 /// Durable note: the highest mark of each identity.
 pub(crate) const SEEN: &str = "marks";
 /// Identities beyond which those that do not vote are forgotten.
-const SEEN_MAX: usize = 16;
+const SEEN_MAX: usize = 64;
 
 /// The marks of a node and of its peers.
 #[derive(Debug, Default, Serialize, Deserialize)]

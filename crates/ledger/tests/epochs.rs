@@ -313,7 +313,7 @@ fn a_node_that_was_left_behind_is_let_in_again_and_both_vote() {
     world.ledgers[1].give_up_epoch();
     let incarnation = hearth_types::Incarnation(9);
     world.ledgers[0].propose(Entry::Admit { node: name(1), identity, incarnation });
-    world.ledgers[0].invite(&name(1));
+    world.ledgers[0].invite(&name(1), None);
     world.drain(0);
     let stored = world.wire.pop_back().expect("the record");
     world.wire.clear();

@@ -351,12 +351,12 @@ const ACTS: [(&str, Happen); 10] = [
     }),
     ("(invite the other)", |world| {
         let other = name(1 - world.subject);
-        world.ledgers[world.subject].invite(&other);
+        world.ledgers[world.subject].invite(&other, None);
         false
     }),
     ("(invite the other, and it has stored)", |world| {
         let (other, epoch) = (name(1 - world.subject), world.epoch());
-        world.ledgers[world.subject].invite(&other);
+        world.ledgers[world.subject].invite(&other, None);
         world.hears(LedgerMessage::Stored { epoch });
         false
     }),

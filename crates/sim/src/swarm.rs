@@ -129,8 +129,13 @@ fn draw_lost(rng: &mut Rng, layout: &Layout) -> Vec<usize> {
 }
 
 fn draw_layout(rng: &mut Rng, seed: u64, nodes: Option<usize>) -> Layout {
-    // One in five has three machines, some have one.
-    let more = if seed % 5 == 4 { 3 } else { 2 };
+    // One in five has three machines, one in 40 five, one in 200 nine, of which two do not vote; some have one.
+    let more = match seed {
+        _ if seed % 200 == 199 => 9,
+        _ if seed % 40 == 39 => 5,
+        _ if seed % 5 == 4 => 3,
+        _ => 2,
+    };
     let nodes = nodes.unwrap_or_else(|| if rng.chance(60) { 1 } else { more });
     let mut layout = Layout::new(nodes);
     layout.tiebreaker = nodes == 2 && seed % 3 == 1;

@@ -25,7 +25,8 @@ pub use channel::{
     SHORTEST_TIMEOUT,
 };
 pub use frame::{
-    Fault, HEADER_LENGTH, KeyRing, LONGEST_TAG, MAGIC, MAX_PACKET, MAX_PAYLOAD, Oversize, Refusal, RingError,
+    Fault, HEADER_LENGTH, KeyRing, LONGEST_PACKET, LONGEST_TAG, MAGIC, MAX_PACKET, MAX_PAYLOAD, Oversize, Refusal,
+    RingError,
 };
 pub use hearth_types::{NEWEST_WIRE_VERSION as NEWEST_VERSION, OLDEST_WIRE_VERSION as OLDEST_VERSION};
 pub use key::Method;

@@ -28,6 +28,24 @@ fn sizes_keep_their_bounds() {
     assert!(oversize.is_err_and(|error| error.length > MAX_PAYLOAD));
 }
 
+/// A cluster of 32 nodes with names as long as a host may have: what each says of all others fits in both versions.
+#[test]
+fn a_heartbeat_of_thirty_two_nodes_is_sent() {
+    let name = |node: u8| hearth_types::NodeName::new(&format!("{}{node:02}", "n".repeat(62)));
+    let mut all = newer_heartbeat();
+    let report = PeerReport { vouch: Some(hearth_types::MessageNumber(u64::MAX)), ..all.peers[0].clone() };
+    all.peers = (0..31).map(|node| PeerReport { node: name(node), ..report.clone() }).collect();
+    all.voters = (0..7).map(name).collect();
+    all.statement = Some(Statement { unheard: (0..31).map(name).collect(), ..Statement::default() });
+    let message = Message::Heartbeat(all.into());
+    for version in [1, 2] {
+        let (mut packet, ring) = (vec![], ring("home", 1));
+        ring.seal(version, LinkId(1), &message, &mut packet).expect("fits");
+        println!("a heartbeat of 32 nodes: {} bytes in version {version}", packet.len());
+        assert_eq!(ring.open(&packet), Ok((LinkId(1), message.clone())));
+    }
+}
+
 /// R-WIRE-6: both versions carry the same heartbeat, and the newer one is shorter by the names that are said again.
 #[test]
 fn both_versions_say_the_same_and_the_newer_in_less() {

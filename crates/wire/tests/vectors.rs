@@ -6,7 +6,9 @@
 mod samples;
 
 use hearth_types::LinkId;
-use hearth_wire::{HEADER_LENGTH, KeyRing, MAX_PACKET, Message, Method, SequenceWindow, SerialReceiver, SerialSender};
+use hearth_wire::{
+    HEADER_LENGTH, KeyRing, LONGEST_PACKET, Message, Method, SequenceWindow, SerialReceiver, SerialSender,
+};
 use samples::{heartbeat, newer_heartbeat, ring, segment};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -99,7 +101,7 @@ fn packets() -> Vec<(String, Vec<u8>)> {
         ("tag alone", [&good[..HEADER_LENGTH], &good[good.len() - 31..]].concat()),
         ("cut by one byte", good[..good.len() - 1].to_vec()),
         ("longer by one byte", [&good[..], &[0]].concat()),
-        ("too long", [&good[..], &vec![0; MAX_PACKET]].concat()),
+        ("too long", [&good[..], &vec![0; LONGEST_PACKET]].concat()),
         ("wire version 0", changed(good.clone(), 4, 0)),
         ("wire version 3", changed(good.clone(), 4, 3)),
         ("wire version changed", changed(good.clone(), 4, 2)),

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// Longer than any packet, so that one too long is seen as such.
-const BUFFER: usize = 2048;
+const BUFFER: usize = hearth_wire::LONGEST_PACKET + 512;
 /// CS6, network control.
 const TRAFFIC_CLASS: u32 = 0xc0;
 /// Errors of other peers' packets that may lie before ours.
