@@ -46,7 +46,8 @@ impl Node {
         self.take_resignations();
     }
 
-    /// Machines of nodes that are lost, or left in order, which came up without their state and, by their own word, run nothing.
+    /// Machines of nodes that are lost, or left in order, which came up without their state, or are too old to use it, and,
+    /// by their own word, run nothing.
     fn take_resignations(&mut self) {
         for (node, join) in self.alone.joins.clone() {
             let Some(known) = self.coming().and_then(|record| record.nodes.get(&node)) else { continue };
@@ -54,7 +55,11 @@ impl Node {
             let gone = matches!(known.member, MemberState::Lost | MemberState::Left);
             let another = known.identity.is_some_and(|identity| identity != join.identity);
             let current = self.members.peer(&node).filter(|peer| peer.is_alive()).and_then(|peer| peer.incarnation);
-            if gone && another && join.may_run.is_empty() && current == Some(join.incarnation) {
+            if gone
+                && (another || self.is_refused(&node))
+                && join.may_run.is_empty()
+                && current == Some(join.incarnation)
+            {
                 self.propose(Entry::Resigned { node, admission });
             }
         }

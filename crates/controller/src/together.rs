@@ -50,11 +50,14 @@ impl Node {
         self.members.is_dead(node, now) || self.is_another(node)
     }
 
-    /// A machine under that name that has no epoch and another identity than the record knows: what it was is gone.
+    /// A machine under that name that has no epoch and another identity than the record knows, or has given its epoch up
+    /// because it cannot speak the wire version in use (R-WIRE-6): what it was is gone.
     fn is_another(&self, node: &NodeName) -> bool {
         let known = self.ledger.record().and_then(|record| record.nodes.get(node)).and_then(|it| it.identity);
         let claimed = self.members.peer(node).filter(|peer| peer.is_alive()).and_then(|peer| peer.claimed.as_ref());
-        claimed.is_some_and(|it| it.epoch.is_none() && known.is_some_and(|known| known != it.identity))
+        claimed.is_some_and(|it| {
+            it.epoch.is_none() && known.is_some_and(|known| known != it.identity || self.is_refused(node))
+        })
     }
 
     /// Says in the reports of peers who is alive and who has not been for deadtime.
