@@ -24,6 +24,8 @@ const LONGEST: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients at once.
 const CLIENTS: usize = 64;
+/// Clients at once that are told every change: the other seats are for those who ask once and go.
+const WATCHERS: usize = 48;
 /// Users other than root whose right to ask is looked up at once.
 const AT_THE_DOOR: usize = 8;
 /// How long the end of the daemon waits until its last answers are taken.
@@ -45,6 +47,8 @@ pub(crate) struct Askers {
     seats: Arc<Semaphore>,
     /// One permit for each client that waits for an answer.
     asking: Arc<Semaphore>,
+    /// One permit for each client that is told every change.
+    watching: Arc<Semaphore>,
     /// One permit for each user that is looked up.
     door: Arc<Semaphore>,
 }
@@ -58,6 +62,7 @@ impl Default for Askers {
             patience: PATIENCE,
             seats: permits(CLIENTS),
             asking: permits(CLIENTS),
+            watching: permits(WATCHERS),
             door: permits(AT_THE_DOOR),
         }
     }
@@ -204,6 +209,13 @@ impl Client {
         reader: &mut BufReader<OwnedReadHalf>,
         writer: &mut OwnedWriteHalf,
     ) -> io::Result<()> {
+        let _watching = match is_for_long(&request).then(|| self.askers.watching.try_acquire()).transpose() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let help = "end some of `hearth status --watch` and `hearth timeline --follow`".to_owned();
+                return write(writer, &refused(&format!("{WATCHERS} clients watch already"), Some(help))).await;
+            }
+        };
         let _asking = self.askers.asking.acquire().await;
         let (token, mut answers) = self.askers.register();
         self.post.input(Input::Request { token, request, by: by.to_owned() });
@@ -237,6 +249,11 @@ impl Client {
         }
         result
     }
+}
+
+/// Whether the answer ends only when the client goes.
+fn is_for_long(request: &Request) -> bool {
+    matches!(request, Request::Watch | Request::Timeline { follow: true, .. })
 }
 
 async fn line(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Vec<u8>>> {

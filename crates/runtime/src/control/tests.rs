@@ -218,7 +218,7 @@ fn the_65th_client_is_refused_and_a_seat_that_is_left_is_free_again() {
         let mut clients = Vec::new();
         for _ in 0..CLIENTS {
             let mut client = daemon.connect().await;
-            client.ask(&Request::Watch).await;
+            client.ask(&Request::Failback { wait: true }).await;
             let token = daemon.token().await;
             clients.push((client, token));
         }
@@ -240,6 +240,31 @@ fn the_65th_client_is_refused_and_a_seat_that_is_left_is_free_again() {
         let (client, token) = &mut clients[0];
         daemon.askers.answer(*token, done("still here"), true);
         assert!(is_done(client.reply().await, "still here"));
+    });
+}
+
+/// Harm: forgotten terminals that watch take every seat, and nobody can give an order any more.
+#[test]
+fn those_who_watch_leave_seats_for_those_who_ask() {
+    run(async {
+        let mut daemon = Daemon::start(PATIENCE);
+        let mut watchers = Vec::new();
+        for number in 0..WATCHERS {
+            let mut client = daemon.connect().await;
+            let follow = Request::Timeline { last: None, subject: None, follow: true };
+            client.ask(if number % 2 == 0 { &Request::Watch } else { &follow }).await;
+            daemon.token().await;
+            watchers.push(client);
+        }
+        let mut client = daemon.connect().await;
+        client.ask(&Request::Watch).await;
+        assert_eq!(client.refusal().await, "48 clients watch already");
+        client.ask(&Request::Standby { which: hearth_control::Which::All, wait: true }).await;
+        let token = daemon.token().await;
+        daemon.askers.answer(token, done("moved"), false);
+        assert!(is_done(client.reply().await, "moved"));
+        drop(watchers.pop());
+        assert!(matches!(daemon.input().await, Input::RequestEnded { .. }));
     });
 }
 
