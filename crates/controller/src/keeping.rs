@@ -3,7 +3,7 @@
 use crate::node::Node;
 use crate::rights::{self, Claim, Keep};
 use crate::{Output, Severity};
-use hearth_cib::MemberState;
+use hearth_cib::{MemberState, Record};
 use hearth_executor::StartedResource;
 use hearth_ledger::Relation;
 use hearth_types::{EpochName, MessageNumber, ResourceId, ResourceSpec, Timestamp};
@@ -344,6 +344,7 @@ impl Node {
     fn claim(&self, now: Timestamp, isolated: bool) -> Claim {
         let timing = self.config.cluster.timing;
         let record = self.ledger.record().filter(|_| self.keeping.confirmed);
+        let leases = record.is_some_and(Record::has_leases);
         let peer = self.peer();
         Claim {
             now,
@@ -353,8 +354,8 @@ impl Node {
             tiebreaker: self.config.cluster.permits.tiebreaker_ping,
             vouched_at: peer.as_ref().and_then(|peer| self.members.vouched_at(peer)),
             favoured_until: self.standing.favoured_until(timing.lease()),
-            inherited_until: self.keeping.inherited_until.filter(|_| !self.keeping.confirmed),
-            leased_until: record.filter(|record| record.has_leases()).and_then(|_| self.leased_until(now)),
+            inherited_until: self.keeping.inherited_until.filter(|_| !self.keeping.confirmed || leases),
+            leased_until: if leases { self.leased_until(now) } else { None },
             lost: record
                 .and_then(|record| record.nodes.get(&self.local))
                 .is_some_and(|node| node.member == MemberState::Lost),

@@ -76,7 +76,8 @@ pub(crate) fn keep(claim: &Claim) -> Keep {
         Some(1) => Keep::Unbound,
         Some(2) if !claim.tiebreaker => Keep::Unbound,
         Some(voters) if voters >= LEASE_VOTERS => {
-            let end = claim.leased_until.filter(|end| claim.now < *end && !claim.lost);
+            // What a majority vouched for to the run before holds to its end: of five, one that is heard is none yet.
+            let end = claim.leased_until.max(claim.inherited_until).filter(|end| claim.now < *end && !claim.lost);
             end.map_or(Keep::No, Keep::Until)
         }
         Some(_) => {
@@ -215,6 +216,10 @@ mod tests {
         assert_eq!(keep(&leased), Keep::Until(at(1200)));
         assert_eq!(keep(&Claim { now: at(1200), ..leased.clone() }), Keep::No);
         assert_eq!(keep(&Claim { lost: true, ..leased.clone() }), Keep::No);
+        let restarted = Claim { leased_until: None, inherited_until: Some(at(1100)), ..leased.clone() };
+        assert_eq!(keep(&restarted), Keep::Until(at(1100)));
+        assert_eq!(keep(&Claim { lost: true, ..restarted.clone() }), Keep::No);
+        assert_eq!(keep(&Claim { now: at(1100), ..restarted }), Keep::No);
         assert_eq!(keep(&Claim { isolated: true, ..leased }), Keep::No);
     }
 
