@@ -307,6 +307,7 @@ impl Main {
                 _ = terminate.recv() => self.post.input(Input::Shutdown { by: "SIGTERM".into() }),
                 _ = interrupt.recv() => self.post.input(Input::Shutdown { by: "SIGINT".into() }),
                 _ = alive.tick() => tell_systemd(&[sd_notify::NotifyState::Watchdog]),
+                () = self.events.left_out() => self.events.renew(),
                 () = self.network.next() => {}
             }
         }

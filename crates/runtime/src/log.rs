@@ -17,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Lines in one second; what is beyond is counted and told in one line.
 const BURST: u32 = 200;
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A file that lines go to, which may be another one from one line to the next.
 #[derive(Clone, Default)]
@@ -140,32 +141,71 @@ fn open(path: Option<&str>) -> Result<Option<File>, String> {
     opened.map(Some).map_err(|error| format!("the log file {path} cannot be written: {error}"))
 }
 
-/// Writes events down.
+/// How many lines were written in this second, and how many were not.
 #[derive(Debug)]
-pub(crate) struct EventLog {
+struct Limit {
     second: Instant,
     written: u32,
     suppressed: u64,
 }
 
-impl EventLog {
-    pub(crate) fn new() -> EventLog {
-        EventLog { second: Instant::now(), written: 0, suppressed: 0 }
+impl Limit {
+    /// Whether a line may be written. Errors are, whatever the rate: they are what somebody looks for afterwards.
+    fn passes(&mut self, severity: Severity) -> bool {
+        let passes = self.written < BURST || severity == Severity::Error;
+        self.written += u32::from(passes);
+        self.suppressed += u64::from(!passes);
+        passes
     }
 
-    /// One line. Errors are written whatever the rate: they are what somebody looks for afterwards.
-    pub(crate) fn write(&mut self, event: &Event) {
-        if self.second.elapsed() >= Duration::from_secs(1) {
-            if self.suppressed > 0 {
-                tracing::warn!(suppressed = self.suppressed, "lines of the last second were left out");
-            }
-            (self.second, self.written, self.suppressed) = (Instant::now(), 0, 0);
+    /// When something that was left out has to be told.
+    fn due(&self) -> Option<Instant> {
+        (self.suppressed > 0).then(|| self.second + SECOND)
+    }
+
+    /// Begins a new second if the last one is over; how many lines that left out.
+    fn renew(&mut self, now: Instant) -> u64 {
+        if now < self.second + SECOND {
+            return 0;
         }
-        if self.written >= BURST && event.severity != Severity::Error {
-            self.suppressed += 1;
+        (self.second, self.written) = (now, 0);
+        std::mem::take(&mut self.suppressed)
+    }
+}
+
+/// Writes events down.
+#[derive(Debug)]
+pub(crate) struct EventLog {
+    limit: Limit,
+}
+
+impl EventLog {
+    pub(crate) fn new() -> EventLog {
+        EventLog { limit: Limit { second: Instant::now(), written: 0, suppressed: 0 } }
+    }
+
+    /// Waits until [`EventLog::renew`] has something to tell; for ever where nothing was left out.
+    pub(crate) async fn left_out(&self) {
+        match self.limit.due() {
+            Some(due) => tokio::time::sleep_until(due.into()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells what the last second left out, if it is over.
+    pub(crate) fn renew(&mut self) {
+        let suppressed = self.limit.renew(Instant::now());
+        if suppressed > 0 {
+            tracing::warn!(suppressed, "{suppressed} lines of the last second were left out");
+        }
+    }
+
+    /// One line, unless there were too many in this second.
+    pub(crate) fn write(&mut self, event: &Event) {
+        self.renew();
+        if !self.limit.passes(event.severity) {
             return;
         }
-        self.written += 1;
         let (id, cause) = (event.id.0, event.cause.map_or(0, |cause| cause.0));
         macro_rules! line {
             ($level:ident) => {
@@ -178,5 +218,25 @@ impl EventLog {
             Severity::Warning => line!(warn),
             Severity::Error => line!(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Harm: a flood of events fills the disk; or it hides the one error that matters, or that anything is missing.
+    #[test]
+    fn a_flood_of_lines_is_cut_and_told_and_hides_no_error() {
+        let begin = Instant::now();
+        let mut limit = Limit { second: begin, written: 0, suppressed: 0 };
+        let written = (0..10_000).filter(|_| limit.passes(Severity::Warning)).count();
+        assert_eq!(written, BURST as usize);
+        assert!(limit.passes(Severity::Error));
+        assert_eq!(limit.due(), Some(begin + SECOND), "it is told though nothing else happens");
+        assert_eq!(limit.renew(begin + SECOND / 2), 0);
+        assert_eq!(limit.renew(begin + SECOND), 10_000 - u64::from(BURST));
+        assert_eq!(limit.due(), None);
+        assert!(limit.passes(Severity::Debug));
     }
 }
