@@ -56,12 +56,7 @@ const CORE: &[&str] = &["types", "wire", "config", "control", "membership", "cib
 const DETERMINISTIC: &[&str] = &["ledger", "controller", "recording", "sim"];
 
 /// Clauses of docs/protocol.md that no test proves, each with its reason. Exactly those marked "(later" there.
-const LATER: &[(&str, &str)] = &[
-    ("R-LEASE-6", "needs a watchdog"),
-    ("R-LEASE-7", "needs a watchdog"),
-    ("R-PAIR-2", "needs STONITH"),
-    ("R-PAIR-3", "needs STONITH"),
-];
+const LATER: &[(&str, &str)] = &[("R-LEASE-6", "needs a watchdog"), ("R-LEASE-7", "needs a watchdog")];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

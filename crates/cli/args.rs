@@ -43,6 +43,11 @@ pub(crate) enum Command {
     Check(CheckOptions),
     /// Let the daemon read the three files again; a bad file is refused and changes nothing
     Reload,
+    /// Fence a lost node now, or `test` whether its fence devices would work, which harms nobody
+    Fence(FenceOptions),
+    /// Tell the cluster something about a node
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Stop this node in order: its groups move away first
     Stop(StopOptions),
     /// Start a cluster of two on this machine, break it in many ways, and show what a client feels
@@ -152,6 +157,34 @@ pub(crate) struct CheckOptions {
     /// Folder of ha.cf, haresources and authkeys
     #[arg(long, short, value_name = "DIR", default_value = "/etc/ha.d")]
     pub(crate) directory: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FenceOptions {
+    /// A node that is lost; behind `test`: any other node
+    #[arg(value_name = "NODE|test NODE", num_args = 1..=2, required = true)]
+    pub(crate) words: Vec<String>,
+    /// Give up waiting after so many seconds; the order itself stands
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Say that a lost node is off, where no fence device can: what it ran is taken over
+    ConfirmOff(ConfirmOffOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfirmOffOptions {
+    /// The node; it must be off, or what it runs will run twice
+    pub(crate) node: String,
+    /// Do not ask whether it is really off
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Give up waiting after so many seconds; the word itself stands
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
 }
 
 #[derive(Debug, Args)]

@@ -81,6 +81,8 @@ fn run(command: Command, socket: &Path) -> Result<Exit, Trouble> {
         Command::Clear(options) => moves::clear(socket, options.resource),
         Command::Check(options) => check::run(&options, &look),
         Command::Reload => moves::reload(socket),
+        Command::Fence(options) => moves::fence(socket, &options),
+        Command::Node(args::NodeCommand::ConfirmOff(options)) => moves::confirm_off(socket, &options),
         Command::Stop(options) => moves::stop(socket, &options),
         Command::Demo(options) => demo::run(&options, &look),
         Command::Completions { shell } => generate::completions(shell),

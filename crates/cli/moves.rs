@@ -1,11 +1,12 @@
 //! Orders: standby, takeover, failback, clear, reload, stop.
 
-use crate::args::{MoveOptions, StopOptions, WaitOptions};
+use crate::args::{ConfirmOffOptions, FenceOptions, MoveOptions, StopOptions, WaitOptions};
 use crate::clock;
 use crate::connection::{Connection, Heard, PATIENCE, closed, misplaced};
 use crate::page::{clean, clean_lines, write_out};
 use crate::trouble::{Exit, Trouble};
 use hearth_control::{Reply, Request, Which};
+use std::io::BufRead;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,6 +48,36 @@ pub(crate) fn reload(socket: &Path) -> Result<Exit, Trouble> {
 
 pub(crate) fn stop(socket: &Path, options: &StopOptions) -> Result<Exit, Trouble> {
     order(socket, &Request::Stop, Duration::from_secs(options.timeout))
+}
+
+pub(crate) fn fence(socket: &Path, options: &FenceOptions) -> Result<Exit, Trouble> {
+    let request = match &options.words[..] {
+        [word, node] if word == "test" => Request::FenceTest { node: node.clone() },
+        [node] if node != "test" => Request::Fence { node: node.clone() },
+        _ => {
+            let trouble = Trouble::new(Exit::Usage, "one node is fenced, or tried, at a time");
+            return Err(trouble.help("write: hearth fence NODE, or hearth fence test NODE"));
+        }
+    };
+    order(socket, &request, Duration::from_secs(options.timeout))
+}
+
+pub(crate) fn confirm_off(socket: &Path, options: &ConfirmOffOptions) -> Result<Exit, Trouble> {
+    let node = clean(&options.node);
+    if !options.yes {
+        let text = format!(
+            "Is {node} off? What it ran is started elsewhere at once; if it still runs there, disks are destroyed and \
+             addresses answer twice.\nType yes if you have seen that it is off: "
+        );
+        write_out(&text)?;
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        if read.is_err() || answer.trim() != "yes" {
+            let trouble = Trouble::new(Exit::False, format!("nothing was said about {node}"));
+            return Err(trouble.help("a script that knows says: hearth node confirm-off NODE --yes"));
+        }
+    }
+    order(socket, &Request::ConfirmOff { node: options.node.clone() }, Duration::from_secs(options.timeout))
 }
 
 /// Reading the files may wait for a name server.

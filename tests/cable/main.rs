@@ -11,6 +11,7 @@ mod cables;
 mod clock;
 mod daemon;
 mod disk;
+mod fence;
 mod figures;
 mod flood;
 mod freeze;

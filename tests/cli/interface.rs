@@ -17,7 +17,7 @@ fn documentation() -> String {
 }
 
 /// Where each struct of the status appears in the JSON.
-const PREFIXES: [(&str, &str); 11] = [
+const PREFIXES: [(&str, &str); 14] = [
     ("Status", ""),
     ("EpochStatus", "epoch."),
     ("LastChange", "last_change."),
@@ -28,6 +28,9 @@ const PREFIXES: [(&str, &str); 11] = [
     ("PingView", "pings[]."),
     ("FailureView", "failures[]."),
     ("WaitView", "waiting[]."),
+    ("FencingView", "fencing."),
+    ("DeviceView", "fencing.devices[]."),
+    ("FenceView", "fencing.history[]."),
     ("TimelineEvent", "event."),
 ];
 

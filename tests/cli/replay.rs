@@ -35,6 +35,12 @@ impl Environment for Machine {
     fn is_character_device(&self, _: &str) -> bool {
         false
     }
+    fn fence_program(&self, _: &str) -> Option<String> {
+        None
+    }
+    fn text(&self, _: &str) -> Result<String, String> {
+        Err("no such file".into())
+    }
     fn is_local_address(&self, _: IpAddr) -> bool {
         false
     }

@@ -15,6 +15,7 @@
 #![deny(unsafe_code)]
 
 pub mod cancel;
+pub mod fence;
 pub mod filesystem;
 pub mod net;
 pub mod process;

@@ -9,6 +9,7 @@ fn shell(script: &str) -> Invocation {
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        stdin: None,
         timeout: Duration::from_secs(20),
         grace: Duration::from_secs(1),
     }

@@ -40,6 +40,12 @@ impl Record {
             Entry::Leased { node, incarnation, epoch } => self.leased(node, *incarnation, epoch),
             Entry::Proven { node, admission, addresses } => self.proven(node, *admission, addresses),
             Entry::Resigned { node, admission } => self.resigned(node, *admission),
+            Entry::Fenced { node, admission, how, request } => {
+                if let Some(request) = request {
+                    self.request(request)?;
+                }
+                self.fenced(node, *admission, how)
+            }
             Entry::Left { node } => self.left(node),
             Entry::Unclean { node, reason, running, identity } => self.unclean(node, reason, running, *identity),
             Entry::Confirmed { node } => self.confirmed(node),

@@ -194,6 +194,19 @@ pub enum Entry {
         /// The admission under which it was lost.
         admission: Admission,
     },
+    /// A lost node is off, or was: by the word of a fence device about an order that was given after the loss, or of a
+    /// person (R-TAKE-1). Clears everything that it ran until then.
+    Fenced {
+        /// Which.
+        node: NodeName,
+        /// The admission under which it was lost.
+        admission: Admission,
+        /// Whose word it is, for people.
+        how: String,
+        /// The order of a person, if it is one.
+        #[serde(default)]
+        request: Option<RequestId>,
+    },
     /// A node stopped in order (R-LEAVE-1); refused while anything may be active there.
     Left {
         /// Which.

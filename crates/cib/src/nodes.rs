@@ -91,11 +91,13 @@ impl Record {
         }
         self.set_lost(name);
         let own_word = permit == PermitKind::Resigned;
+        // Whoever is off mounts nothing.
+        let stopped = own_word || permit == PermitKind::Fenced;
         for resource in self.active_on(name).cloned().collect::<Vec<_>>() {
             let cleared = match self.spec(&resource).map(|spec| &spec.kind) {
                 Some(ResourceKind::Address(_) | ResourceKind::Script) => true,
                 // Two nodes that mount one file system destroy it: silence of the node's own address is the least.
-                Some(ResourceKind::Filesystem { .. }) | None => own_word || node_silent,
+                Some(ResourceKind::Filesystem { .. }) | None => stopped || node_silent,
             };
             if cleared {
                 self.clear_flag(&resource, name);
@@ -218,6 +220,29 @@ impl Record {
             self.states.remove(&(resource, name.clone()));
         }
         self.note(format!("{name} came up without its state and runs nothing"));
+        Ok(())
+    }
+
+    /// R-TAKE-1: flags up to the entry that declared the node lost. Who answers for an address all the same is found out
+    /// on the wire.
+    pub(crate) fn fenced(&mut self, name: &NodeName, admission: Admission, how: &str) -> Result<(), Rejection> {
+        let node = self.node_mut(name)?;
+        if node.member != MemberState::Lost {
+            return Err(Rejection::NotGone { node: name.clone(), state: node.member.as_str() });
+        }
+        if node.admission != admission {
+            return Err(Rejection::Admission { node: name.clone(), known: node.admission, named: admission });
+        }
+        let lost = AssignmentId(node.lost.0);
+        let old = |id: &&ResourceId| self.flag(id, name).is_some_and(|flag| flag <= lost);
+        for resource in self.active_on(name).filter(old).cloned().collect::<Vec<_>>() {
+            self.clear_flag(&resource, name);
+            self.states.remove(&(resource.clone(), name.clone()));
+            if self.model.resource(&resource).is_some_and(|(_, spec)| spec.address().is_some()) {
+                self.check_wire.insert(resource);
+            }
+        }
+        self.note(format!("{name} is off, or was: {how}"));
         Ok(())
     }
 

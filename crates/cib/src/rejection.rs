@@ -36,6 +36,8 @@ pub enum Rejection {
     Admission { node: NodeName, known: Admission, named: Admission },
     #[error("{node} is {state}, not lost: time proves nothing (R-LEASE-4)")]
     NotLost { node: NodeName, state: &'static str },
+    #[error("{node} is {state}, not lost: what it runs now is not what was fenced (R-TAKE-1)")]
+    NotGone { node: NodeName, state: &'static str },
     #[error("{node} has not said that it keeps things only by a lease: time proves nothing (R-LEASE-4)")]
     NotLeased { node: NodeName },
     #[error("the epoch is {current}, not {named} (R-LEASE-4)")]

@@ -35,6 +35,7 @@ fn kind(entry: &Entry) -> &'static str {
         Entry::Leased { .. } => "leased",
         Entry::Proven { .. } => "proven",
         Entry::Resigned { .. } => "resigned",
+        Entry::Fenced { .. } => "fenced",
         Entry::Left { .. } => "left",
         Entry::Unclean { .. } => "unclean",
         Entry::Confirmed { .. } => "confirmed",
@@ -51,7 +52,7 @@ fn kind(entry: &Entry) -> &'static str {
     }
 }
 
-const KINDS: usize = 23;
+const KINDS: usize = 24;
 
 /// Every entry that is about machine b, right and wrong in what it names.
 fn entries(it: &Cluster) -> Vec<(&'static str, Entry)> {
@@ -81,6 +82,16 @@ fn entries(it: &Cluster) -> Vec<(&'static str, Entry)> {
         ("another epoch", Entry::Leased { node: name(), incarnation: run, epoch: epoch(99) }),
         ("", Entry::Proven { node: name(), admission, addresses: others }),
         ("", Entry::Resigned { node: name(), admission }),
+        ("", Entry::Fenced { node: name(), admission, how: "said".into(), request: None }),
+        (
+            "an older admission",
+            Entry::Fenced {
+                node: name(),
+                admission: Admission(admission.0.wrapping_sub(1)),
+                how: "said".into(),
+                request: None,
+            },
+        ),
         ("", Entry::Left { node: name() }),
         ("", Entry::Unclean { node: name(), reason: "split".into(), running: vec!["web".into()], identity: None }),
         ("", Entry::Confirmed { node: name() }),
@@ -253,9 +264,9 @@ fn every_permit_and_what_it_clears() {
     let kinds = ["10.0.0.1", "/srv", "web"];
     // Complete by the compiler.
     let told = |permit: PermitKind| match permit {
-        PermitKind::Unfenced | PermitKind::Tiebreaker | PermitKind::Resigned => permit.to_string(),
+        PermitKind::Unfenced | PermitKind::Tiebreaker | PermitKind::Resigned | PermitKind::Fenced => permit.to_string(),
     };
-    let permits = [PermitKind::Unfenced, PermitKind::Tiebreaker, PermitKind::Resigned];
+    let permits = [PermitKind::Unfenced, PermitKind::Tiebreaker, PermitKind::Resigned, PermitKind::Fenced];
     let inputs = [
         input("permit", &permits.map(told)),
         flag("b silent on the wire"),

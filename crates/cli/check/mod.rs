@@ -52,6 +52,13 @@ fn in_order(directory: &Path, config: &Config, complaints: &[Complaint], look: &
     let media = counted(cluster.media.len(), "heartbeat link");
     let pings = counted(cluster.ping_targets.len(), "ping target");
     page.put(&format!("  * {media}, {pings}, {}", counted(config.resources.groups.len(), "group"))).end();
+    let fenced = promise::fencing(cluster);
+    if !fenced.is_empty() {
+        page.heading("Fencing:");
+    }
+    for line in fenced {
+        page.put(&format!("  * {line}")).end();
+    }
     let timing = &cluster.timing;
     page.heading("Times:");
     let times = [

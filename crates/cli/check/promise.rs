@@ -1,14 +1,16 @@
 //! What a configuration promises: what its permits do not protect from, and how long a takeover takes with its times.
 
 use crate::clock;
-use hearth_config::{ClusterConfig, Medium};
+use hearth_config::{ClusterConfig, FenceDevice, Medium};
 use hearth_fencer::Policy;
+use hearth_types::NodeName;
 use std::time::Duration;
 
 /// One sentence, the one that `hearth status` says: what the permits do not protect from (R-PAIR-4).
 pub(crate) fn protection(cluster: &ClusterConfig) -> String {
     let permits = &cluster.permits;
-    let policy = Policy { tiebreaker_ping: permits.tiebreaker_ping, unfenced: permits.unfenced };
+    let fencing = cluster.fencing.is_configured();
+    let policy = Policy { fencing, tiebreaker_ping: permits.tiebreaker_ping, unfenced: permits.unfenced };
     hearth_fencer::protection(policy, cluster.nodes.len())
 }
 
@@ -33,6 +35,39 @@ pub(crate) fn budget(cluster: &ClusterConfig) -> Vec<String> {
     lines
 }
 
+/// Who is turned off by what, first choice first, and from where, a line each machine.
+pub(crate) fn fencing(cluster: &ClusterConfig) -> Vec<String> {
+    let fencing = &cluster.fencing;
+    let targets = cluster.nodes.iter().filter(|_| fencing.is_configured());
+    let line = |target: &NodeName| {
+        let users =
+            |device: &FenceDevice| device.user.as_ref().map(|user| format!(" (from {user})")).unwrap_or_default();
+        let usable = fencing.devices.iter().filter(|device| device.targets.contains_key(target));
+        let ways: Vec<String> = usable.map(|device| format!("{}{}", device.name, users(device))).collect();
+        match ways.is_empty() {
+            true => format!(
+                "{target}: nothing turns it off; if it is lost, a person says `hearth node confirm-off {target}`"
+            ),
+            false => format!("{target}: {}", ways.join(", then ")),
+        }
+    };
+    targets.map(line).collect()
+}
+
+/// How long a lost owner's groups wait at most: until it is silent long enough, for the other one's turn (R-PAIR-2), and
+/// for every device to take its time.
+fn fenced_within(cluster: &ClusterConfig) -> Duration {
+    let (timing, fencing) = (&cluster.timing, &cluster.fencing);
+    let levels = |target: &NodeName| {
+        let counts = cluster.nodes.iter().map(|user| fencing.levels(user, target).len());
+        counts.max().unwrap_or(0) as u32
+    };
+    let most = cluster.nodes.iter().map(levels).max().unwrap_or(0);
+    let fence = fencing.timeout.saturating_mul(most);
+    let turn = if cluster.nodes.len() == 2 { fence + timing.deadtime } else { Duration::ZERO };
+    timing.deadtime + turn + fence + REACTION
+}
+
 /// What decides and announces a takeover once it may be decided.
 const REACTION: Duration = Duration::from_millis(100);
 
@@ -48,6 +83,11 @@ pub(crate) fn gaps(cluster: &ClusterConfig) -> Vec<(&'static str, String)> {
     };
     let mut lines = vec![("standby, takeover, failback, orderly stop", planned)];
     let many = cluster.nodes.len() > 2;
+    if cluster.fencing.is_configured() {
+        let whose = if many { "owner of more than addresses lost" } else { "owner powered off, frozen or cut off" };
+        let text = format!("{}: silence, its turn, and every fence device", within(fenced_within(cluster)));
+        lines.push((whose, text));
+    }
     if many || (cluster.nodes.len() > 1 && (cluster.permits.tiebreaker_ping || cluster.permits.unfenced)) {
         lines.push(("owner powered off or cut off", within(timing.deadtime + REACTION)));
         // Without the gate a frozen owner answers until the kernel itself takes the address away (R-LEASE-11).

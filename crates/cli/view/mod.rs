@@ -1,5 +1,6 @@
 //! The status in the layout that users of `crm status` know: one `Status`, drawn section by section.
 
+mod fencing;
 mod nodes;
 mod resources;
 mod trouble;
@@ -32,6 +33,7 @@ pub(crate) fn status_text(status: &Status, part: Part, look: &Look) -> String {
     }
     nodes::list(&mut page, status, part);
     nodes::pings(&mut page, status, part);
+    fencing::list(&mut page, status, part);
     resources::list(&mut page, status, part);
     trouble::waiting(&mut page, status);
     trouble::failures(&mut page, status, look);

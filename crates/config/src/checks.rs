@@ -21,6 +21,7 @@ const RATIO: u32 = 8;
 /// Completes the times and complains about what does not fit together.
 pub(crate) fn check(file: &mut File, report: &mut Report) {
     nodes(file, report);
+    crate::fencing::check(file, report);
     of_a_pair(file, report);
     media(file, report);
     times(file, report);

@@ -52,6 +52,13 @@ pub fn digest(config: &Config) -> (u64, u64) {
     for flag in [cluster.permits.tiebreaker_ping, cluster.permits.unfenced, cluster.gate] {
         hash.byte(u8::from(flag));
     }
+    // Only where there are any, so that files without them mean the same to an older daemon. Parameters are secret, and
+    // may differ by machine.
+    for device in &cluster.fencing.devices {
+        hash.text(&device.name);
+        hash.text(device.user.as_ref().map_or("*", |user| user.as_str()));
+        hash.texts(device.targets.keys().map(|target| target.as_str()));
+    }
     (hash.0, resources(&config.resources))
 }
 

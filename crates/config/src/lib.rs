@@ -12,6 +12,7 @@ mod authkeys;
 mod budget;
 mod checks;
 mod digest;
+mod fencing;
 mod ha_cf;
 mod haresources;
 mod lex;

@@ -47,6 +47,11 @@ pub trait Environment {
     fn scripts(&self) -> Vec<String>;
     /// Whether that path is a character device.
     fn is_character_device(&self, path: &str) -> bool;
+    /// Path of the program of a fence device, by its type (`fence_NAME`, `external/NAME`) or its full path; none: nowhere
+    /// or not executable.
+    fn fence_program(&self, kind: &str) -> Option<String>;
+    /// Text of another file that a line names; else why it cannot be read.
+    fn text(&self, path: &str) -> Result<String, String>;
     /// Whether this machine itself has that address.
     fn is_local_address(&self, address: IpAddr) -> bool;
 }

@@ -52,6 +52,9 @@ pub struct ClusterConfig {
     /// A configuration that does not say it is a recorded one, of a daemon that spoke the oldest only (decision 0026).
     #[serde(default = "oldest_wire_version")]
     pub wire_version: u8,
+    /// Fence devices (`stonith`, `stonith_host`).
+    #[serde(default)]
+    pub fencing: Fencing,
     /// `env NAME=VALUE`: handed to scripts as HA_NAME.
     pub env: BTreeMap<String, String>,
 }
@@ -143,6 +146,78 @@ pub struct PingTarget {
     pub name: String,
     /// It is reached when one of these answers.
     pub addresses: Vec<IpAddr>,
+}
+
+/// Devices that can turn machines off (STONITH), and how long one may take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fencing {
+    /// In the order of their lines, which is the order in which they are tried.
+    pub devices: Vec<FenceDevice>,
+    /// `timeout fence`: the longest that one order to one device may take. Default 20 s.
+    pub timeout: Duration,
+}
+
+impl Default for Fencing {
+    fn default() -> Self {
+        Fencing { devices: Vec::new(), timeout: Duration::from_secs(20) }
+    }
+}
+
+impl Fencing {
+    /// Whether any device is configured: then no weaker permit is used (R-PAIR-1).
+    pub fn is_configured(&self) -> bool {
+        !self.devices.is_empty()
+    }
+
+    /// Positions of the devices with which `user` can turn `target` off, first choice first.
+    pub fn levels(&self, user: &NodeName, target: &NodeName) -> Vec<usize> {
+        let usable = |device: &FenceDevice| device.is_usable_by(user) && device.targets.contains_key(target);
+        let all = self.devices.iter().enumerate().filter(|(_, device)| user != target && usable(device));
+        all.map(|(position, _)| position).collect()
+    }
+}
+
+/// One device that can turn machines off.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceDevice {
+    /// Its type, with a number behind it where the type stands more than once: `fence_ipmilan`, `fence_ipmilan#2`.
+    pub name: String,
+    /// The program, by its full path.
+    pub program: String,
+    /// How it is spoken to.
+    pub kind: FenceKind,
+    /// The only machine that can use it; none: every machine.
+    pub user: Option<NodeName>,
+    /// Machines that it can turn off, with the name of each there.
+    pub targets: BTreeMap<NodeName, String>,
+    /// Whether a fenced machine is left off.
+    pub stays_off: bool,
+    /// What the program is told besides. Never serialised: among it are passwords.
+    #[serde(skip)]
+    pub params: Vec<(String, String)>,
+}
+
+impl FenceDevice {
+    /// Whether that machine can use it.
+    pub fn is_usable_by(&self, user: &NodeName) -> bool {
+        self.user.as_ref().is_none_or(|only| only == user)
+    }
+}
+
+impl core::fmt::Debug for FenceDevice {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("FenceDevice").field("name", &self.name).field("targets", &self.targets).finish_non_exhaustive()
+    }
+}
+
+/// How the program of a fence device is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FenceKind {
+    /// `fence_*` of fence-agents: options on standard input, a line each.
+    Agent,
+    /// `external/*` of cluster-glue: options in the environment, action and host as arguments.
+    Plugin,
 }
 
 /// What lets one machine of two go on alone (protocol section 5).

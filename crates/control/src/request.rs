@@ -54,6 +54,21 @@ pub enum Request {
     Reload,
     /// Stop this node in order: its groups move away first.
     Stop,
+    /// Fence a lost node now; answered when a device has.
+    Fence {
+        /// Which.
+        node: String,
+    },
+    /// Ask every device that this node would fence that one with whether it would work; harms nobody.
+    FenceTest {
+        /// Which.
+        node: String,
+    },
+    /// A person says that a lost node is off.
+    ConfirmOff {
+        /// Which.
+        node: String,
+    },
 }
 
 /// Which groups, seen from the node that gives them up.

@@ -50,6 +50,58 @@ pub struct Status {
     pub notes: Vec<String>,
     /// Addresses that wait because another machine answers for them.
     pub waiting: Vec<WaitView>,
+    /// Fence devices and what they did; none: no device is configured.
+    #[serde(default)]
+    pub fencing: Option<FencingView>,
+}
+
+/// Fence devices, as this node sees them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FencingView {
+    /// All devices in the order in which they are tried.
+    pub devices: Vec<DeviceView>,
+    /// Whether this node may fence now (R-PAIR-3).
+    pub may_fence: bool,
+    /// Machines that are being fenced, a sentence each.
+    pub under_way: Vec<String>,
+    /// Orders of this run of the daemon that ended, newest first.
+    pub history: Vec<FenceView>,
+}
+
+/// One fence device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// Its type, numbered.
+    pub name: String,
+    /// Machines that it turns off.
+    pub nodes: Vec<String>,
+    /// Whether this node can use it.
+    pub usable: bool,
+    /// Whether it would work, by its last answer; none: it was not asked yet.
+    pub works: Option<bool>,
+    /// That answer.
+    pub said: Option<String>,
+    /// Milliseconds since then.
+    pub checked_ms: Option<u64>,
+    /// Milliseconds since the last good one.
+    pub good_ms: Option<u64>,
+}
+
+/// One order to a fence device that ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FenceView {
+    /// Which machine.
+    pub node: String,
+    /// By which device.
+    pub device: String,
+    /// Whether the device confirmed it.
+    pub done: bool,
+    /// What it said.
+    pub said: String,
+    /// Milliseconds since then.
+    pub ago_ms: u64,
+    /// Milliseconds that it took.
+    pub took_ms: u64,
 }
 
 /// The epoch for people.

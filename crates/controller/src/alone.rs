@@ -247,6 +247,11 @@ impl Node {
                         self.alone.verdict = Some(format!("it went on alone before, but {reason}"));
                         return;
                     }
+                    Verdict::MustFence => {
+                        let reason = self.pursue(now, &peer);
+                        self.alone.verdict = Some(format!("it went on alone before, but {reason}"));
+                        return;
+                    }
                 }
             }
             _ => "Nobody else was heard: it goes on alone as before.".to_owned(),
@@ -274,12 +279,14 @@ impl Node {
 
     fn policy(&self) -> Policy {
         let permits = self.config.cluster.permits;
-        Policy { tiebreaker_ping: permits.tiebreaker_ping, unfenced: permits.unfenced }
+        let fencing = self.config.cluster.fencing.is_configured();
+        Policy { fencing, tiebreaker_ping: permits.tiebreaker_ping, unfenced: permits.unfenced }
     }
 
     /// One sentence on what the permits do not protect from (R-PAIR-4).
-    pub(crate) fn protection(&self) -> String {
-        hearth_fencer::protection(self.policy(), self.config.cluster.nodes.len())
+    pub(crate) fn protection(&self, now: Timestamp) -> String {
+        let sentence = hearth_fencer::protection(self.policy(), self.config.cluster.nodes.len());
+        self.fence_trouble(now).map_or(sentence.clone(), |trouble| format!("{sentence} {trouble}"))
     }
 
     fn ask_for_permit(&mut self, now: Timestamp, peer: &NodeName, out: &mut Vec<Output>) {
@@ -294,7 +301,11 @@ impl Node {
                 self.alone.verdict = Some(reason);
                 self.alone.verdict_until = until;
             }
-            Verdict::Refused { reason } => self.alone.verdict = Some(reason),
+            Verdict::MustFence => self.alone.verdict = Some(self.pursue(now, peer)),
+            Verdict::Refused { reason } => {
+                let way = format!("if it is off, say `hearth node confirm-off {peer}`");
+                self.alone.verdict = Some(format!("{reason}; {way}"));
+            }
         }
     }
 
@@ -317,6 +328,7 @@ impl Node {
             // While no link of ours has carrier, the peer's silence says nothing of the peer (R-MEM-7).
             isolated: self.keeping.is_isolated() || !self.standing.links_have_carrier(),
             resigned,
+            fenced: self.word_on(peer),
             pings: self.standing.pings(now, lease),
             pings_for: self.standing.favoured_for(now, lease),
             peer_asked: asked || self.peer_addresses(peer).is_empty(),
@@ -330,7 +342,7 @@ impl Node {
         let answered = self.alone.peer_answered.get(peer);
         let known = !self.peer_addresses(peer).is_empty();
         let silent = known && answered.is_none_or(|at| now.since(*at) >= lease);
-        let node_silent = permit == PermitKind::Resigned || silent;
+        let node_silent = matches!(permit, PermitKind::Resigned | PermitKind::Fenced) || silent;
         if self.ledger.is_sole() && self.keeping.confirmed {
             return self.release_lost(
                 now,
@@ -347,6 +359,11 @@ impl Node {
             entries.push(self.own_configuration());
         }
         entries.push(Entry::Forced { node: peer.clone(), permit, node_silent });
+        if let Some(how) = self.word_on(peer).filter(|_| permit == PermitKind::Fenced) {
+            let known = self.ledger.record().and_then(|record| record.nodes.get(peer));
+            let admission = known.map(|node| node.admission).unwrap_or_default();
+            entries.push(Entry::Fenced { node: peer.clone(), admission, how, request: None });
+        }
         self.ledger.set_note("fork-weight", &weight.to_string());
         self.ledger.set_note("heard-other", "");
         self.ledger.force(permit, entries);

@@ -107,6 +107,9 @@ fn without_disk(output: Output) -> Option<Next> {
                 remark: None,
             })))
         }
+        Output::Fence { id, .. } => {
+            Some(Next::Tell(Input::FenceFinished { id, result: Err(LOST.into()), took: Duration::ZERO }))
+        }
         Output::Send { .. } | Output::Announce { .. } => None,
         other => Some(Next::Do(other)),
     }
@@ -115,7 +118,7 @@ fn without_disk(output: Output) -> Option<Next> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hearth_types::{LinkId, OpId, OpRequest, Timestamp};
+    use hearth_types::{FenceId, FenceTask, LinkId, OpId, OpRequest, Timestamp};
     use std::sync::Arc;
 
     fn note(text: &str) -> Output {
@@ -209,9 +212,21 @@ mod tests {
             ask: false,
             mark: None,
         });
+        let device = hearth_config::FenceDevice {
+            name: "fence_x".into(),
+            program: "/usr/sbin/fence_x".into(),
+            kind: hearth_config::FenceKind::Agent,
+            user: None,
+            targets: Default::default(),
+            stays_off: false,
+            params: Vec::new(),
+        };
+        let (task, timeout) = (FenceTask::Reboot, Duration::from_secs(1));
+        let fence = Output::Fence { id: FenceId(3), device, node: "b".into(), task, timeout };
         for output in [
             Output::Send { link: LinkId(0), version: 1, message: promise },
             Output::Announce { resources: Vec::new(), burst: true },
+            fence,
             op(1, OpAction::Start),
             op(2, OpAction::Stop),
             op(3, OpAction::Probe),
@@ -222,6 +237,7 @@ mod tests {
         }
         let released = held.release(1, true);
         let [
+            Next::Tell(Input::FenceFinished { id: FenceId(3), result: Err(_), .. }),
             Next::Tell(Input::OpFinished(OpResult { id: OpId(1), outcome: OpOutcome::Failed { .. }, .. })),
             Next::Do(Output::StartOp(stop)),
             Next::Do(Output::StartOp(probe)),

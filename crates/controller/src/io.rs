@@ -1,7 +1,8 @@
 //! Everything that a node is told and everything that it orders, as plain values.
 
+use hearth_config::FenceDevice;
 use hearth_control::{Reply, Request};
-use hearth_types::{LinkId, NodeName, OpId, OpRequest, OpResult, ResourceId, Timestamp};
+use hearth_types::{FenceId, FenceTask, LinkId, NodeName, OpId, OpRequest, OpResult, ResourceId, Timestamp};
 use hearth_wire::Message;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -65,6 +66,15 @@ pub enum Input {
     },
     /// An operation ended.
     OpFinished(OpResult),
+    /// An order to a fence device ended ([`Output::Fence`]).
+    FenceFinished {
+        /// Which.
+        id: FenceId,
+        /// What it said: it is done, or it is not known to be.
+        result: Result<String, String>,
+        /// How long it took.
+        took: Duration,
+    },
     /// The wire was asked for an address ([`Output::AskWire`]).
     WireAsked {
         /// The address resource.
@@ -188,6 +198,19 @@ pub enum Output {
     StartOp(OpRequest),
     /// End an operation; its `OpFinished` still comes.
     CancelOp(OpId),
+    /// Tell a fence device to do something to a machine; `FenceFinished` always comes.
+    Fence {
+        /// Its number.
+        id: FenceId,
+        /// Which device. What is secret of it, the driver has from its own files.
+        device: FenceDevice,
+        /// Which machine.
+        node: NodeName,
+        /// What.
+        task: FenceTask,
+        /// How long it may take.
+        timeout: Duration,
+    },
     /// Let these addresses answer for `hold` from `decided_at` (R-LEASE-8). The driver picks the longest mark that ends
     /// no later, sends it, reads the clock again and shuts what is past its end. Overtakes Persist.
     GateTick {

@@ -26,6 +26,12 @@ pub(crate) struct Volatile {
     /// The epoch that the right to keep them was for.
     #[serde(default)]
     pub epoch: Option<EpochName>,
+    /// Whether this node may fence its peer (R-PAIR-3).
+    #[serde(default)]
+    pub may_fence: bool,
+    /// Whom it was fencing.
+    #[serde(default)]
+    pub fencing: Option<hearth_types::NodeName>,
 }
 
 /// An own pause that is not over yet (R-MEM-5).
@@ -445,7 +451,9 @@ impl Node {
                 self.keeping.inherited.iter().filter(|left| !known(left)).cloned().collect();
             started.extend(unknown);
         }
-        let text = serde_json::to_string(&Volatile { started, epoch: self.volatile_epoch.clone() }).unwrap_or_default();
+        let (epoch, may_fence) = (self.volatile_epoch.clone(), self.fences.token);
+        let note = Volatile { started, epoch, may_fence, fencing: self.fences.spent_on.clone() };
+        let text = serde_json::to_string(&note).unwrap_or_default();
         if text != self.volatile_text {
             self.volatile_text.clone_from(&text);
             out.push(Output::Volatile { text });

@@ -11,11 +11,13 @@
 
 mod alone;
 mod beats;
+mod by_hand;
 mod checkpoint;
 mod chronicle;
 mod disk;
 mod duties;
 mod event;
+mod fences;
 mod forgotten;
 mod held;
 mod io;

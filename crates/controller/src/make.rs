@@ -2,6 +2,7 @@
 
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
+use crate::fences::Fences;
 use crate::keeping::{Keeping, Volatile};
 use crate::local::spent_before;
 use crate::mark::Marks;
@@ -125,6 +126,7 @@ impl Node {
             last_change_at: None,
             waiting: BTreeMap::new(),
             problems: BTreeMap::new(),
+            fences: Fences::inherited(left.may_fence, left.fencing),
             config,
         };
         node.shadow = node.empty_shadow();

@@ -2,6 +2,7 @@
 
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
+use crate::fences::Fences;
 use crate::keeping::Keeping;
 use crate::mark::Marks;
 use crate::orders::Orders;
@@ -103,6 +104,9 @@ pub(crate) struct Node {
     pub last_change_at: Option<Timestamp>,
     pub waiting: BTreeMap<ResourceId, String>,
     pub problems: BTreeMap<String, EventId>,
+    /// Machines to be turned off, and the devices that do it.
+    #[serde(default)]
+    pub fences: Fences,
 }
 
 /// An orderly stop under way.
@@ -198,6 +202,7 @@ impl Node {
                 self.standing.ping_answered(now, &target, sent_at, lease);
             }
             Input::OpFinished(result) => self.take_op(now, result, out),
+            Input::FenceFinished { id, result, took } => self.take_fence(now, id, result, took),
             Input::WireAnswered { resource, hardware } => self.take_wire_answer(now, resource, hardware),
             Input::WireTrouble { resource, trouble } => self.alone.trouble(&resource, trouble),
             Input::PeerAnswered { node } => self.alone.peer_answered(now, &node),
@@ -221,6 +226,8 @@ impl Node {
         self.judge_speech(now);
         self.judge_marks(now);
         self.keep_on(now, out);
+        self.fences.forget_wanted();
+        self.earn_token();
         let confirmed = self.keeping.confirmed;
         self.go_alone(now, out);
         if self.keeping.confirmed && !confirmed {
@@ -242,6 +249,7 @@ impl Node {
             self.report(now);
             self.serve_as_dc(now);
             self.answer_orders(now, out);
+            self.answer_by_hand(now, out);
             if !moved && !self.ledger.has_output() && !self.record_changed {
                 break;
             }
@@ -255,6 +263,7 @@ impl Node {
         self.announce(now, out);
         self.poll_channels(now, out);
         self.write_volatile(out);
+        self.order_fences(now, out);
         for event in self.chronicle.take_fresh() {
             out.push(Output::Event(event));
         }
@@ -305,6 +314,7 @@ impl Node {
         at_latest(self.keeping.next_deadline(self.last_wake_at), TimerKind::Keepalive);
         at_latest(self.executor.next_deadline().map(|(at, _)| at), TimerKind::Operation);
         at_latest(self.orders.next_deadline(), TimerKind::Operation);
+        at_latest(self.fences.next_deadline(self.last_wake_at), TimerKind::Operation);
         at_latest(self.shutdown_deadline(), TimerKind::Operation);
         at_latest(self.disk_deadline(), TimerKind::Ledger);
         // While nothing is under way the ledger's clock runs along with the heartbeats.

@@ -30,11 +30,13 @@ struct Pending {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Goal {
+pub(crate) enum Goal {
     To(NodeName),
     AwayFrom(NodeName),
     Home,
     Applied,
+    /// That node counts as off.
+    Off(NodeName),
 }
 
 /// Orders under way and people who watch.
@@ -67,11 +69,11 @@ impl Orders {
     }
 }
 
-fn refused(reason: String, help: Option<&str>, quorum: bool) -> Reply {
+pub(crate) fn refused(reason: String, help: Option<&str>, quorum: bool) -> Reply {
     Reply::Refused { reason, help: help.map(str::to_owned), quorum }
 }
 
-fn reply(out: &mut Vec<Output>, token: u64, reply: Reply, more: bool) {
+pub(crate) fn reply(out: &mut Vec<Output>, token: u64, reply: Reply, more: bool) {
     out.push(Output::Reply { token, reply: Box::new(reply), more });
 }
 
@@ -116,6 +118,9 @@ impl Node {
                 // The driver reads files; it answers this one itself and never hands it on.
                 reply(out, token, refused("this daemon has no files to read".to_owned(), None, false), false);
             }
+            Request::Fence { node } => self.order_fence_by_hand(now, token, &node, &by, out),
+            Request::FenceTest { node } => self.order_rehearsal(now, token, &node, out),
+            Request::ConfirmOff { node } => self.order_confirm_off(now, token, &node, &by, out),
             Request::Stop => self.begin_shutdown(now, format!("hearth stop by {by}"), Some(token)),
         }
     }
@@ -125,15 +130,16 @@ impl Node {
         self.orders.watchers.retain(|known| *known != token);
         self.orders.followers.retain(|follower| follower.token != token);
         self.orders.pending.retain(|pending| pending.token != token);
+        self.forget_fence_request(token);
     }
 
-    fn next_request(&mut self) -> RequestId {
+    pub(crate) fn next_request(&mut self) -> RequestId {
         self.orders.number += 1;
         RequestId { origin: self.local.clone(), incarnation: self.incarnation, number: self.orders.number }
     }
 
     /// The record, if it can be changed now; else why not and the way out.
-    fn changeable(&self) -> Result<&Record, Reply> {
+    pub(crate) fn changeable(&self) -> Result<&Record, Reply> {
         let Some(record) = self.ledger.record() else {
             let why = self.alone.verdict.clone().unwrap_or_else(|| "this node takes no part yet".to_owned());
             let help = "wait until `hearth status` shows this node online";
@@ -314,7 +320,7 @@ impl Node {
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one order")]
-    fn order(
+    pub(crate) fn order(
         &mut self,
         now: Timestamp,
         token: u64,
@@ -409,6 +415,10 @@ impl Node {
         if matches!(order.goal, Goal::Applied) {
             return Some(Reply::Done { text: "Failures are forgotten.".to_owned(), took_ms, notes: Vec::new() });
         }
+        if let Goal::Off(node) = &order.goal {
+            let text = format!("{node} counts as off; what it ran may be started elsewhere.");
+            return Some(Reply::Done { text, took_ms, notes: Vec::new() });
+        }
         if !order.wait {
             let text = format!("Under way: {}.", names.join(", "));
             return Some(Reply::Done { text, took_ms, notes: Vec::new() });
@@ -478,7 +488,7 @@ impl Goal {
             Goal::To(to) => node == to,
             Goal::AwayFrom(from) => node != from,
             Goal::Home => group.is_some_and(|group| group.preferred.first() == Some(node)),
-            Goal::Applied => true,
+            Goal::Applied | Goal::Off(_) => true,
         }
     }
 }
@@ -501,7 +511,8 @@ fn group_state(record: &Record, group: &GroupId, request: &RequestId, goal: &Goa
     let waits = |it: &hearth_types::ResourceSpec| record.waits_for_lost(it).map(|node| (it.id.clone(), node.clone()));
     if let Some((resource, node)) = spec.resources.iter().find_map(waits) {
         return GroupOutcome::Given(format!(
-            "{resource} may be active on {node}, which is lost: it moves when {node} is back and says that it has stopped"
+            "{resource} may be active on {node}, which is lost: it moves when {node} is back and says that it has stopped, is fenced, or is off by `hearth node confirm-off \
+             {node}`"
         ));
     }
     match record.assignments.get(group) {

@@ -17,6 +17,9 @@ impl Node {
         self.members.reconfigure(crate::make::member_params(&self.config, self.incarnation));
         self.standing.reconfigure(&self.config.cluster);
         self.next_keepalive_at = now;
+        if before.cluster.fencing != self.config.cluster.fencing {
+            self.fences.devices_changed();
+        }
         self.chronicle.lead(now, Severity::Info, "files-read", "record", "The files were read again.".to_owned());
         if before.cluster.media != self.config.cluster.media {
             self.change_media(now, &before.cluster.media);

@@ -42,7 +42,7 @@ impl Node {
         let groups = self.group_views(record);
         let mut status = Status {
             schema: SCHEMA,
-            protection: self.protection(),
+            protection: self.protection(now),
             local: self.local.to_string(),
             cluster: self.config.cluster.name.clone(),
             version: self.version.clone(),
@@ -65,6 +65,7 @@ impl Node {
             failures: failure_views(record),
             notes: self.notes(),
             waiting: self.wait_views(),
+            fencing: self.fencing_view(now),
             groups,
             ..Status::default()
         };
@@ -488,6 +489,10 @@ impl Node {
 
 /// Why a group does not run, and what somebody can do about it where an operation has failed.
 fn with_way_out(record: &Record, group: &GroupSpec, state: &str, why: String) -> String {
+    let lost = group.resources.iter().find_map(|it| record.waits_for_lost(it)).filter(|_| state == "blocked");
+    if let Some(node) = lost {
+        return format!("{why}; start {node}, or if it is off, say `hearth node confirm-off {node}`");
+    }
     let of_group = |id: &ResourceId| group.resources.iter().any(|member| &member.id == id);
     let failed = |wanted: OpAction, count: u32| {
         let mut failures = record.failures.iter();

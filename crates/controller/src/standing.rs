@@ -120,6 +120,12 @@ impl Standing {
         self.any_carrier(&self.media)
     }
 
+    /// Whether no interface of the links is known to have lost its carrier.
+    pub(crate) fn all_links_have_carrier(&self) -> bool {
+        let mut ports = self.media.iter().filter_map(|name| self.ports.get(name));
+        ports.all(|port| port.carrier != Carrier::Down)
+    }
+
     /// The same with the media of other files.
     pub(crate) fn would_have_carrier(&self, config: &ClusterConfig) -> bool {
         self.any_carrier(&config.media.iter().filter_map(interface_of).collect())

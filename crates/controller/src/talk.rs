@@ -274,6 +274,10 @@ impl Node {
                 let text = format!("{node} came up without its state and runs nothing.");
                 (Severity::Warning, "resigned", node.to_string(), text)
             }
+            Entry::Fenced { node, how, .. } => {
+                let text = format!("{node} counts as off: {how}. What it ran may be taken.");
+                (Severity::Warning, "fence-counts", node.to_string(), text)
+            }
             Entry::Left { node } => {
                 (Severity::Info, "node-left", node.to_string(), format!("{node} has left in order."))
             }

@@ -1,16 +1,23 @@
-//! Who may go on alone, and why not yet.
+//! Who may go on alone, and why not yet; whom to fence, with what, and when again.
 //!
-//! A pure judgement over facts that others gather: from silence, carrier, ping targets and the peer's own words it says
-//! whether one machine of two has a permit (protocol section 5), or what it waits for, in words that a status can show.
+//! A pure judgement over facts that others gather: from silence, carrier, ping targets, fence devices and the peer's own
+//! words it says whether one machine of two has a permit (protocol section 5), or what it waits for, in words that a
+//! status can show. A [`Fence`] leads one machine that must be turned off through the devices that can do it.
 //!
-//! It deliberately knows neither messages nor resources, and orders nothing: the caller founds the epoch.
+//! It deliberately knows neither messages nor resources, and orders nothing: the caller founds the epoch and runs the
+//! devices' programs, which it knows by their positions in ha.cf.
 //!
 //! Invariants: only configured kinds of permit are used, and a stronger one that fails never falls through to a weaker
-//! one (R-PAIR-1); an isolated node gets none (R-MEM-7).
+//! one (R-PAIR-1); an isolated node gets none (R-MEM-7); `fenced` is granted only on a word about an order that was given
+//! after the loss.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+mod fence;
+
+pub use fence::{Confirmed, Fence};
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -20,6 +27,8 @@ use hearth_types::{NodeName, PermitKind, Timestamp};
 /// What ha.cf allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// A fence device is configured: no weaker permit is used.
+    pub fencing: bool,
     /// `tiebreaker ping`.
     pub tiebreaker_ping: bool,
     /// `unfenced_takeover` is not `no`.
@@ -43,6 +52,8 @@ pub struct Facts {
     pub isolated: bool,
     /// Whether the peer said that it has no state and probed everything stopped, in this incarnation of it.
     pub resigned: bool,
+    /// Whose word there is that the peer is off or was, about an order that was given after it was lost.
+    pub fenced: Option<String>,
     /// Ping targets that answered an echo sent within a lease, of how many.
     pub pings: (u16, u16),
     /// For how long more than half of them have done so without a break.
@@ -72,6 +83,8 @@ pub enum Verdict {
         /// When to ask again; none: when a fact changes.
         until: Option<Timestamp>,
     },
+    /// Not before the peer is fenced.
+    MustFence,
     /// Not by itself: a person has to act, or the peer has to come.
     Refused {
         /// Why.
@@ -102,6 +115,12 @@ pub fn judge(policy: Policy, facts: &Facts) -> Verdict {
         // answer says only that it does not hear the question.
         let reason = format!("{peer} is heard but does not hear this node: it is alive and keeps what it runs");
         return Verdict::Waiting { reason, until: None };
+    }
+    if let Some(word) = &facts.fenced {
+        return Verdict::Granted { permit: PermitKind::Fenced, reason: format!("{peer} is lost, and {word}") };
+    }
+    if policy.fencing {
+        return Verdict::MustFence;
     }
     if policy.tiebreaker_ping {
         return judge_ping(facts);
@@ -143,6 +162,16 @@ pub fn protection(policy: Policy, nodes: usize) -> String {
     if nodes < 2 {
         return "One machine: nothing takes over when it fails.".to_string();
     }
+    if policy.fencing && nodes > 2 {
+        return "Fenced: what a lost machine ran moves on once a fence device has confirmed that it is off; if none does, \
+                it waits for a person."
+            .to_string();
+    }
+    if policy.fencing {
+        return "Fenced: nothing moves before a fence device has confirmed that the lost machine is off; if none does, or \
+                if both machines boot and only one comes up, a person has to say so."
+            .to_string();
+    }
     if nodes > 2 {
         return "Not fenced: addresses of a lost machine move on when its lease has ended, but whatever else ran there \
                 waits until it is back and says that it has stopped."
@@ -174,6 +203,7 @@ mod tests {
             one_way: false,
             isolated: false,
             resigned: false,
+            fenced: None,
             pings: (1, 1),
             pings_for: Duration::from_nanos(5_000),
             peer_asked: true,
@@ -182,8 +212,8 @@ mod tests {
         }
     }
 
-    const UNFENCED: Policy = Policy { tiebreaker_ping: false, unfenced: true };
-    const PING: Policy = Policy { tiebreaker_ping: true, unfenced: true };
+    const UNFENCED: Policy = Policy { fencing: false, tiebreaker_ping: false, unfenced: true };
+    const PING: Policy = Policy { fencing: false, tiebreaker_ping: true, unfenced: true };
 
     fn permit(policy: Policy, facts: &Facts) -> Option<PermitKind> {
         match judge(policy, facts) {
@@ -195,7 +225,7 @@ mod tests {
     #[test]
     fn what_waits_for_a_lost_machine_is_said_beforehand() {
         // R-PAIR-4
-        let nothing = Policy { tiebreaker_ping: false, unfenced: false };
+        let nothing = Policy { fencing: false, tiebreaker_ping: false, unfenced: false };
         assert!(protection(nothing, 3).contains("waits until it is back"));
         assert!(protection(nothing, 2).contains("a person has to say so"));
     }
@@ -204,7 +234,7 @@ mod tests {
     fn silence_is_enough_only_where_nothing_stronger_is_configured() {
         assert_eq!(permit(UNFENCED, &facts()), Some(PermitKind::Unfenced));
         assert_eq!(permit(PING, &facts()), Some(PermitKind::Tiebreaker));
-        assert_eq!(permit(Policy { tiebreaker_ping: false, unfenced: false }, &facts()), None);
+        assert_eq!(permit(Policy { fencing: false, tiebreaker_ping: false, unfenced: false }, &facts()), None);
     }
 
     #[test]
@@ -215,6 +245,20 @@ mod tests {
         assert_eq!(permit(PING, &Facts { peer_answered_at: Some(Timestamp(9_500)), ..facts() }), None);
         assert_eq!(permit(PING, &Facts { peer_asked: false, ..facts() }), None);
         assert_eq!(permit(PING, &Facts { pings_for: Duration::ZERO, ..facts() }), None);
+    }
+
+    const FENCED: Policy = Policy { fencing: true, tiebreaker_ping: true, unfenced: true };
+
+    #[test]
+    fn a_fence_that_is_not_confirmed_never_falls_through_to_a_weaker_permit() {
+        // R-PAIR-1
+        assert_eq!(judge(FENCED, &facts()), Verdict::MustFence);
+        let said = Facts { fenced: Some("fence_x says that it is off".into()), ..facts() };
+        assert_eq!(permit(FENCED, &said), Some(PermitKind::Fenced));
+        for heard in [Facts { alive: true, ..said.clone() }, Facts { one_way: true, ..said.clone() }] {
+            assert_eq!(permit(FENCED, &heard), None, "who is heard is not off, whatever a device says");
+        }
+        assert_eq!(permit(FENCED, &Facts { isolated: true, ..said }), None);
     }
 
     #[test]

@@ -19,15 +19,17 @@ fn permit(kind: PermitKind) -> &'static str {
         PermitKind::Unfenced => "goes on: unfenced",
         PermitKind::Tiebreaker => "goes on: tiebreaker",
         PermitKind::Resigned => "goes on: resigned",
+        PermitKind::Fenced => "goes on: fenced",
     }
 }
 
 /// Complete by the compiler: a fact or a permit that is added is an input that is missing here.
 fn facts(at: &[usize]) -> (Policy, Facts) {
-    let &[permits, resigned, alive, isolated, silent, one_way, reached, steady, asked, answered] = at else {
-        unreachable!("ten inputs")
+    let &[permits, fenced, resigned, alive, isolated, silent, one_way, reached, steady, asked, answered] = at else {
+        unreachable!("eleven inputs")
     };
-    let policy = Policy { tiebreaker_ping: permits >= 2, unfenced: permits % 2 == 1 };
+    let policy =
+        Policy { fencing: permits == 4, tiebreaker_ping: matches!(permits, 2 | 3), unfenced: permits % 2 == 1 };
     let facts = Facts {
         now: NOW,
         peer: NodeName::new("b"),
@@ -36,6 +38,7 @@ fn facts(at: &[usize]) -> (Policy, Facts) {
         one_way: one_way == 1,
         isolated: isolated == 1,
         resigned: resigned == 1,
+        fenced: (fenced == 1).then(|| "its device says that it is off".to_owned()),
         pings: PINGS[reached],
         pings_for: if steady == 1 { LEASE } else { LEASE - Duration::from_nanos(1) },
         peer_asked: asked == 1,
@@ -53,7 +56,8 @@ fn facts(at: &[usize]) -> (Policy, Facts) {
 #[test]
 fn every_combination_of_permit_and_evidence() {
     let inputs = [
-        input("configured", &["nothing", "unfenced", "ping", "ping and unfenced"]),
+        input("configured", &["nothing", "unfenced", "ping", "ping and unfenced", "a fence device"]),
+        flag("said to be off"),
         flag("peer resigned"),
         flag("alive"),
         flag("isolated"),
@@ -69,9 +73,11 @@ fn every_combination_of_permit_and_evidence() {
         let verdict = judge(policy, &facts);
         if let Verdict::Granted { permit, .. } = &verdict {
             let configured = match permit {
-                PermitKind::Unfenced => policy.unfenced && !policy.tiebreaker_ping,
+                PermitKind::Unfenced => policy.unfenced && !policy.tiebreaker_ping && !policy.fencing,
                 PermitKind::Tiebreaker => policy.tiebreaker_ping,
                 PermitKind::Resigned => true,
+                // Also a person's word, which needs no device.
+                PermitKind::Fenced => facts.fenced.is_some(),
             };
             assert!(configured, "{permit} is not configured: {policy:?}, {facts:?}");
             assert!(*permit == PermitKind::Resigned || !(facts.alive || facts.isolated), "{facts:?}");
@@ -81,11 +87,13 @@ fn every_combination_of_permit_and_evidence() {
             Verdict::Waiting { reason, until } => {
                 format!("waits{}: {}", if until.is_some() { " for a moment" } else { "" }, of_any(&facts, &reason))
             }
+            Verdict::MustFence => "waits: it must be fenced first".to_owned(),
             Verdict::Refused { reason } => format!("refused: {reason}"),
         }
     });
     let head = "Which of two machines may go on alone (protocol section 5): everything that `fencer::judge` reads.\n\
-                configured: the permits of ha.cf, `tiebreaker ping` and `unfenced_takeover`.\n\
+                configured: the permits of ha.cf, `tiebreaker ping`, `unfenced_takeover` and fence devices.\n\
+                said to be off: by a fence device about an order given after the loss, or by a person.\n\
                 lost: silent for deadtime. targets: ping targets that answer; for a lease: and have done so for so long.\n\
                 peer answered: one of its own addresses, on a network over which a target is reached.";
     compare("permits.txt", head, &text);

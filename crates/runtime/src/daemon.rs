@@ -2,6 +2,7 @@
 
 use crate::control::{self, Askers, ReloadAsked};
 use crate::core_thread::Core;
+use crate::fences;
 use crate::files;
 use crate::gatekeeper::Gatekeeper;
 use crate::log::{EventLog, Log};
@@ -318,6 +319,10 @@ impl Main {
         match output {
             Output::StartOp(request) => self.ops.start(request),
             Output::CancelOp(id) => self.ops.cancel(id),
+            Output::Fence { id, device, node, task, timeout } => {
+                let order = (id, node, task, timeout);
+                fences::start(&self.config.cluster.fencing, &device, order, self.post.clone());
+            }
             Output::Guard { resources } => self.network.guard(&resources),
             Output::AskWire { resources } => self.network.ask(resources),
             Output::ProbePeer { nodes } => self.network.probe(nodes),

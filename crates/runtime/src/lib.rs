@@ -14,6 +14,7 @@ pub mod clock;
 mod control;
 mod core_thread;
 mod daemon;
+mod fences;
 pub mod files;
 mod gatekeeper;
 mod log;

@@ -19,7 +19,7 @@ use std::time::Duration;
 mod samples;
 
 /// What stands in `environment`, a fact a line: `host NAME`, `interface NAME ADDRESS/LENGTH...`, `name NAME ADDRESS...`,
-/// `script NAME CLASS`, `device PATH`, `mode OCTAL`, `nodeinfo NAME`.
+/// `script NAME CLASS`, `device PATH`, `fence TYPE`, `file PATH LINE...`, `mode OCTAL`, `nodeinfo NAME`.
 #[derive(Debug, Default)]
 struct Machine {
     host: String,
@@ -27,6 +27,8 @@ struct Machine {
     names: BTreeMap<String, Vec<IpAddr>>,
     scripts: BTreeMap<String, AgentClass>,
     devices: Vec<String>,
+    fences: Vec<String>,
+    files: BTreeMap<String, String>,
     mode: u32,
     nodeinfo: Option<String>,
 }
@@ -46,6 +48,10 @@ impl Machine {
                 ["script", name, class] => {
                     let class = if *class == "lsb" { AgentClass::Lsb } else { AgentClass::Heartbeat };
                     machine.scripts.insert((*name).into(), class);
+                }
+                ["fence", kind] => machine.fences.push((*kind).into()),
+                ["file", path, lines @ ..] => {
+                    machine.files.insert((*path).into(), lines.join("\n"));
                 }
                 ["device", path] => machine.devices.push((*path).into()),
                 ["mode", octal] => machine.mode = u32::from_str_radix(octal, 8).unwrap(),
@@ -98,6 +104,14 @@ impl Environment for Machine {
 
     fn is_character_device(&self, path: &str) -> bool {
         self.devices.iter().any(|device| device == path)
+    }
+
+    fn fence_program(&self, kind: &str) -> Option<String> {
+        self.fences.iter().any(|known| known == kind).then(|| format!("/usr/sbin/{kind}"))
+    }
+
+    fn text(&self, path: &str) -> Result<String, String> {
+        self.files.get(path).cloned().ok_or_else(|| "No such file or directory (os error 2)".into())
     }
 
     fn is_local_address(&self, address: IpAddr) -> bool {
@@ -156,6 +170,16 @@ fn value(text: &mut String, config: &Config) {
     writeln!(text, "keepalive {k:?}, warntime {w:?}, deadtime {d:?}, initdead {i:?}").unwrap();
     writeln!(text, "deadping {:?}, carrier_grace {:?}", timing.deadping, timing.carrier_grace).unwrap();
     writeln!(text, "permits {}, gate {}", json(&cluster.permits), cluster.gate).unwrap();
+    for device in &cluster.fencing.devices {
+        let user = device.user.as_ref().map_or("*", |user| user.as_str());
+        let names: Vec<&str> = device.params.iter().map(|(name, _)| name.as_str()).collect();
+        let after = if device.stays_off { "stays off" } else { "is started again" };
+        let (name, targets, names) = (&device.name, json(&device.targets), names.join(" "));
+        writeln!(text, "fence {name} by {user}: {targets}, {after}, told {names}").unwrap();
+    }
+    if cluster.fencing.is_configured() {
+        writeln!(text, "fence timeout {:?}", cluster.fencing.timeout).unwrap();
+    }
     writeln!(text, "realtime {}, rtprio {}", cluster.realtime, cluster.rtprio).unwrap();
     if cluster.wire_version != hearth_wire::NEWEST_VERSION {
         writeln!(text, "wire version {}", cluster.wire_version).unwrap();

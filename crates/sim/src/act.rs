@@ -122,6 +122,10 @@ pub enum Act {
     Failback(usize),
     /// `hearth clear`.
     Clear(usize),
+    /// `hearth fence` on the first machine, of the second.
+    Fence(usize, usize),
+    /// `hearth node confirm-off` on the first machine, of the second.
+    ConfirmOff(usize, usize),
     /// `hearth stop`.
     Stop(usize),
     /// The files of a machine become those of a variant, and are reloaded.
@@ -252,6 +256,8 @@ pub fn parse(layout: &Layout, line: &str) -> Result<Act, NotAnAct> {
         "takeover" => Act::Takeover(node(1)?),
         "failback" => Act::Failback(node(1)?),
         "clear" => Act::Clear(node(1)?),
+        "fence" => Act::Fence(node(1)?, node(2)?),
+        "confirm-off" => Act::ConfirmOff(node(1)?, node(2)?),
         "stop" => Act::Stop(node(1)?),
         "reload" => {
             let variant = number(2)? as usize;
@@ -325,6 +331,8 @@ impl Act {
             Act::Takeover(node) => format!("takeover {}", name(node)),
             Act::Failback(node) => format!("failback {}", name(node)),
             Act::Clear(node) => format!("clear {}", name(node)),
+            Act::Fence(node, other) => format!("fence {} {}", name(node), name(other)),
+            Act::ConfirmOff(node, other) => format!("confirm-off {} {}", name(node), name(other)),
             Act::Stop(node) => format!("stop {}", name(node)),
             Act::Reload(node, variant) => format!("reload {} {variant}", name(node)),
             Act::WrongKey(node, wrong) => format!("wrong-key {} {}", name(node), on(wrong)),

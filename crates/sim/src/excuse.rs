@@ -1,5 +1,5 @@
 //! When the protocol itself permits two owners (section 8, 1): a full split under `unfenced` or `tiebreaker` ping, a
-//! guest that its hypervisor paused, an agent that lies, something started by hand.  Everything else is a fault.
+//! guest that its hypervisor paused, a fence device or an agent that lies, something started by hand.  Everything else is a fault.
 
 use crate::layout::ms;
 use crate::site::Site;
@@ -59,6 +59,11 @@ impl Excuse {
         }
     }
 
+    /// A fence device said that a machine is off that is on: nobody could know.
+    pub(crate) fn lie(&mut self) {
+        self.pause();
+    }
+
     /// A guest was stopped with its clocks: nothing in it could know.
     pub(crate) fn pause(&mut self) {
         if !self.addresses {
@@ -94,7 +99,12 @@ fn pair(excuse: &mut Excuse, site: &Site) {
         for (node, machine) in site.machines.iter().enumerate() {
             excuse.reached[node] |= machine.pingable && machine.carrier[0];
         }
-        let both = if site.layout.tiebreaker { excuse.reached == [true; 2] } else { site.layout.unfenced };
+        let both = match (site.layout.stonith, site.layout.tiebreaker) {
+            // Whoever goes on has fenced the other.
+            (true, _) => false,
+            (false, true) => excuse.reached == [true; 2],
+            (false, false) => site.layout.unfenced,
+        };
         // Who went on alone before goes on when it comes up in a split.
         let sole = site.machines.iter().any(|machine| machine.stated.as_ref().is_some_and(|it| it.voters == 1));
         if !excuse.addresses && both && (sole || now.since(since) > patience) {
@@ -108,7 +118,7 @@ fn pair(excuse: &mut Excuse, site: &Site) {
     excuse.apart_since = if apart { excuse.apart_since.or(Some(now)) } else { None };
     let absent = excuse.apart_since.is_some_and(|at| now.since(at) > patience);
     excuse.whole &= excuse.runs == [a.run, b.run] && a.awake() && b.awake();
-    let permitted = site.layout.tiebreaker || site.layout.unfenced;
+    let permitted = (site.layout.tiebreaker || site.layout.unfenced) && !site.layout.stonith;
     excuse.scripts |= (absent && permitted) || excuse.addresses;
 }
 

@@ -72,6 +72,11 @@ impl World {
                     }
                 }
             }
+            Output::Fence { id, node: target, task, timeout, .. } => {
+                if let Some(target) = self.site.layout.node(target.as_str()) {
+                    self.fence(node, id, target, task, timeout);
+                }
+            }
             Output::AskWire { resources } => {
                 machine.asks = resources.into_iter().collect();
                 self.ask_on(node);

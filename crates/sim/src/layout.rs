@@ -1,6 +1,8 @@
 //! What a cluster is made of, and the files of its nodes.
 
-use hearth_config::{ClusterConfig, Config, Keys, Logging, Medium, Permits, PingTarget, Timing};
+use hearth_config::{
+    ClusterConfig, Config, FenceDevice, FenceKind, Fencing, Keys, Logging, Medium, Permits, PingTarget, Timing,
+};
 use hearth_types::{
     AddressSpec, AgentClass, AutoFailback, GroupId, GroupSpec, NodeName, OnStopFail, OpTimeouts, ResourceId,
     ResourceKind, ResourceModel, ResourceSpec,
@@ -46,6 +48,8 @@ pub struct Layout {
     pub tiebreaker: bool,
     /// `unfenced_takeover`.
     pub unfenced: bool,
+    /// Whether each machine's power switch is a fence device of the others; then nothing weaker is configured.
+    pub stonith: bool,
     /// Whether groups go home by themselves.
     pub auto_failback: bool,
     /// Whether addresses answer only through the gate.
@@ -78,6 +82,7 @@ impl Layout {
             },
             tiebreaker: false,
             unfenced: true,
+            stonith: false,
             auto_failback: false,
             gate: true,
             variants: vec![Vec::new()],
@@ -116,6 +121,21 @@ impl Layout {
         }
     }
 
+    /// The power switch of each machine, as a device that all others can use.
+    fn fencing(&self) -> Fencing {
+        let device = |name: &NodeName| FenceDevice {
+            name: format!("switch-{name}"),
+            program: "/usr/sbin/fence_switch".into(),
+            kind: FenceKind::Agent,
+            user: None,
+            targets: [(name.clone(), String::new())].into(),
+            stays_off: false,
+            params: Vec::new(),
+        };
+        let names = self.names.iter().filter(|_| self.stonith);
+        Fencing { devices: names.map(device).collect(), timeout: ms(1000) }
+    }
+
     /// The files of a machine in one variant.
     pub fn config(&self, node: usize, variant: usize) -> Config {
         let router = PingTarget { name: "router".into(), addresses: vec![IpAddr::from([10, 0, 0, 254])] };
@@ -127,7 +147,11 @@ impl Layout {
                 media: (0..self.links.len()).map(|link| self.medium(node, link)).collect(),
                 ping_targets: if self.tiebreaker { vec![router] } else { Vec::new() },
                 timing: self.timing,
-                permits: Permits { tiebreaker_ping: self.tiebreaker, unfenced: self.unfenced },
+                fencing: self.fencing(),
+                permits: Permits {
+                    tiebreaker_ping: self.tiebreaker && !self.stonith,
+                    unfenced: self.unfenced && !self.stonith,
+                },
                 gate: self.gate,
                 realtime: false,
                 rtprio: 1,

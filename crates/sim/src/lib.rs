@@ -21,6 +21,7 @@ mod clock;
 pub mod disk;
 pub mod excuse;
 mod execute;
+mod fencing;
 pub mod kernel;
 pub mod layout;
 pub mod machine;

@@ -95,6 +95,8 @@ pub struct Machine {
     pub asking: bool,
     /// Peers, as bits, whose packets have come in this run.
     pub heard_from: u64,
+    /// The same since it has power.
+    pub heard_since_boot: u64,
     /// Its power switch.
     pub switch: SwitchMode,
     /// Its key, where packets are sealed.
@@ -156,6 +158,7 @@ impl Machine {
             probes: Vec::new(),
             asking: false,
             heard_from: 0,
+            heard_since_boot: 0,
             switch: SwitchMode::Works,
             ring: None,
             package: hearth_wire::NEWEST_VERSION,

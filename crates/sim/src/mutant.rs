@@ -51,4 +51,8 @@ pub enum Mutant {
     ForgetsNextVoters,
     /// Every epoch is said to be old: a proof by time waits for nobody whom the voters before carried.
     EpochsAreOld,
+    /// What a fence device is told to do counts as done before it answers.
+    FencesUnconfirmed,
+    /// A node of a pair may fence as soon as it has booted: nobody keeps a token.
+    FencesWithoutToken,
 }

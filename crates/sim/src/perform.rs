@@ -74,9 +74,14 @@ impl World {
             | Act::Disorder { .. }
             | Act::Replay(_) => self.act_on_network(act),
             Act::Agent { .. } | Act::Dies { .. } | Act::ByHand { .. } => self.act_on_resource(act),
-            Act::Standby(_) | Act::Takeover(_) | Act::Failback(_) | Act::Clear(_) | Act::Stop(_) | Act::Reload(..) => {
-                self.order(act);
-            }
+            Act::Standby(_)
+            | Act::Takeover(_)
+            | Act::Failback(_)
+            | Act::Clear(_)
+            | Act::Fence(..)
+            | Act::ConfirmOff(..)
+            | Act::Stop(_)
+            | Act::Reload(..) => self.order(act),
         }
     }
 
@@ -163,6 +168,8 @@ impl World {
             Act::Takeover(node) => (*node, Request::Takeover { which: Which::All, wait: true }),
             Act::Failback(node) => (*node, Request::Failback { wait: true }),
             Act::Clear(node) => (*node, Request::Clear { resource: None }),
+            Act::Fence(node, other) => (*node, Request::Fence { node: self.site.name(*other).to_owned() }),
+            Act::ConfirmOff(node, other) => (*node, Request::ConfirmOff { node: self.site.name(*other).to_owned() }),
             Act::Stop(node) => (*node, Request::Stop),
             Act::Reload(node, variant) => return self.reload(*node, *variant),
             _ => return,
@@ -205,6 +212,7 @@ impl World {
         machine.kernel.forget(now);
         machine.ops.clear();
         machine.volatile = None;
+        machine.heard_since_boot = 0;
         machine.lease = None;
     }
 
@@ -407,6 +415,12 @@ impl World {
             What::Ghost { node } => self.ghost(node),
             What::Watchdog { node } => self.watchdog(node),
             What::Switched { node } => self.switched(node),
+            What::Fenced { node } => self.fenced(node),
+            What::FenceSaid { node, run, id, result, took } => {
+                if self.site.machines[node].run == run {
+                    self.feed(node, Input::FenceFinished { id, result, took });
+                }
+            }
             What::Boot { node } => {
                 self.site.machines[node].switching -= 1;
                 self.start(node);

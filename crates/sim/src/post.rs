@@ -137,6 +137,8 @@ impl World {
         if replayed && !(machine.carrier[usize::from(link.0)] && machine.stands()) {
             return;
         }
+        self.site.machines[to].heard_since_boot |= 1 << from;
+        let machine = &self.site.machines[to];
         if machine.heard_from & (1 << from) == 0 && self.site.layout.interface(usize::from(link.0)).is_some() {
             let address = self.site.layout.address(from, usize::from(link.0));
             self.site.machines[to].heard_from |= 1 << from;

@@ -1,11 +1,12 @@
 //! What will happen, by time.
 
 use hearth_control::Request;
-use hearth_types::{LinkId, ResourceId, Timestamp};
+use hearth_types::{FenceId, LinkId, ResourceId, Timestamp};
 use hearth_wire::Message;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What travels.
 #[derive(Clone, Debug)]
@@ -39,6 +40,10 @@ pub enum What {
     Watchdog { node: usize },
     /// A power switch does what it was told.
     Switched { node: usize },
+    /// The same, as a fence device: a machine without power stays off.
+    Fenced { node: usize },
+    /// A fence device answers.
+    FenceSaid { node: usize, run: u64, id: FenceId, result: Result<String, String>, took: Duration },
     /// A machine that was reset has booted.
     Boot { node: usize },
     /// A daemon that was thawed comes to what waited.

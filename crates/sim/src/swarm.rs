@@ -61,7 +61,11 @@ pub struct Verdict {
 /// What a seed draws.
 pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
     let mut rng = Rng::new(seed, "layout");
-    let layout = draw_layout(&mut rng, seed, nodes);
+    let mut layout = draw_layout(&mut rng, seed, nodes);
+    // Of the clusters without tiebreaker, which is refused beside them, one in three has fence devices.
+    layout.stonith = layout.names.len() > 1 && !layout.tiebreaker && Rng::new(seed, "stonith").chance(333);
+    layout.unfenced &= !layout.stonith;
+    let layout = layout;
     let mut rng = Rng::new(seed, "faults");
     let mut steps: Vec<Step> = layout
         .names
@@ -119,8 +123,11 @@ fn draw_lost(rng: &mut Rng, layout: &Layout) -> Vec<usize> {
     let nodes = layout.names.len();
     // A file system stays with a lost machine whose addresses nobody knows: that is a person's matter (section 5).
     let mounts = layout.resources().iter().any(|spec| matches!(spec.kind, ResourceKind::Filesystem { .. }));
-    let spare =
-        if nodes == 2 { usize::from(layout.unfenced && !layout.tiebreaker && !mounts) } else { (nodes - 1) / 2 };
+    let spare = if nodes == 2 {
+        usize::from(layout.stonith || (layout.unfenced && !layout.tiebreaker && !mounts))
+    } else {
+        (nodes - 1) / 2
+    };
     if spare == 0 || !rng.chance(150) {
         return Vec::new();
     }
@@ -388,6 +395,9 @@ fn heal(world: &mut World, lost: &[usize]) -> Result<(), String> {
         if round % 10 == 5 {
             end_what_nobody_knows(world);
         }
+        if round % 10 == 7 {
+            say_who_is_off(world, lost, round / 10);
+        }
         let node = round / 10 % world.site.machines.len();
         if round % 10 == 0 {
             world.request(node, hearth_control::Request::Clear { resource: None });
@@ -399,6 +409,20 @@ fn heal(world: &mut World, lost: &[usize]) -> Result<(), String> {
         }
     }
     Err(check::unwell(&world.site).unwrap_or_else(|| "it was well only for a moment".to_owned()))
+}
+
+/// A person who stands before machines that are off says so where fence devices are waited for: on one node after the
+/// other, every second.
+fn say_who_is_off(world: &mut World, lost: &[usize], turn: usize) {
+    let machines = &world.site.machines;
+    let on = turn % machines.len();
+    let off = |node: &&usize| !machines[**node].powered && machines[**node].switching == 0;
+    let off: Vec<usize> = lost.iter().filter(off).copied().collect();
+    for node in off {
+        if world.site.layout.stonith && world.site.machines[on].awake() {
+            world.act(&Act::ConfirmOff(on, node));
+        }
+    }
 }
 
 /// A person ends by hand what was started by hand, or what an agent denied: no node has it on record where it runs.
@@ -427,6 +451,7 @@ fn repair(world: &mut World, lost: &[usize]) {
         machine.agents.trouble = 0;
         machine.agents.flaws.clear();
         machine.pingable = true;
+        machine.switch = SwitchMode::Works;
         let wrong_key = std::mem::take(&mut machine.wrong_key);
         for link in 0..world.site.layout.links.len() {
             world.act(&Act::Plug { node, link });

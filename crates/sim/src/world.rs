@@ -104,6 +104,8 @@ impl World {
         }
         let stale = self.site.mutant == Some(Mutant::StaleLease);
         let twice = self.site.mutant == Some(Mutant::AppliesTwice) && node == 0;
+        let without_token = (self.site.mutant == Some(Mutant::FencesWithoutToken))
+            .then(|| "{\"started\":[],\"may_fence\":true}".to_owned());
         let incarnation = self.incarnations.next_u64();
         self.power_on(node);
         let machine = &mut self.site.machines[node];
@@ -123,7 +125,7 @@ impl World {
             seed: incarnation,
             state: machine.disk.state.clone(),
             log: machine.disk.log.clone(),
-            volatile: machine.volatile.clone(),
+            volatile: machine.volatile.clone().or_else(|| without_token.clone()),
             volatile_lease: if stale { Some(Timestamp(u64::MAX / 2)) } else { machine.lease },
             now: machine.clock.local(now),
             version: "sim".into(),

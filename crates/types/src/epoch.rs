@@ -84,6 +84,9 @@ pub enum PermitKind {
     /// The peer's own word that it has no state and runs nothing.
     #[n(2)]
     Resigned,
+    /// A fence device, or a person, confirmed that it is off, or was.
+    #[n(3)]
+    Fenced,
 }
 
 impl fmt::Display for PermitKind {
@@ -92,6 +95,7 @@ impl fmt::Display for PermitKind {
             PermitKind::Unfenced => "unfenced",
             PermitKind::Tiebreaker => "tiebreaker",
             PermitKind::Resigned => "resigned",
+            PermitKind::Fenced => "fenced",
         })
     }
 }

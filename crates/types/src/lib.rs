@@ -10,6 +10,7 @@ extern crate alloc;
 
 pub mod address;
 pub mod epoch;
+pub mod fence;
 pub mod node;
 pub mod op;
 pub mod resource;
@@ -17,6 +18,7 @@ pub mod time;
 
 pub use address::AddressSpec;
 pub use epoch::{Admission, AssignmentId, EpochName, Incarnation, Index, MessageNumber, PermitKind};
+pub use fence::{FenceId, FenceTask};
 pub use node::{LinkId, NodeIdentity, NodeName};
 pub use op::{OpAction, OpId, OpOutcome, OpRequest, OpResult};
 pub use resource::{

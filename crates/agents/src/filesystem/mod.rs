@@ -257,6 +257,7 @@ fn helper(name: &str, args: &[&str], timeout: Duration) -> Option<Invocation> {
         program: program.into_iter().find(|path| path.is_file())?,
         args: args.iter().map(Into::into).collect(),
         env: vec![("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into()), ("LC_ALL".into(), "C".into())],
+        stdin: None,
         timeout,
         grace: Duration::from_secs(1),
     })

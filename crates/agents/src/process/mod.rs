@@ -14,6 +14,7 @@ use capture::Capture;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -25,12 +26,14 @@ use tokio::process::{Child, Command};
 const STDOUT_KEPT: usize = 64 * 1024;
 /// Most of both outputs together that is kept for people, from the end.
 const SAID_KEPT: usize = 4 * 1024;
+/// Most that a child is told: half of what a pipe holds.
+const STDIN_MAX: usize = 32 * 1024;
 /// How long killed processes may take to be gone; only a wait inside the kernel takes longer.
 const KILL_WAIT: Duration = Duration::from_secs(2);
 /// Period at which a signalled group is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// What to run. The environment is exactly `env`; standard input is /dev/null, the working directory `/`.
+/// What to run. The environment is exactly `env`, the working directory `/`.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// The program, by its full path.
@@ -39,6 +42,8 @@ pub struct Invocation {
     pub args: Vec<OsString>,
     /// Its whole environment.
     pub env: Vec<(OsString, OsString)>,
+    /// What it reads from standard input, at most 32 KiB; none: /dev/null.
+    pub stdin: Option<String>,
     /// How long it may run.
     pub timeout: Duration,
     /// How long its group may take to end after TERM before it gets KILL.
@@ -132,12 +137,23 @@ fn spawn(
         .env_clear()
         .envs(invocation.env.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(input(invocation.stdin.as_deref())?)
         .stdout(stdout)
         .stderr(stderr)
         // Not pre_exec: that would copy the page tables of a locked daemon on each spawn.
         .process_group(0);
     reaper::spawn_known(&mut command)
+}
+
+/// Standard input that holds `text` already, so that nothing waits for a child that does not read.
+fn input(text: Option<&str>) -> std::io::Result<Stdio> {
+    let Some(text) = text else { return Ok(Stdio::null()) };
+    if text.len() > STDIN_MAX {
+        return Err(std::io::Error::other("it is to be told more than fits a pipe"));
+    }
+    let (reader, mut writer) = std::io::pipe()?;
+    writer.write_all(text.as_bytes())?;
+    Ok(reader.into())
 }
 
 /// Reads both outputs until the leader ends.

@@ -70,6 +70,7 @@ impl Call<'_> {
             program: self.found.path.clone(),
             args,
             env: self.scripts.environment(&resource.id, &self.found),
+            stdin: None,
             timeout,
             grace: GRACE,
         };

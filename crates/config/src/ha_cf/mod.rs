@@ -3,11 +3,12 @@
 mod media;
 mod names;
 mod old;
+mod stonith;
 
 use crate::haresources::Defaults;
 use crate::lex::{Word, lines, place, uncommented, whole, words};
 use crate::report::{Report, error, note, unreadable, warning};
-use crate::{ClusterConfig, Environment, Logging, Medium, Permits, Sources, Timing, span};
+use crate::{ClusterConfig, Environment, Fencing, Logging, Medium, Permits, Sources, Timing, span};
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -17,6 +18,7 @@ use core::ops::Range;
 use core::time::Duration;
 use hearth_types::{AutoFailback, NEWEST_WIRE_VERSION, NodeName, OLDEST_WIRE_VERSION, OpTimeouts};
 use names::{DIRECTIVES, FACILITIES, REPEATED, SINGLE};
+pub(crate) use stonith::WrittenDevice;
 
 /// What the file says before the checks across lines.
 pub(crate) struct File {
@@ -35,6 +37,8 @@ pub(crate) struct File {
     pub(crate) unfenced: Option<Range<usize>>,
     /// Where each serial line stands, in their order.
     pub(crate) serial: Vec<Range<usize>>,
+    /// Fence devices in their order.
+    pub(crate) stonith: Vec<WrittenDevice>,
     port: u16,
     baud: u32,
 }
@@ -106,6 +110,7 @@ fn blank(local: NodeName) -> File {
         record: Some(RECORD_DEFAULT),
         wire_version: NEWEST_WIRE_VERSION,
         logging: Logging::default(),
+        fencing: Fencing::default(),
         env: BTreeMap::new(),
     };
     let defaults = Defaults { timeouts: OpTimeouts::default(), monitor: Some(second * 10), wire_check: true };
@@ -120,6 +125,7 @@ fn blank(local: NodeName) -> File {
         tiebreaker: None,
         unfenced: None,
         serial: Vec::new(),
+        stonith: Vec::new(),
         port: 694,
         baud: 19200,
     }
@@ -207,6 +213,8 @@ impl Reader<'_> {
             "debugfile" => self.file.cluster.logging.debugfile = Some(value.text.to_owned()),
             "logfacility" => self.facility(value),
             "env" => self.env(rest),
+            "stonith_host" => self.stonith_host(name, rest),
+            "stonith" => self.stonith(name, rest),
             _ => self.old(name, value, rest),
         }
     }
@@ -313,7 +321,7 @@ impl Reader<'_> {
         let Some((value, old)) = span::parse(&text).filter(|(value, _)| !value.is_zero()) else {
             if text.is_empty() {
                 let wrong = error("empty-value", at, "`timeout` needs an operation and a time");
-                return self.report.push(wrong.help("write: timeout start|stop|monitor TIME"));
+                return self.report.push(wrong.help("write: timeout start|stop|monitor|fence TIME"));
             }
             let wrong = error("bad-time", at, format!("`{text}` is not a span of time"));
             self.report.push(wrong.help("write 2 (seconds), 0.5, 200ms, 2s or 1m; more than zero, at most a year"));
@@ -331,7 +339,8 @@ impl Reader<'_> {
             ("timeout", "start") => return timeouts.start = value,
             ("timeout", "stop") => return timeouts.stop = value,
             ("timeout", "monitor") => return timeouts.monitor = value,
-            ("timeout", _) => return self.bad(&rest[0], "write: timeout start|stop|monitor TIME"),
+            ("timeout", "fence") => return self.file.cluster.fencing.timeout = value,
+            ("timeout", _) => return self.bad(&rest[0], "write: timeout start|stop|monitor|fence TIME"),
             ("monitor", _) => return self.file.defaults.monitor = Some(value),
             ("carrier_grace", _) => return self.file.cluster.timing.carrier_grace = value,
             ("keepalive", _) => "keepalive",

@@ -92,6 +92,7 @@ pub(super) const REPEATED: &[&str] = &[
     "env",
     "wire_check",
     "timeout",
+    "stonith",
     "stonith_host",
 ];
 /// Those that take exactly one word.

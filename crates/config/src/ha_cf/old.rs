@@ -13,14 +13,12 @@ impl Reader<'_> {
         let ipfail = rest.get(1).is_some_and(|word| word.text.ends_with("/ipfail"));
         let why = match name.text {
             "crm" | "pacemaker" | "autojoin" | "use_apphbd" if off => return,
-            "crm" | "pacemaker" | "autojoin" | "stonith" | "stonith_host" | "watchdog" => {
+            "crm" | "pacemaker" | "autojoin" | "watchdog" => {
                 self.report.push(
                     error("later-release", span, format!("`{}` comes in a later release", name.text)).help(match name
                         .text
                     {
-                        "stonith" | "stonith_host" | "watchdog" => {
-                            "remove the line; until then `tiebreaker ping` is the strongest protection"
-                        }
+                        "watchdog" => "remove the line; until then `stonith_host` is the strongest protection",
                         _ => "remove the line",
                     }),
                 );

@@ -271,6 +271,7 @@ fn config(local: usize, count: usize) -> Config {
                 deadping: ms(2000),
                 carrier_grace: ms(50),
             },
+            fencing: Default::default(),
             permits: Permits { tiebreaker_ping: false, unfenced: true },
             gate: true,
             realtime: false,

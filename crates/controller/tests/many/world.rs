@@ -161,6 +161,7 @@ pub fn config(local: &str, count: usize, groups: Vec<GroupSpec>) -> Config {
                 deadping: ms(500),
                 carrier_grace: ms(50),
             },
+            fencing: Default::default(),
             permits: Permits { tiebreaker_ping: false, unfenced: false },
             gate: true,
             realtime: false,
@@ -452,6 +453,7 @@ impl World {
                 self.machines[node].halted = true;
             }
             Output::Announce { .. }
+            | Output::Fence { .. }
             | Output::RenewLifetime { .. }
             | Output::Guard { .. }
             | Output::ProbePeer { .. }

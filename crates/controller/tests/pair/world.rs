@@ -185,6 +185,7 @@ pub fn config(local: &str, groups: Vec<GroupSpec>, tiebreaker: bool) -> Config {
                 deadping: ms(500),
                 carrier_grace: ms(50),
             },
+            fencing: Default::default(),
             permits: Permits { tiebreaker_ping: tiebreaker, unfenced: true },
             gate: true,
             realtime: false,
@@ -443,7 +444,7 @@ impl World {
                 self.machines[node].controller = None;
             }
             Output::Announce { .. } => self.machines[node].announced += 1,
-            Output::RenewLifetime { .. } | Output::Guard { .. } | Output::ProbePeer { .. } => {}
+            Output::Fence { .. } | Output::RenewLifetime { .. } | Output::Guard { .. } | Output::ProbePeer { .. } => {}
         }
     }
 

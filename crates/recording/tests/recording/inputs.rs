@@ -3,7 +3,7 @@
 use hearth_control::Request;
 use hearth_controller::{AddressChange, Carrier, Input};
 use hearth_recording::{Begin, Check, Head, Item, Reader, Writer};
-use hearth_types::{Incarnation, LinkId, NodeName, OpId, OpOutcome, OpResult, ResourceId, Timestamp};
+use hearth_types::{FenceId, Incarnation, LinkId, NodeName, OpId, OpOutcome, OpResult, ResourceId, Timestamp};
 use hearth_wire::{Message, Segment};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -34,6 +34,7 @@ fn place(input: &Input) -> usize {
         Input::Reconfigured(_) => 18,
         Input::Deadline => 19,
         Input::Shutdown { .. } => 20,
+        Input::FenceFinished { .. } => 21,
     }
 }
 
@@ -89,7 +90,12 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
         Input::RequestEnded { token: number },
         Input::Reconfigured(Box::new(crate::pair::config("a", "200ms"))),
         Input::Deadline,
-        Input::Shutdown { by: text },
+        Input::Shutdown { by: text.clone() },
+        Input::FenceFinished {
+            id: FenceId(number),
+            result: if flag { Ok(text) } else { Err(text) },
+            took: Duration::from_nanos(number),
+        },
     ]
 }
 

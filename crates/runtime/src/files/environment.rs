@@ -114,6 +114,22 @@ impl Environment for System {
         std::fs::metadata(path).is_ok_and(|facts| facts.file_type().is_char_device())
     }
 
+    fn fence_program(&self, kind: &str) -> Option<String> {
+        let folders: &[&str] = match kind.strip_prefix("external/") {
+            Some(_) => &["/usr/lib/stonith/plugins/", "/usr/local/lib/stonith/plugins/"],
+            None => &["/usr/sbin/", "/usr/local/sbin/", "/sbin/"],
+        };
+        let full = Path::new(kind).is_absolute().then(|| kind.to_owned());
+        // Any other slash would leave the folders.
+        let plain = !kind.trim_start_matches("external/").contains('/');
+        let found = folders.iter().filter(|_| plain).map(|folder| format!("{folder}{kind}"));
+        full.into_iter().chain(found).find(|path| is_executable(Path::new(path)))
+    }
+
+    fn text(&self, path: &str) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+
     fn is_local_address(&self, address: IpAddr) -> bool {
         all().values().flat_map(|facts| &facts.addresses).any(|(own, _)| *own == address)
     }

@@ -6,6 +6,7 @@ mod bounds;
 mod cause;
 mod double;
 mod double_start;
+mod fence_loop;
 mod gap;
 mod isolated;
 mod liveness;
@@ -91,6 +92,13 @@ pub enum Seen<'a> {
         /// Whose.
         node: usize,
     },
+    /// A daemon ordered a power switch; it has not acted yet.
+    FenceOrdered {
+        /// Whose.
+        node: usize,
+        /// Whose power.
+        target: usize,
+    },
     /// A write became durable.
     Written {
         /// Where.
@@ -160,6 +168,7 @@ impl Checkers {
             Box::<overlap::Overlap>::default(),
             Box::<truth::Truth>::default(),
             Box::<put_back::PutBack>::default(),
+            Box::<fence_loop::FenceLoop>::default(),
         ];
         let on_inputs = (0..all.len()).filter(|at| all[*at].sees_inputs()).collect();
         Checkers { all, on_inputs, gap: gap::Gap::default(), double: double::Double::default() }

@@ -60,6 +60,7 @@ impl Setup {
             "files" => layout.variants.push(Vec::new()),
             "ucast" => layout.ucast = yes(word()?)?,
             "tiebreaker" => layout.tiebreaker = yes(word()?)?,
+            "stonith" => layout.stonith = yes(word()?)?,
             "unfenced_takeover" => layout.unfenced = yes(word()?)?,
             "auto_failback" => layout.auto_failback = yes(word()?)?,
             "gate" => layout.gate = yes(word()?)?,

@@ -7,10 +7,10 @@ use hearth_sim::Mutant;
 const OF_THREE: [Mutant; 1] = [Mutant::IgnoresMarks];
 
 /// What a pair shows soonest, which nothing but the clocks of the two keeps apart.
-const OF_TWO: [Mutant; 2] = [Mutant::ClockStops, Mutant::ClockDrifts];
+const OF_TWO: [Mutant; 3] = [Mutant::ClockStops, Mutant::ClockDrifts, Mutant::FencesWithoutToken];
 
 /// What is broken, which checker must see it, and within how many seeds.
-const MUST_SEE: [(Mutant, &str, u64); 22] = [
+const MUST_SEE: [(Mutant, &str, u64); 24] = [
     (Mutant::GateFailsOpen, "one owner", 1000),
     (Mutant::StopLies, "one owner", 1000),
     (Mutant::ProbeDenies, "one owner", 1000),
@@ -34,6 +34,8 @@ const MUST_SEE: [(Mutant, &str, u64); 22] = [
     // omnipaxos itself refuses to undo what a node knows to be decided.
     (Mutant::IgnoresMarks, "panic", 1000),
     (Mutant::MarksTooEarly, "put back", 1000),
+    (Mutant::FencesUnconfirmed, "one owner", 1000),
+    (Mutant::FencesWithoutToken, "fence loop", 1000),
 ];
 
 #[test]

@@ -1,0 +1,463 @@
+//! Fencing: whom this node has to turn off, the orders to devices and what came of them, and whether they would work
+//! (protocol section 5, R-PAIR-1 .. 4, R-TAKE-1).
+
+use crate::node::Node;
+use crate::{Output, Severity};
+use hearth_cib::{Entry, MemberState, NodeRecord, Record};
+use hearth_config::FenceDevice;
+use hearth_control::{DeviceView, FenceView, FencingView};
+use hearth_fencer::Fence;
+use hearth_types::{Admission, FenceId, FenceTask, NodeName, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// Span between two checks of a device that works, as Heartbeat had it.
+const CHECK_EVERY: Duration = Duration::from_secs(3600);
+/// The same of one that does not.
+const CHECK_AGAIN: Duration = Duration::from_secs(300);
+/// A good answer is required within it (R-PAIR-4).
+const CHECK_STALE: Duration = Duration::from_secs(86_400);
+/// Fences that are remembered.
+const HISTORY_MAX: usize = 32;
+/// Loop limit (R-PAIR-3): one machine is fenced so often within [`LOOP_WINDOW`], then a person has to order it.
+const LOOP_MAX: usize = 3;
+const LOOP_WINDOW: Duration = Duration::from_secs(600);
+
+/// A machine that must be turned off.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Wanted {
+    fence: Fence,
+    /// The admission under which the record calls it lost; none in a pair, whose record cannot say so before.
+    admission: Option<Admission>,
+}
+
+/// Whether a device would work.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Check {
+    running: Option<FenceId>,
+    due_at: Timestamp,
+    last: Option<(Timestamp, Result<String, String>)>,
+    good_at: Option<Timestamp>,
+}
+
+/// One order that ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Past {
+    node: NodeName,
+    device: String,
+    at: Timestamp,
+    result: Result<String, String>,
+    took: Duration,
+}
+
+/// Somebody who waits for checks of devices.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Rehearsal {
+    pub token: u64,
+    pub node: NodeName,
+    pub since: Timestamp,
+    pub waits: BTreeSet<usize>,
+}
+
+/// State of all that.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Fences {
+    number: u64,
+    fences: BTreeMap<NodeName, Wanted>,
+    /// Who must be fenced by what is known at this moment.
+    wanted: BTreeSet<NodeName>,
+    /// Whether this node has heard its peer two-way, as part of what it is in, in this boot, and fenced nobody since
+    /// (R-PAIR-3).
+    pub token: bool,
+    /// Whom the token was spent on: until it is confirmed, the order may be repeated.
+    pub spent_on: Option<NodeName>,
+    /// Machines that a person says are off, in whose words.
+    pub words: BTreeMap<NodeName, String>,
+    /// Machines that a person ordered to be fenced, and who waits for it.
+    pub ordered: BTreeMap<NodeName, Vec<(u64, Timestamp)>>,
+    checks: BTreeMap<usize, Check>,
+    pub rehearsals: Vec<Rehearsal>,
+    past: VecDeque<Past>,
+    /// Who waits for what follows from his word that a machine is off.
+    pub told: Vec<(NodeName, u64, Timestamp)>,
+    /// What ended and was not answered yet.
+    pub ended: Vec<(NodeName, Result<String, String>)>,
+}
+
+impl Fences {
+    /// What the daemon before us left in this boot.
+    pub(crate) fn inherited(token: bool, spent_on: Option<NodeName>) -> Fences {
+        Fences { token, spent_on, ..Fences::default() }
+    }
+
+    /// What every input begins with.
+    pub(crate) fn forget_wanted(&mut self) {
+        self.wanted.clear();
+    }
+
+    /// The files have changed: positions of devices mean something else.
+    pub(crate) fn devices_changed(&mut self) {
+        self.fences.retain(|_, wanted| wanted.fence.confirmed().is_some());
+        self.checks.clear();
+        self.rehearsals.clear();
+    }
+
+    pub(crate) fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let fences = self.fences.values().filter_map(|wanted| wanted.fence.next_deadline(now));
+        let checks = self.checks.values().filter(|check| check.running.is_none()).map(|check| check.due_at);
+        fences.chain(checks).filter(|at| *at > now).min()
+    }
+
+    /// Device positions whose check is wanted at once.
+    pub(crate) fn hurry_checks(&mut self, now: Timestamp, devices: &BTreeSet<usize>) {
+        for device in devices {
+            self.checks.entry(*device).or_default().due_at = now;
+        }
+    }
+
+    /// What a device last said when it was asked whether it works.
+    pub(crate) fn last_check(&self, device: usize) -> Option<&Result<String, String>> {
+        self.checks.get(&device)?.last.as_ref().map(|(_, result)| result)
+    }
+
+    fn next_id(&mut self) -> FenceId {
+        self.number += 1;
+        FenceId(self.number)
+    }
+
+    /// Until when the loop limit forbids to fence a machine again.
+    fn limited_until(&self, now: Timestamp, node: &NodeName) -> Option<Timestamp> {
+        let recent = self.past.iter().filter(|past| past.node == *node && past.result.is_ok());
+        let recent: Vec<Timestamp> = recent.map(|past| past.at).filter(|at| now.since(*at) < LOOP_WINDOW).collect();
+        let nth = recent.len().checked_sub(LOOP_MAX)?;
+        recent.get(nth).map(|at| *at + LOOP_WINDOW)
+    }
+}
+
+impl Node {
+    fn devices(&self) -> &[FenceDevice] {
+        &self.config.cluster.fencing.devices
+    }
+
+    /// Positions of the devices with which this node can turn `target` off.
+    pub(crate) fn fence_levels(&self, target: &NodeName) -> Vec<usize> {
+        self.config.cluster.fencing.levels(&self.local, target)
+    }
+
+    /// R-PAIR-3: the peer was heard two-way by a node that takes part in what the peer is in, or goes on alone: only then
+    /// this node could not be the one that was fenced, or was left behind.
+    pub(crate) fn earn_token(&mut self) {
+        let Some(peer) = self.peer().filter(|_| self.config.cluster.fencing.is_configured()) else { return };
+        let Some(view) = self.members.peer(&peer).filter(|view| view.is_alive()) else { return };
+        let theirs = view.claimed.as_ref().and_then(|claimed| claimed.epoch.as_ref());
+        let together = theirs.is_some() && theirs == self.ledger.epoch();
+        let leads = self.ledger.is_sole() && self.keeping.confirmed;
+        if (together || leads) && !(self.fences.token && self.fences.spent_on.is_none()) {
+            (self.fences.token, self.fences.spent_on) = (true, None);
+            self.volatile_dirty = true;
+        }
+    }
+
+    /// Whose word there is that the peer is off, or was, since it was lost: a device's about an order given after its last
+    /// packet, or a person's.
+    pub(crate) fn word_on(&self, peer: &NodeName) -> Option<String> {
+        if let Some(word) = self.fences.words.get(peer) {
+            return Some(word.clone());
+        }
+        let confirmed = self.fences.fences.get(peer)?.fence.confirmed()?;
+        let heard_at = self.members.peer(peer).map_or(Timestamp::ZERO, |view| view.last_heard_at);
+        let device = self.devices().get(confirmed.device)?;
+        (heard_at <= confirmed.ordered_at).then(|| format!("{} says that it is off, or was", device.name))
+    }
+
+    /// The peer of a pair must be fenced before this node may go on: says what that waits for.
+    pub(crate) fn pursue(&mut self, now: Timestamp, peer: &NodeName) -> String {
+        let delay = self.turn(now, peer);
+        self.want(now, peer, delay, None);
+        let way = format!("if it is off, say `hearth node confirm-off {peer}`");
+        if self.fence_levels(peer).is_empty() {
+            return format!("{peer} is lost, and no fence device turns it off from here; {way}");
+        }
+        if !self.may_fence(peer) {
+            let why = "this node has not heard it since it booted, so it might be the one that was fenced";
+            return format!("{peer} is lost and must be fenced first, and {why}: start {peer}; {way}");
+        }
+        format!("{}; {way}", self.fence_text(now, peer))
+    }
+
+    fn fence_text(&self, now: Timestamp, node: &NodeName) -> String {
+        let name = |device: usize| self.devices().get(device).map_or("a device", |device| device.name.as_str());
+        self.fences.fences.get(node).map(|wanted| wanted.fence.text(now, name)).unwrap_or_default()
+    }
+
+    fn may_fence(&self, node: &NodeName) -> bool {
+        // Of three and more a majority has decided; of two only who cannot be the one that was fenced.
+        let entitled = self.fences.token || self.fences.spent_on.as_ref() == Some(node);
+        self.is_many() || entitled || self.fences.ordered.contains_key(node)
+    }
+
+    fn want(&mut self, now: Timestamp, node: &NodeName, delay: Duration, admission: Option<Admission>) {
+        self.fences.wanted.insert(node.clone());
+        let known = self.fences.fences.get(node);
+        // What was confirmed of another loss says nothing of this one.
+        if known.is_none_or(|known| known.admission != admission && !known.fence.is_running()) {
+            let fence = Fence::new(now, node.clone(), self.fence_levels(node), delay);
+            self.fences.fences.insert(node.clone(), Wanted { fence, admission });
+        }
+    }
+
+    /// A person's order: no turn is waited for, and no pause.
+    pub(crate) fn fence_at_once(&mut self, now: Timestamp, node: &NodeName, admission: Option<Admission>) {
+        self.want(now, node, Duration::ZERO, admission);
+        if let Some(wanted) = self.fences.fences.get_mut(node) {
+            wanted.fence.hurry(now);
+        }
+    }
+
+    /// Whoever waited for an answer is gone; what was ordered goes on.
+    pub(crate) fn forget_fence_request(&mut self, token: u64) {
+        for waiting in self.fences.ordered.values_mut() {
+            waiting.retain(|(known, _)| *known != token);
+        }
+        self.fences.told.retain(|(_, known, _)| *known != token);
+        self.fences.rehearsals.retain(|rehearsal| rehearsal.token != token);
+    }
+
+    /// R-PAIR-2: how long this node waits for the other one's orders to have had their effect. First is who reaches more,
+    /// then who runs more, then the name: two never have the same turn.
+    fn turn(&self, now: Timestamp, peer: &NodeName) -> Duration {
+        let fencing = &self.config.cluster.fencing;
+        let levels = fencing.levels(peer, &self.local).len();
+        // At worst every device of it takes its time, and it notices the loss a deadtime later.
+        let Some(worst) = fencing.timeout.checked_mul(levels as u32).filter(|worst| !worst.is_zero()) else {
+            return Duration::ZERO;
+        };
+        let worst = worst + self.config.cluster.timing.deadtime;
+        let (reached, total) = self.standing.pings(now, self.config.cluster.timing.lease());
+        let whole = self.standing.all_links_have_carrier() && (total == 0 || reached * 2 > total);
+        let weight = |node: &NodeName| self.ledger.record().map_or(0, |record| record.active_on(node).count());
+        let (own, theirs) = (weight(&self.local), weight(peer));
+        let first = own > theirs || (own == theirs && self.local < *peer);
+        worst * (2 * u32::from(!whole) + u32::from(!first))
+    }
+
+    /// Of three and more: the DC fences what is lost and may still run something that no span of time clears, and tells
+    /// the record once it is off (R-TAKE-1).
+    pub(crate) fn fence_losses(&mut self, now: Timestamp) {
+        if !self.config.cluster.fencing.is_configured() || self.keeping.is_isolated() {
+            return;
+        }
+        let Some(record) = self.ledger.record() else { return };
+        let coming = self.coming().unwrap_or(record);
+        let owes = |(name, node): &(&NodeName, &NodeRecord)| {
+            node.member == MemberState::Lost && needs_fence(record, name) && needs_fence(coming, name)
+        };
+        let lost: Vec<(NodeName, Admission)> =
+            record.nodes.iter().filter(owes).map(|(name, node)| (name.clone(), node.admission)).collect();
+        for (node, admission) in lost {
+            // Whoever is heard says itself what runs there.
+            if self.members.is_alive(&node) || self.is_alive_for_majority(&node) {
+                continue;
+            }
+            self.want(now, &node, Duration::ZERO, Some(admission));
+            let same = self.fences.fences.get(&node).is_some_and(|wanted| wanted.admission == Some(admission));
+            if let Some(how) = self.word_on(&node).filter(|_| same) {
+                self.propose(Entry::Fenced { node, admission, how, request: None });
+            }
+        }
+    }
+
+    /// Gives the orders that are due. Stands behind everything else that an input brings, and so behind its writes
+    /// (R-LEDGER-3).
+    pub(crate) fn order_fences(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        for node in self.fences.ordered.keys().cloned().collect::<Vec<_>>() {
+            let running = self.fences.fences.get(&node).is_some_and(|wanted| wanted.fence.is_running());
+            if self.members.is_alive(&node) && !running {
+                self.fences.ended.push((node, Err("it was heard meanwhile".to_owned())));
+            } else {
+                self.fences.wanted.insert(node);
+            }
+        }
+        let wanted = std::mem::take(&mut self.fences.wanted);
+        let heard_at = |node: &NodeName| self.members.peer(node).map_or(Timestamp::ZERO, |view| view.last_heard_at);
+        self.fences.words.retain(|node, _| !self.members.is_alive(node));
+        self.fences.fences.retain(|node, it| {
+            let said = it.fence.confirmed().is_some_and(|confirmed| heard_at(node) <= confirmed.ordered_at);
+            it.fence.is_running() || said || (wanted.contains(node) && it.fence.confirmed().is_none())
+        });
+        for node in &wanted {
+            self.order_fence(now, node, out);
+        }
+        self.fences.wanted = wanted;
+        self.order_checks(now, out);
+    }
+
+    fn order_fence(&mut self, now: Timestamp, node: &NodeName, out: &mut Vec<Output>) {
+        let by_person = self.fences.ordered.contains_key(node);
+        if self.disk_failed.is_some() || !self.may_fence(node) {
+            return;
+        }
+        let limited = self.fences.limited_until(now, node).filter(|_| !by_person);
+        let Some(wanted) = self.fences.fences.get_mut(node) else { return };
+        if let Some(until) = limited {
+            wanted.fence.put_off(until);
+        }
+        let Some(position) = wanted.fence.due(now) else { return };
+        let Some(device) = self.config.cluster.fencing.devices.get(position).cloned() else { return };
+        let id = self.fences.next_id();
+        if let Some(wanted) = self.fences.fences.get_mut(node) {
+            wanted.fence.ordered(now, id);
+        }
+        if !self.is_many() {
+            // Noted for the next daemon of this boot before it is done.
+            (self.fences.token, self.fences.spent_on) = (false, Some(node.clone()));
+            self.volatile_dirty = true;
+            self.write_volatile(out);
+        }
+        let task = if device.stays_off { FenceTask::Off } else { FenceTask::Reboot };
+        let text = format!("{node} is being fenced: {} is told to turn it off ({task}).", device.name);
+        self.chronicle.lead(now, Severity::Warning, "fence-ordered", node, text);
+        let timeout = self.config.cluster.fencing.timeout;
+        out.push(Output::Fence { id, device, node: node.clone(), task, timeout });
+    }
+
+    /// Every device that this node can use is asked on a schedule whether it would work (R-PAIR-4).
+    fn order_checks(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        for position in 0..self.devices().len() {
+            let Some(device) = self.devices().get(position).cloned() else { return };
+            let usable = device.is_usable_by(&self.local);
+            let Some(target) = device.targets.keys().find(|target| **target != self.local && usable).cloned() else {
+                continue;
+            };
+            let check = self.fences.checks.entry(position).or_insert_with(|| Check { due_at: now, ..Check::default() });
+            if check.running.is_some() || now < check.due_at {
+                continue;
+            }
+            let id = self.fences.next_id();
+            if let Some(check) = self.fences.checks.get_mut(&position) {
+                check.running = Some(id);
+            }
+            let timeout = self.config.cluster.fencing.timeout;
+            out.push(Output::Fence { id, device, node: target, task: FenceTask::Check, timeout });
+        }
+    }
+
+    /// An order to a device ended.
+    pub(crate) fn take_fence(&mut self, now: Timestamp, id: FenceId, result: Result<String, String>, took: Duration) {
+        let checked = self.fences.checks.iter().find(|(_, check)| check.running == Some(id));
+        if let Some(position) = checked.map(|(position, _)| *position) {
+            return self.take_check(now, position, result);
+        }
+        let mut found = None;
+        for (node, wanted) in &mut self.fences.fences {
+            let device = wanted.fence.device();
+            if wanted.fence.finished(now, id, &result) {
+                found = Some((node.clone(), device));
+            }
+        }
+        // None: the files have changed since, and what came of the old order is not judged by the new ones.
+        let Some((node, device)) = found else { return };
+        let device = device.and_then(|it| self.devices().get(it)).map(|it| it.name.clone()).unwrap_or_default();
+        let (severity, name, text) = match &result {
+            Ok(_) => (Severity::Warning, "node-fenced", format!("{device} says that {node} is off, or was.")),
+            Err(why) => (Severity::Error, "fence-failed", format!("{device} did not turn {node} off: {why}.")),
+        };
+        self.chronicle.lead(now, severity, name, &node, text);
+        if self.fences.past.len() == HISTORY_MAX {
+            self.fences.past.pop_front();
+        }
+        self.fences.past.push_back(Past { node: node.clone(), device, at: now, result: result.clone(), took });
+        if self.fences.ordered.contains_key(&node) {
+            self.fences.ended.push((node, result));
+        }
+    }
+
+    fn take_check(&mut self, now: Timestamp, position: usize, result: Result<String, String>) {
+        let Some(name) = self.devices().get(position).map(|device| device.name.clone()) else { return };
+        let Some(check) = self.fences.checks.get_mut(&position) else { return };
+        let worked = check.last.as_ref().map(|(_, last)| last.is_ok());
+        check.running = None;
+        check.due_at = now + if result.is_ok() { CHECK_EVERY } else { CHECK_AGAIN };
+        if result.is_ok() {
+            check.good_at = Some(now);
+        }
+        check.last = Some((now, result.clone()));
+        match (worked, result) {
+            (Some(true), Ok(_)) | (Some(false), Err(_)) => {}
+            (_, Ok(_)) => {
+                let text = format!("The fence device {name} says that it would work.");
+                self.chronicle.note(now, Severity::Info, "fence-device-works", name, text);
+            }
+            (_, Err(why)) => {
+                let text = format!("The fence device {name} would not work: {why}.");
+                self.chronicle.note(now, Severity::Error, "fence-device-fails", name, text);
+            }
+        }
+        for rehearsal in &mut self.fences.rehearsals {
+            rehearsal.waits.remove(&position);
+        }
+    }
+
+    /// What is wrong with the devices, a sentence behind the one on what is not protected (R-PAIR-4).
+    pub(crate) fn fence_trouble(&self, now: Timestamp) -> Option<String> {
+        let mut troubles = Vec::new();
+        for (position, check) in &self.fences.checks {
+            let Some(device) = self.devices().get(*position) else { continue };
+            let hours = |at: Timestamp| now.since(at).as_secs() / 3600;
+            let good = check.good_at.filter(|at| now.since(*at) < CHECK_STALE);
+            let since = match check.good_at {
+                Some(at) => format!("its last good answer is {} h old", hours(at)),
+                None => "it has not answered well since this daemon began".to_owned(),
+            };
+            match &check.last {
+                Some((_, Err(why))) => troubles.push(format!("{} would not work ({why}; {since})", device.name)),
+                Some(_) if good.is_none() => troubles.push(format!("{}: {since}", device.name)),
+                _ => {}
+            }
+        }
+        (!troubles.is_empty()).then(|| format!("But of the fence devices {}.", troubles.join("; ")))
+    }
+
+    /// All of it for status.
+    pub(crate) fn fencing_view(&self, now: Timestamp) -> Option<FencingView> {
+        if !self.config.cluster.fencing.is_configured() {
+            return None;
+        }
+        let age = |at: Timestamp| now.since(at).as_millis() as u64;
+        let device = |(position, device): (usize, &FenceDevice)| {
+            let check = self.fences.checks.get(&position);
+            let last = check.and_then(|check| check.last.as_ref());
+            DeviceView {
+                name: device.name.clone(),
+                nodes: device.targets.keys().map(ToString::to_string).collect(),
+                usable: device.is_usable_by(&self.local),
+                works: last.map(|(_, result)| result.is_ok()),
+                said: last.map(|(_, result)| result.clone().unwrap_or_else(|why| why)),
+                checked_ms: last.map(|(at, _)| age(*at)),
+                good_ms: check.and_then(|check| check.good_at).map(age),
+            }
+        };
+        let past = |past: &Past| FenceView {
+            node: past.node.to_string(),
+            device: past.device.clone(),
+            done: past.result.is_ok(),
+            said: past.result.clone().unwrap_or_else(|why| why),
+            ago_ms: age(past.at),
+            took_ms: past.took.as_millis() as u64,
+        };
+        let under_way = self.fences.fences.keys().map(|node| self.fence_text(now, node)).collect();
+        Some(FencingView {
+            devices: self.devices().iter().enumerate().map(device).collect(),
+            may_fence: self.is_many() || self.fences.token,
+            under_way,
+            history: self.fences.past.iter().rev().map(past).collect(),
+        })
+    }
+}
+
+/// Whether something may run on a lost node that no span of time clears (R-TAKE-2).
+fn needs_fence(record: &Record, name: &NodeName) -> bool {
+    let leased = record.nodes.get(name).is_some_and(|node| node.leased);
+    record.active_on(name).any(|id| !leased || record.spec(id).is_none_or(|spec| spec.address().is_none()))
+}

@@ -1,0 +1,59 @@
+//! Fence devices: the power switch of each machine, as the others use it, on wires of its own.
+
+use crate::act::SwitchMode;
+use crate::check::Seen;
+use crate::layout::ms;
+use crate::mutant::Mutant;
+use crate::queue::What;
+use crate::world::World;
+use hearth_types::{FenceId, FenceTask};
+use std::time::Duration;
+
+impl World {
+    /// A machine orders the power switch of another one.
+    pub(crate) fn fence(&mut self, node: usize, id: FenceId, target: usize, task: FenceTask, timeout: Duration) {
+        let harmless = task == FenceTask::Check;
+        if !harmless {
+            self.see(&Seen::FenceOrdered { node, target });
+            let (one, other) = (self.site.name(node), self.site.name(target));
+            self.tell(format!("{one} orders the power switch of {other}"));
+        }
+        let mode = self.site.machines[target].switch;
+        let acts_in = match mode {
+            SwitchMode::Works => Some(ms(100)),
+            SwitchMode::Slow => Some(ms(5000)),
+            SwitchMode::Fails | SwitchMode::Lies => None,
+        };
+        if let Some(span) = acts_in.filter(|_| !harmless) {
+            self.site.machines[target].switching += 1;
+            self.push(span, What::Fenced { node: target });
+        }
+        if mode == SwitchMode::Lies && !harmless {
+            // The one thing that nobody can make good: what is built on its word is excused, and named as its fault.
+            self.tell(format!("the power switch of {} lies", self.site.name(target)));
+            self.site.excuse.lie();
+        }
+        let answers_in = match (mode, harmless) {
+            (SwitchMode::Slow, false) => ms(5020),
+            _ => ms(120),
+        };
+        let (took, result) = match mode {
+            _ if answers_in > timeout => (timeout, Err("it did not end in time".to_owned())),
+            SwitchMode::Fails => (answers_in, Err("no answer from the power switch".to_owned())),
+            _ => (answers_in, Ok("confirmed".to_owned())),
+        };
+        let unconfirmed = self.site.mutant == Some(Mutant::FencesUnconfirmed) && !harmless;
+        let (took, result) = if unconfirmed { (ms(1), Ok("ordered".to_owned())) } else { (took, result) };
+        let run = self.site.machines[node].run;
+        self.push(took, What::FenceSaid { node, run, id, result, took });
+    }
+
+    /// The switch acts: a machine that has power is reset.
+    pub(crate) fn fenced(&mut self, node: usize) {
+        if self.site.machines[node].powered {
+            self.switched(node);
+        } else {
+            self.site.machines[node].switching -= 1;
+        }
+    }
+}
