@@ -62,9 +62,13 @@ pub struct Verdict {
 pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
     let mut rng = Rng::new(seed, "layout");
     let mut layout = draw_layout(&mut rng, seed, nodes);
-    // Of the clusters without tiebreaker, which is refused beside them, one in three has fence devices.
-    layout.stonith = layout.names.len() > 1 && !layout.tiebreaker && Rng::new(seed, "stonith").chance(333);
-    layout.unfenced &= !layout.stonith;
+    // Most pairs that may not go on by anything else have fence devices, and one in three of the larger clusters.
+    let share = match (layout.names.len(), layout.unfenced || layout.tiebreaker) {
+        (2, false) => 800,
+        (1 | 2, _) => 0,
+        _ => 333,
+    };
+    layout.stonith = Rng::new(seed, "stonith").chance(share);
     let layout = layout;
     let mut rng = Rng::new(seed, "faults");
     let mut steps: Vec<Step> = layout
