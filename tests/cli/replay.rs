@@ -4,6 +4,7 @@ use hearth_config::{Config, Environment, InterfaceFacts, Sources};
 use hearth_controller::{Carrier, Controller, Input, Start};
 use hearth_recording::{Begin, Check, Head, Item, Reader, Writer};
 use hearth_types::{AgentClass, Incarnation, NodeIdentity, Timestamp};
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -84,18 +85,25 @@ fn recording() -> Vec<u8> {
     };
     let mut controller = Controller::new(start).expect("no state");
     let mut writer = Writer::begin(Vec::new(), &head).expect("memory");
-    let mut next = Some(Input::CarrierChanged { interface: "eth0".into(), carrier: Carrier::Up });
+    let mut next = VecDeque::from([Input::CarrierChanged { interface: "eth0".into(), carrier: Carrier::Up }]);
     let mut written_at = now;
     while now < Timestamp(11_000_000_000) {
-        let input = next.take().unwrap_or(Input::Deadline);
+        let input = next.pop_front().unwrap_or(Input::Deadline);
         let mut outputs = Vec::new();
         controller.handle(now, input.clone(), &mut outputs);
         writer.input(now, &input, &outputs).expect("memory");
+        // A disk that takes everything at once.
+        next.extend(outputs.iter().filter_map(|output| match output {
+            hearth_controller::Output::Persist { ticket, .. } => Some(Input::Persisted { ticket: *ticket }),
+            _ => None,
+        }));
         if now.since(written_at).as_secs() >= 1 {
             writer.flush().expect("memory");
             written_at = now;
         }
-        now = controller.next_deadline().expect("a deadline").0.max(now);
+        if next.is_empty() {
+            now = controller.next_deadline().expect("a deadline").0.max(now);
+        }
     }
     writer.end();
     writer.flush().expect("memory");
