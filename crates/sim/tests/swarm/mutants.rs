@@ -9,6 +9,9 @@ const OF_THREE: [Mutant; 1] = [Mutant::IgnoresMarks];
 /// What a pair shows soonest, which nothing but the clocks of the two keeps apart.
 const OF_TWO: [Mutant; 3] = [Mutant::ClockStops, Mutant::ClockDrifts, Mutant::FencesWithoutToken];
 
+/// Seeds between two looks whether it was seen: what is broken can also make a run endless in what it costs.
+const PIECE: u64 = 10;
+
 /// What is broken, which checker must see it, and within how many seeds.
 const MUST_SEE: [(Mutant, &str, u64); 24] = [
     (Mutant::GateFailsOpen, "one owner", 1000),
@@ -44,10 +47,10 @@ fn the_checkers_see_every_broken_world() {
     for (mutant, checker, within) in MUST_SEE {
         let mut seen = None;
         let mut others = std::collections::BTreeSet::new();
-        for from in (0..within).step_by(50) {
+        for from in (0..within).step_by(PIECE as usize) {
             let two = OF_TWO.contains(&mutant).then_some(2);
             let nodes = OF_THREE.contains(&mutant).then_some(3).or(two);
-            let failed = hunt(from..(from + 50).min(within), nodes, Some(mutant), usize::MAX);
+            let failed = hunt(from..(from + PIECE).min(within), nodes, Some(mutant), usize::MAX);
             for (seed, verdict) in &failed {
                 for complaint in &verdict.complaints {
                     others.insert(complaint.checker);
