@@ -41,7 +41,7 @@ pub struct Device {
     pub port: Option<String>,
 }
 
-/// Does one thing to the machine `node`. Always returns, about [`GRACE`] after `timeout` at the latest. `Ok` is what the
+/// Does one thing to the machine `node`. Always returns, about `GRACE` after `timeout` at the latest. `Ok` is what the
 /// device said when it confirmed; everything else is no confirmation. Needs the tokio runtime.
 ///
 /// # Errors
