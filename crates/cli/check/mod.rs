@@ -74,7 +74,7 @@ fn in_order(directory: &Path, config: &Config, complaints: &[Complaint], look: &
         page.put(&format!("  {name:<24} {span:?}")).end();
     }
     page.heading("Budget:");
-    for line in promise::budget(cluster) {
+    for line in promise::budget(config) {
         page.put(&format!("  {line}")).end();
     }
     page.heading("What a client should feel:");

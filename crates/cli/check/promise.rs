@@ -1,7 +1,7 @@
 //! What a configuration promises: what its permits do not protect from, and how long a takeover takes with its times.
 
 use crate::clock;
-use hearth_config::{ClusterConfig, FenceDevice, Medium};
+use hearth_config::{ClusterConfig, Config, FenceDevice, Medium};
 use hearth_fencer::Policy;
 use hearth_types::NodeName;
 use std::time::Duration;
@@ -14,14 +14,20 @@ pub(crate) fn protection(cluster: &ClusterConfig) -> String {
     hearth_fencer::protection(policy, cluster.nodes.len())
 }
 
-/// How a lease is spent at worst, and each serial line, a line of text each (R-LEASE-10, R-WIRE-8).
-pub(crate) fn budget(cluster: &ClusterConfig) -> Vec<String> {
+/// How a lease is spent at worst, what a takeover takes, what there is to stop in, and each serial line, a line of text
+/// each (R-LEASE-10, R-LEASE-6, R-WIRE-8).
+pub(crate) fn budget(config: &Config) -> Vec<String> {
+    let cluster = &config.cluster;
     let budget = hearth_config::budget(&cluster.timing);
     let spare = budget.spare().unwrap_or_default();
     let mut lines = vec![format!(
         "lease {:?} - 2 x keepalive {:?} - {:?} for round trips and scheduling = {spare:?} to spare",
         budget.lease, cluster.timing.keepalive, budget.allowance
     )];
+    if let Some(takeover) = takeover(config) {
+        lines.push(takeover);
+    }
+    lines.extend(self_fence(config));
     for medium in &cluster.media {
         if let Medium::Serial { device, baud } = medium {
             let takes = hearth_config::serial_heartbeat(*baud);
@@ -66,6 +72,66 @@ fn fenced_within(cluster: &ClusterConfig) -> Duration {
     let fence = fencing.timeout.saturating_mul(most);
     let turn = if cluster.nodes.len() == 2 { fence + timing.deadtime } else { Duration::ZERO };
     timing.deadtime + turn + fence + REACTION
+}
+
+/// The steps from a death to a service; none: nobody would take over.
+fn takeover(config: &Config) -> Option<String> {
+    let cluster = &config.cluster;
+    let alone = cluster.permits.tiebreaker_ping || cluster.permits.unfenced;
+    let fencing = cluster.fencing.is_configured();
+    if cluster.nodes.len() < 2 || (cluster.nodes.len() == 2 && !alone && !fencing) {
+        return None;
+    }
+    let slowest = config.resources.groups.iter().map(|group| {
+        let timed = group.resources.iter().filter(|spec| spec.address().is_none());
+        timed.map(|spec| spec.timeouts.start).sum::<Duration>()
+    });
+    let start = match slowest.max().filter(|longest| !longest.is_zero()) {
+        Some(longest) => {
+            format!("what the agents of its group take to start, by their timeouts at most {}", span(longest))
+        }
+        None => "milliseconds to start an address".to_owned(),
+    };
+    let detect = cluster.timing.deadtime;
+    let fence = match (fencing, fenced_within(cluster).saturating_sub(detect + REACTION)) {
+        (false, _) => "nothing to fence with".to_owned(),
+        (true, longest) if cluster.nodes.len() == 2 => format!("at most {} to fence", span(longest)),
+        (true, longest) => format!("at most {} to fence (addresses do not wait for it)", span(longest)),
+    };
+    Some(format!(
+        "takeover: {} to detect (deadtime) + at most {} to agree + {fence} + {start}",
+        span(detect),
+        span(REACTION)
+    ))
+}
+
+/// What happens to an owner that has lost its right and does not stop.
+fn self_fence(config: &Config) -> Vec<String> {
+    let cluster = &config.cluster;
+    let (Some(watchdog), Some(budget)) = (&cluster.watchdog, hearth_config::stop_budget(cluster)) else {
+        return Vec::new();
+    };
+    let period = watchdog.timeout - budget;
+    let mut lines = vec![format!(
+        "self-fence: {} resets this machine {} after its last pet; pets come every {} while the lease holds, so what it \
+         may keep no more has {} to stop",
+        watchdog.device,
+        span(watchdog.timeout),
+        span(period),
+        span(budget)
+    )];
+    let longest = config.resources.groups.iter().map(|group| {
+        let timed = group.resources.iter().filter(|spec| spec.address().is_none());
+        timed.map(|spec| spec.timeouts.stop).sum::<Duration>()
+    });
+    if let Some(longest) = longest.max().filter(|longest| *longest > budget) {
+        lines.push(format!(
+            "self-fence: a group may take {} to stop by its timeouts; one that takes longer than {} is ended by the reset",
+            span(longest),
+            span(budget)
+        ));
+    }
+    lines
 }
 
 /// What decides and announces a takeover once it may be decided.

@@ -38,6 +38,8 @@ pub(crate) fn input(input: &Input) -> String {
         Input::GateSeen { whole: false, trouble } => {
             format!("the gate is not whole: {}", trouble.as_deref().unwrap_or("no reason"))
         }
+        Input::WatchdogSeen(Ok(armed)) => format!("the watchdog is armed: {}", armed.driver),
+        Input::WatchdogSeen(Err(trouble)) => format!("the watchdog is not armed: {trouble}"),
         Input::Persisted { ticket } => format!("write {ticket} is durable"),
         Input::PersistFailed { ticket, error } => format!("write {ticket} failed: {error}"),
         Input::Request { request, by, .. } => format!("{by} asked: {request:?}"),
@@ -84,6 +86,8 @@ fn one(output: &Output) -> Option<String> {
         Output::GateTick { resources, .. } => format!("gate stays open for {}", list(resources)),
         Output::GateShut { resources } => format!("gate shuts for {}", list(resources)),
         Output::RenewLifetime { resources, .. } => format!("lifetime renewed of {}", list(resources)),
+        Output::PetWatchdog { .. } => "the watchdog is petted".to_owned(),
+        Output::CloseWatchdog => "the watchdog is closed".to_owned(),
         Output::Guard { resources } => format!("gate for {} addresses", resources.len()),
         Output::AskWire { resources } if resources.is_empty() => "the wire is asked no more".to_owned(),
         Output::AskWire { resources } => format!("ask the wire for {}", list(resources)),

@@ -1,6 +1,6 @@
 //! Whether the times leave room: the arithmetic that the checks use and that `hearth check` shows.
 
-use crate::{Medium, Timing};
+use crate::{ClusterConfig, Medium, Timing};
 use core::time::Duration;
 
 /// What a loaded machine may add between two steps of the heartbeat thread, three round trips included (R-LEASE-10).
@@ -69,4 +69,19 @@ pub fn serial_move(media: &[Medium], timing: &Timing) -> Option<Duration> {
 /// for every speed.
 pub fn speed_for(keepalive: Duration) -> Option<u32> {
     SPEEDS.into_iter().find(|baud| serial_heartbeat(*baud) * 2 <= keepalive)
+}
+
+/// Most pets within a watchdog's timeout, and so the part of it that an owner may lose before its lease has ended.
+const PETS: u32 = 10;
+
+/// How often a watchdog of that timeout is petted while nothing forbids it.
+pub fn pet_period(timeout: Duration, keepalive: Duration) -> Duration {
+    (timeout / PETS).max(keepalive)
+}
+
+/// What a node has to stop in when it has lost the right to what it holds, before its watchdog resets the machine
+/// (R-LEASE-6); none: it has no watchdog.
+pub fn stop_budget(cluster: &ClusterConfig) -> Option<Duration> {
+    let watchdog = cluster.watchdog.as_ref()?;
+    Some(watchdog.timeout.saturating_sub(pet_period(watchdog.timeout, cluster.timing.keepalive)))
 }

@@ -15,6 +15,8 @@ const INITDEAD: Duration = Duration::from_secs(10);
 const MEDIA: &[&str] = &["bcast", "udp", "mcast", "mcast6", "ucast", "ucast6", "serial"];
 /// Nodes of a cluster: each votes (R-LEDGER-2), and a heartbeat that reports of more would not fit a packet.
 const MOST_NODES: usize = 32;
+/// Heartbeats, with each of which a watchdog may be petted, within its timeout.
+const PETS_MIN: u32 = 4;
 /// Least deadtime in keepalives (R-LEASE-10).
 const RATIO: u32 = 8;
 
@@ -25,6 +27,7 @@ pub(crate) fn check(file: &mut File, report: &mut Report) {
     of_a_pair(file, report);
     media(file, report);
     times(file, report);
+    watchdog(file, report);
     serial(file, report);
 }
 
@@ -158,6 +161,18 @@ fn times(file: &mut File, report: &mut Report) {
     if deadping <= k * 2 && at("deadping").is_some() {
         let title = format!("deadping {deadping:?} is not more than twice the keepalive {k:?}");
         report.push(error("deadping-too-short", at("deadping"), title).help(format!("write at least {:?}", k * 4)));
+    }
+}
+
+/// R-LEASE-7: it is petted with the heartbeats, and one that is late must not reset a healthy machine.
+fn watchdog(file: &File, report: &mut Report) {
+    let (Some(watchdog), Some(span)) = (&file.cluster.watchdog, &file.watchdog) else { return };
+    let (keepalive, timeout) = (file.cluster.timing.keepalive, watchdog.timeout);
+    if timeout < keepalive * PETS_MIN {
+        let title = format!("the watchdog's {timeout:?} are less than {PETS_MIN} keepalives of {keepalive:?}");
+        let seconds = (keepalive * PETS_MIN).as_millis().div_ceil(1000);
+        let help = format!("write: watchdog {} {seconds}s", watchdog.device);
+        report.push(error("watchdog-too-short", span.clone(), title).help(help));
     }
 }
 

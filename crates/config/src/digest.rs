@@ -40,7 +40,7 @@ impl Fnv {
 
 /// Hashes of the cluster part, which must be equal on all nodes, and of the resources (R-JOIN-4). Left out of the first:
 /// the local name, interfaces and peers of media, addresses that names resolve to (they differ by machine), times (they
-/// may be changed on one node after the other while running), `wire_version` (the same), realtime, logging, `env`, keys.
+/// may be changed on one node after the other while running), `wire_version` (the same), watchdog, realtime, logging, `env`, keys.
 pub fn digest(config: &Config) -> (u64, u64) {
     let cluster = &config.cluster;
     let mut hash = Fnv::new();
@@ -155,6 +155,12 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
         refusals.push(String::from(
             "`gate no`: a peer that heard this node say it has a gate would take its addresses without waiting for their \
              lifetime; restart hearthd here: groups move to the peer meanwhile",
+        ));
+    }
+    if a.watchdog != b.watchdog {
+        refusals.push(String::from(
+            "`watchdog` changes: it is armed and closed with the daemon; restart hearthd, one node after the other: groups \
+             move to the peer meanwhile",
         ));
     }
     if a.record != b.record {

@@ -22,7 +22,9 @@ mod source;
 mod span;
 mod value;
 
-pub use budget::{ALLOWANCE, Budget, SERIAL_HEARTBEAT, budget, serial_heartbeat, serial_move, speed_for};
+pub use budget::{
+    ALLOWANCE, Budget, SERIAL_HEARTBEAT, budget, pet_period, serial_heartbeat, serial_move, speed_for, stop_budget,
+};
 pub use digest::{digest, reload_refusals};
 pub use paths::{kept_paths, path};
 pub use source::*;

@@ -43,6 +43,9 @@ pub struct ClusterConfig {
     pub realtime: bool,
     /// Its priority.
     pub rtprio: u8,
+    /// What resets this machine when it cannot stop what it lost the right to (R-LEASE-6). None: nothing does.
+    #[serde(default)]
+    pub watchdog: Option<WatchdogDevice>,
     /// Bytes kept of what this node is told (`record`); none: nothing is recorded. Default 8 MiB.
     pub record: Option<u64>,
     /// Where log lines go.
@@ -57,6 +60,15 @@ pub struct ClusterConfig {
     pub fencing: Fencing,
     /// `env NAME=VALUE`: handed to scripts as HA_NAME.
     pub env: BTreeMap<String, String>,
+}
+
+/// The `watchdog` line. Read of each node alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchdogDevice {
+    /// Path of the device.
+    pub device: String,
+    /// What it is asked for, in whole seconds; what counts is what it says then. Default 10 s.
+    pub timeout: Duration,
 }
 
 /// Times of membership. All are spans.

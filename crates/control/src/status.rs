@@ -145,6 +145,9 @@ pub struct NodeView {
     pub pings: Option<(u16, u16)>,
     /// Addresses that it cannot serve for want of carrier.
     pub unservable: Vec<String>,
+    /// The watchdog that it has armed: driver and timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<String>,
     /// Why it is as it is.
     pub reason: Option<String>,
 }

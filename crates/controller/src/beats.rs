@@ -110,6 +110,7 @@ impl Node {
             peers,
             statement,
             mark: Some(self.own_mark()),
+            watchdog: self.watchdog.armed().cloned(),
         }
     }
 

@@ -86,6 +86,7 @@ pub fn overtakes(output: &Output) -> bool {
             | Output::GateShut { .. }
             | Output::RenewLifetime { .. }
             | Output::VolatileLease { .. }
+            | Output::PetWatchdog { .. }
     )
 }
 

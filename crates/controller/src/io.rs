@@ -113,6 +113,8 @@ pub enum Input {
         /// What is wrong.
         trouble: Option<String>,
     },
+    /// The watchdog was armed, and what its driver says; or it could not be, or has failed: why (R-LEASE-7).
+    WatchdogSeen(Result<hearth_wire::Watchdog, String>),
     /// Everything up to that ticket is durable.
     Persisted {
         /// Ticket of [`Output::Persist`].
@@ -235,6 +237,16 @@ pub enum Output {
         /// Not sent after this moment.
         not_after: Timestamp,
     },
+    /// Pet the watchdog once, unless it is later than `not_after` when that reaches the device; the first pet opens it,
+    /// which arms it (R-LEASE-7). Overtakes Persist.
+    PetWatchdog {
+        /// Which, and what it is asked for.
+        device: hearth_config::WatchdogDevice,
+        /// End of the right to.
+        not_after: Timestamp,
+    },
+    /// Close the watchdog, so that it resets nothing any more.
+    CloseWatchdog,
     /// The complete set of addresses that the gate must hold from now on (made when the record names them), and all
     /// resources whose kernel events are watched.
     Guard {

@@ -32,6 +32,9 @@ pub(crate) struct Volatile {
     /// Whom it was fencing.
     #[serde(default)]
     pub fencing: Option<hearth_types::NodeName>,
+    /// The watchdog that is armed (R-LEASE-7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<hearth_config::WatchdogDevice>,
 }
 
 /// An own pause that is not over yet (R-MEM-5).
@@ -452,7 +455,13 @@ impl Node {
             started.extend(unknown);
         }
         let (epoch, may_fence) = (self.volatile_epoch.clone(), self.fences.token);
-        let note = Volatile { started, epoch, may_fence, fencing: self.fences.spent_on.clone() };
+        let note = Volatile {
+            started,
+            epoch,
+            may_fence,
+            fencing: self.fences.spent_on.clone(),
+            watchdog: self.watchdog.left(),
+        };
         let text = serde_json::to_string(&note).unwrap_or_default();
         if text != self.volatile_text {
             self.volatile_text.clone_from(&text);

@@ -65,6 +65,7 @@ impl Node {
                 let reply = Reply::Done { text: text.clone(), took_ms, notes: Vec::new() };
                 out.push(Output::Reply { token: *token, reply: Box::new(reply), more: false });
             }
+            self.close_watchdog(out);
             out.push(Output::Halt { reason: text });
         }
         self.shutdown = Some(shutdown);

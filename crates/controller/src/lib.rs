@@ -39,6 +39,7 @@ mod standing;
 mod start;
 mod talk;
 mod together;
+mod watchdog;
 mod ways;
 
 pub use checkpoint::NoCheckpoint;

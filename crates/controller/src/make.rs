@@ -10,6 +10,7 @@ use crate::node::Node;
 use crate::orders::Orders;
 use crate::speech::Speech;
 use crate::standing::Standing;
+use crate::watchdog::Guardian;
 use crate::{Severity, Start, StartError, TimerKind};
 use hearth_cib::VOTERS_MAX;
 use hearth_config::Config;
@@ -72,6 +73,7 @@ impl Node {
             executor: Executor::new(local.clone(), incarnation),
             standing: Standing::new(&config.cluster),
             keeping: Keeping::new(left.started, volatile_lease, confirmed),
+            watchdog: Guardian::new(config.cluster.watchdog.clone(), left.watchdog),
             digest,
             local,
             incarnation,
@@ -134,16 +136,20 @@ impl Node {
         node.note_revocations();
         node.note_admissions();
         node.give_up_unspoken();
-        let text = match (had_state, alone) {
-            (false, _) => "Started without earlier state.".to_owned(),
-            (true, true) => "Started; it went on alone before and goes on.".to_owned(),
-            (true, false) => "Started; what it knows has to be confirmed first.".to_owned(),
-        };
-        node.chronicle.note(now, Severity::Info, "started", node.local.clone(), text);
+        node.tell_of_start(now, had_state, alone);
         if let Some((epoch, spent)) = spent_before(&node.ledger) {
             node.executor.remember_spent(epoch, spent);
         }
         node.brief_executor(now, &mut Vec::new());
         Ok(node)
+    }
+
+    fn tell_of_start(&mut self, now: Timestamp, had_state: bool, alone: bool) {
+        let text = match (had_state, alone) {
+            (false, _) => "Started without earlier state.",
+            (true, true) => "Started; it went on alone before and goes on.",
+            (true, false) => "Started; what it knows has to be confirmed first.",
+        };
+        self.chronicle.note(now, Severity::Info, "started", self.local.clone(), text.to_owned());
     }
 }

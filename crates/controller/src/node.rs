@@ -9,6 +9,7 @@ use crate::orders::Orders;
 use crate::speech::Speech;
 use crate::standing::Standing;
 use crate::talk::PeerMessage;
+use crate::watchdog::Guardian;
 use crate::{Controller, EventId, Input, Output, Start, StartError, TimerKind};
 use hearth_cib::Record;
 use hearth_config::Config;
@@ -39,6 +40,8 @@ pub(crate) struct Node {
     pub executor: Executor,
     pub standing: Standing,
     pub keeping: Keeping,
+    #[serde(default)]
+    pub watchdog: Guardian,
     pub alone: Alone,
     pub speech: Speech,
     pub marks: Marks,
@@ -208,6 +211,7 @@ impl Node {
             Input::PeerAnswered { node } => self.alone.peer_answered(now, &node),
             Input::AddressChanged { resource, change } => self.take_address_change(now, resource, change, out),
             Input::GateSeen { whole, trouble } => self.take_gate(now, whole, trouble),
+            Input::WatchdogSeen(seen) => self.take_watchdog(now, seen),
             Input::Persisted { ticket } => self.take_persisted(ticket),
             Input::PersistFailed { error, .. } => self.take_disk_failure(now, error),
             Input::Request { token, request, by } => self.take_request(now, token, request, by, out),
@@ -257,6 +261,7 @@ impl Node {
         self.go_on_with_shutdown(now, out);
         self.settle_ledger(now, out);
         self.note_revocations();
+        self.pet_watchdog(now, out);
         self.beat(now, out);
         self.guard(out);
         self.ask_wire(now, out);

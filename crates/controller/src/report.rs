@@ -187,6 +187,7 @@ impl Node {
                 links: self.media_views(),
                 pings: Some(self.standing.pings(now, timing.deadping)).filter(|pings| pings.1 > 0),
                 unservable,
+                watchdog: self.watchdog.in_words(),
                 reason: reason.or_else(|| self.alone.verdict.clone().filter(|_| !self.keeping.confirmed)),
             };
         }
@@ -217,6 +218,10 @@ impl Node {
             links: self.peer_links(name),
             pings: claimed.map(|claimed| claimed.pings).filter(|pings| pings.1 > 0),
             unservable,
+            watchdog: claimed
+                .filter(|_| peer.is_alive())
+                .and_then(|claimed| claimed.watchdog.as_ref())
+                .map(crate::watchdog::in_words),
             reason: reason.or(why).or_else(|| self.refusal_of(name)).or_else(|| self.rolled_back_reason(name)),
         }
     }
@@ -399,6 +404,7 @@ impl Node {
         if self.keeping.is_isolated() {
             notes.push("No interface of this node has carrier: it holds nothing.".to_owned());
         }
+        notes.extend(self.watchdog.note());
         if let Some(trouble) = &self.gate_trouble {
             notes.push(format!("The kernel gate is not whole: {trouble}."));
         }
@@ -525,6 +531,7 @@ fn stranger(name: &NodeName) -> NodeView {
         links: Vec::new(),
         pings: None,
         unservable: Vec::new(),
+        watchdog: None,
         reason: None,
     }
 }

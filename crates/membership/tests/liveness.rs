@@ -74,6 +74,7 @@ fn heartbeat(number: u64, heard: u64) -> Heartbeat {
         statement: None,
         wire: None,
         mark: None,
+        watchdog: None,
     }
 }
 

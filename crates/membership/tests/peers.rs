@@ -74,6 +74,7 @@ fn beat(incarnation: Incarnation, number: u64, names: Incarnation, heard: u64, a
         statement: None,
         wire: None,
         mark: None,
+        watchdog: None,
     }
 }
 

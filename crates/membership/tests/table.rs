@@ -209,6 +209,7 @@ fn heartbeat(incarnation: Incarnation, number: u64, report: Option<PeerReport>) 
         statement: None,
         wire: None,
         mark: None,
+        watchdog: None,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::refused::RefusedCount;
 use crate::signers::Signers;
 use crate::sys;
 use crate::volatile::Volatile;
+use crate::watchdog::WatchdogThread;
 use hearth_controller::{Controller, HeldBack, Input, Next, Output};
 use hearth_types::Timestamp;
 use hearth_wire::{KeyRing, Message};
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     pub(crate) ring: KeyRing,
     pub(crate) gate: Gatekeeper,
     pub(crate) volatile: Volatile,
+    pub(crate) watchdog: WatchdogThread,
     pub(crate) mailbox: Mailbox,
     pub(crate) orders: tokio::sync::mpsc::UnboundedSender<Order>,
     pub(crate) persists: mpsc::Sender<Persist>,
@@ -95,6 +97,7 @@ impl Core {
         }
         // Only an orderly end comes here: nothing runs that it would have to keep silent.
         this.core.gate.close();
+        this.core.watchdog.finish();
         if let Some(recorder) = this.core.recorder.take() {
             recorder.finish();
         }
@@ -282,6 +285,8 @@ impl Loop {
             Output::RenewLifetime { resources, lifetime, not_after } => {
                 self.core.gate.renew(&resources, lifetime, not_after);
             }
+            Output::PetWatchdog { device, not_after } => self.core.watchdog.pet(device, not_after),
+            Output::CloseWatchdog => self.core.watchdog.close(),
             Output::VolatileLease { until } => {
                 if let Err(error) = self.core.volatile.lease(until) {
                     tracing::warn!("the lease cannot be noted for the next daemon: {error}");

@@ -15,6 +15,7 @@ use crate::recorder::Recorder;
 use crate::reload::{Files, Fresh, Reading, changes, has_read, try_realtime};
 use crate::storage::{Storage, StorageError};
 use crate::volatile::Volatile;
+use crate::watchdog::WatchdogThread;
 use crate::{clock, pings, sys};
 use hearth_agents::net::AddressAgent;
 use hearth_agents::process::{Reaper, become_subreaper};
@@ -140,6 +141,7 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
     let (post, mailbox) = mailbox().map_err(machine("threads cannot be connected"))?;
     let (orders, ordered) = tokio::sync::mpsc::unbounded_channel();
     let persists = store(storage, post.clone()).map_err(machine("no thread can be started"))?;
+    let realtime = config.cluster.realtime.then_some(config.cluster.rtprio);
     let core = Core {
         controller,
         media: Media::new(&config.cluster.media),
@@ -147,10 +149,11 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
         ring,
         gate: Gatekeeper::open(config.cluster.gate, config.cluster.timing.lease(), agent.clone()),
         volatile,
+        watchdog: WatchdogThread::new(post.clone(), realtime),
         mailbox,
         orders,
         persists,
-        realtime: config.cluster.realtime.then_some(config.cluster.rtprio),
+        realtime,
         recorder,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -336,7 +339,9 @@ impl Main {
             | Output::RenewLifetime { .. }
             | Output::Persist { .. }
             | Output::Volatile { .. }
-            | Output::VolatileLease { .. } => debug_assert!(false, "done on the heartbeat thread"),
+            | Output::VolatileLease { .. }
+            | Output::PetWatchdog { .. }
+            | Output::CloseWatchdog => debug_assert!(false, "done on the heartbeat thread"),
         }
         None
     }

@@ -32,5 +32,6 @@ pub mod storage;
 pub mod supervise;
 mod sys;
 pub mod volatile;
+mod watchdog;
 
 pub use daemon::{DaemonError, Folders, configuration, run};

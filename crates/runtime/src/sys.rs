@@ -68,3 +68,53 @@ pub(crate) fn readable(socket: std::os::fd::OwnedFd) -> io::Result<tokio::io::un
     // SAFETY: the descriptor is owned, always the same one, and lives as long as its registration.
     unsafe { Ok(tokio::io::unix::AsyncFd::register_with_interest(socket, tokio::io::Interest::READABLE)?) }
 }
+
+/// `struct watchdog_info` of the kernel.
+#[repr(C)]
+pub(crate) struct WatchdogInfo {
+    options: u32,
+    version: u32,
+    identity: [u8; 32],
+}
+
+nix::ioctl_read!(wdioc_getsupport, b'W', 0, WatchdogInfo);
+nix::ioctl_read!(wdioc_keepalive, b'W', 5, libc::c_int);
+nix::ioctl_readwrite!(wdioc_settimeout, b'W', 6, libc::c_int);
+nix::ioctl_read!(wdioc_gettimeout, b'W', 7, libc::c_int);
+
+/// What an open watchdog can do, and its name.
+pub(crate) fn watchdog_support(device: &std::fs::File) -> io::Result<(u32, String)> {
+    use std::os::fd::AsRawFd;
+    let mut info = WatchdogInfo { options: 0, version: 0, identity: [0; 32] };
+    // SAFETY: the kernel writes one such structure, which lives through the call; the descriptor is open.
+    unsafe { wdioc_getsupport(device.as_raw_fd(), &mut info)? };
+    let name = info.identity.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok((info.options, String::from_utf8_lossy(name).into_owned()))
+}
+
+/// Puts the reset of an open watchdog off by its timeout.
+pub(crate) fn watchdog_pet(device: &std::fs::File) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let mut unused = 0;
+    // SAFETY: the kernel writes at most one number, which lives through the call; the descriptor is open.
+    unsafe { wdioc_keepalive(device.as_raw_fd(), &mut unused)? };
+    Ok(())
+}
+
+/// Asks an open watchdog for that many seconds.
+pub(crate) fn watchdog_set_timeout(device: &std::fs::File, seconds: i32) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let mut seconds = seconds;
+    // SAFETY: the kernel reads and writes one number, which lives through the call; the descriptor is open.
+    unsafe { wdioc_settimeout(device.as_raw_fd(), &mut seconds)? };
+    Ok(())
+}
+
+/// The seconds that an open watchdog has.
+pub(crate) fn watchdog_timeout(device: &std::fs::File) -> io::Result<i32> {
+    use std::os::fd::AsRawFd;
+    let mut seconds = 0;
+    // SAFETY: the kernel writes one number, which lives through the call; the descriptor is open.
+    unsafe { wdioc_gettimeout(device.as_raw_fd(), &mut seconds)? };
+    Ok(seconds)
+}

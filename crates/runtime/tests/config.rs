@@ -181,6 +181,9 @@ fn value(text: &mut String, config: &Config) {
         writeln!(text, "fence timeout {:?}", cluster.fencing.timeout).unwrap();
     }
     writeln!(text, "realtime {}, rtprio {}", cluster.realtime, cluster.rtprio).unwrap();
+    if let Some(watchdog) = &cluster.watchdog {
+        writeln!(text, "watchdog {} {:?}", watchdog.device, watchdog.timeout).unwrap();
+    }
     if cluster.wire_version != hearth_wire::NEWEST_VERSION {
         writeln!(text, "wire version {}", cluster.wire_version).unwrap();
     }

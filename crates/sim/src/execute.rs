@@ -22,7 +22,18 @@ impl World {
         let now = self.site.now;
         let machine = &mut self.site.machines[node];
         match output {
-            Output::Send { link, version, message } => self.send(node, link, version, message),
+            Output::Send { link, version, message } => {
+                if self.site.mutant == Some(Mutant::PetsWhileUnclean) && machine.reset_at.is_some() {
+                    self.pet(node);
+                }
+                self.send(node, link, version, message);
+            }
+            Output::PetWatchdog { not_after, .. } => {
+                if machine.clock.local(now) <= not_after {
+                    self.pet(node);
+                }
+            }
+            Output::CloseWatchdog => machine.reset_at = None,
             Output::StartOp(request) => {
                 self.start_op(node, &request);
                 if self.site.mutant == Some(Mutant::StartsOutOfOrder) && request.action == OpAction::Start {

@@ -2,6 +2,7 @@
 
 use hearth_config::{
     ClusterConfig, Config, FenceDevice, FenceKind, Fencing, Keys, Logging, Medium, Permits, PingTarget, Timing,
+    WatchdogDevice,
 };
 use hearth_types::{
     AddressSpec, AgentClass, AutoFailback, GroupId, GroupSpec, NodeName, OnStopFail, OpTimeouts, ResourceId,
@@ -60,7 +61,7 @@ pub struct Layout {
     pub sealed: bool,
     /// Clocks drift by up to 2.4 %, each its own way; else none does.
     pub drift: bool,
-    /// A watchdog resets a machine whose daemon has not run for this long; none: no machine has one.
+    /// A watchdog resets a machine whose daemon has armed it and not petted it for this long; none: no machine has one.
     pub watchdog: Option<Duration>,
 }
 
@@ -155,6 +156,7 @@ impl Layout {
                 gate: self.gate,
                 realtime: false,
                 rtprio: 1,
+                watchdog: self.watchdog.map(|timeout| WatchdogDevice { device: "/dev/watchdog".into(), timeout }),
                 record: None,
                 wire_version: hearth_wire::NEWEST_VERSION,
                 logging: Logging::default(),

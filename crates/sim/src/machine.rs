@@ -74,6 +74,10 @@ pub struct Machine {
     pub volatile: Option<String>,
     /// Lease in /run.
     pub lease: Option<Timestamp>,
+    /// When its watchdog resets it unless it is petted, in true time; none: it is not armed.
+    pub reset_at: Option<Timestamp>,
+    /// The run that was told that it is armed.
+    pub told_armed: u64,
 
     /// Addresses, gates, processes.
     pub kernel: Kernel,
@@ -148,6 +152,8 @@ impl Machine {
             held: HeldBack::default(),
             volatile: None,
             lease: None,
+            reset_at: None,
+            told_armed: 0,
             kernel: Kernel::default(),
             agents: Agents::default(),
             ops: BTreeMap::new(),

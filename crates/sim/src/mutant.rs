@@ -43,6 +43,8 @@ pub enum Mutant {
     MovesForever,
     /// An owner without carrier keeps what it has.
     IgnoresIsolation,
+    /// The watchdog is petted as long as the daemon runs, whatever it has no right to any more.
+    PetsWhileUnclean,
     /// Nobody is told how far a disk has come: one that was put back votes with what is left.
     IgnoresMarks,
     /// Nodes state of their disk what is not durable yet.

@@ -17,8 +17,8 @@ use std::time::Duration;
 const BOOT: Duration = ms(800);
 /// How long a daemon that was thawed needs to come to the first thing that waited.
 const WAKES_IN: Duration = us(50);
-/// How often a watchdog looks.
-const WATCHDOG_EVERY: Duration = ms(100);
+/// How often a watchdog looks: so late it resets at most.
+pub(crate) const WATCHDOG_EVERY: Duration = ms(100);
 /// For how long sockets hold what comes while nobody reads: 200 KB, some hundred packets; after a longer freeze they may have
 /// been too small.
 const BUFFERS_LAST: Duration = ms(2000);
@@ -214,6 +214,7 @@ impl World {
         machine.volatile = None;
         machine.heard_since_boot = 0;
         machine.lease = None;
+        machine.reset_at = None;
     }
 
     /// Power on; nothing if it is on.
@@ -248,21 +249,42 @@ impl World {
         self.push(BOOT, What::Boot { node });
     }
 
-    /// A watchdog resets a machine whose daemon has not run for too long.
+    /// An armed watchdog resets a machine that does not pet it. Its clock stands still with the guest's.
     pub(crate) fn watchdog(&mut self, node: usize) {
-        let Some(timeout) = self.site.layout.watchdog else { return };
-        let machine = &self.site.machines[node];
+        let machine = &mut self.site.machines[node];
         if !machine.powered {
             return;
         }
-        let hung = machine.absent_since.filter(|_| !machine.halted && machine.paused.is_none());
-        if hung.is_some_and(|at| self.site.now.since(at) >= timeout) {
+        if machine.paused.is_some() {
+            machine.reset_at = machine.reset_at.map(|at| at + WATCHDOG_EVERY);
+        } else if machine.reset_at.is_some_and(|at| self.site.now >= at) {
             self.tell(format!("the watchdog resets {}", self.site.name(node)));
             self.power_off(node);
             self.site.machines[node].switching += 1;
             return self.push(BOOT, What::Boot { node });
         }
         self.push(WATCHDOG_EVERY, What::Watchdog { node });
+    }
+
+    pub(crate) fn pet(&mut self, node: usize) {
+        let Some(timeout) = self.site.layout.watchdog else { return };
+        let machine = &mut self.site.machines[node];
+        machine.reset_at = Some(self.site.now + timeout);
+        let run = machine.run;
+        if std::mem::replace(&mut machine.told_armed, run) != run {
+            self.push(ms(1), What::Armed { node, run });
+        }
+    }
+
+    fn armed(&mut self, node: usize, run: u64) {
+        let Some(timeout) = self.site.layout.watchdog else { return };
+        let machine = &self.site.machines[node];
+        if machine.run != run || machine.controller.is_none() || !machine.stands() {
+            return;
+        }
+        let driver = "simulated".to_owned();
+        let seen = hearth_wire::Watchdog { driver, timeout_ms: timeout.as_millis() as u32, nowayout: false };
+        self.feed(node, Input::WatchdogSeen(Ok(seen)));
     }
 
     pub(crate) fn freeze(&mut self, node: usize) {
@@ -414,6 +436,7 @@ impl World {
             What::Expire { node, resource } => self.expire(node, resource),
             What::Ghost { node } => self.ghost(node),
             What::Watchdog { node } => self.watchdog(node),
+            What::Armed { node, run } => self.armed(node, run),
             What::Switched { node } => self.switched(node),
             What::Fenced { node } => self.fenced(node),
             What::FenceSaid { node, run, id, result, took } => {

@@ -38,6 +38,8 @@ pub enum What {
     Ghost { node: usize },
     /// The watchdog of a machine is looked at.
     Watchdog { node: usize },
+    /// A daemon is told that its watchdog is armed.
+    Armed { node: usize, run: u64 },
     /// A power switch does what it was told.
     Switched { node: usize },
     /// The same, as a fence device: a machine without power stays off.

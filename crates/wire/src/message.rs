@@ -1,5 +1,6 @@
 //! What nodes say to each other, as values. Numbered fields: old reads new, new reads old.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hearth_types::{Admission, EpochName, Incarnation, Index, MessageNumber, NodeIdentity, NodeName};
@@ -118,6 +119,26 @@ pub struct Heartbeat {
     /// How far the sender's disk has come (R-LEDGER-3); none: it does not count that.
     #[n(25)]
     pub mark: Option<Mark>,
+    /// What resets the sender's machine when it cannot stop in time, as far as it is armed (R-LEASE-6).
+    #[n(26)]
+    pub watchdog: Option<Watchdog>,
+}
+
+/// Letters of a driver's name that a heartbeat carries: with them it takes no more frames of a serial line.
+pub const DRIVER_LETTERS: usize = 20;
+
+/// A watchdog that is armed, as its driver says (R-MEM-1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Watchdog {
+    /// Name of its driver, cut to [`DRIVER_LETTERS`].
+    #[n(0)]
+    pub driver: String,
+    /// From the last pet to the reset, as read back, in milliseconds.
+    #[n(1)]
+    pub timeout_ms: u32,
+    /// Whether it can never be closed again.
+    #[n(2)]
+    pub nowayout: bool,
 }
 
 /// How many writes that something depends on the disk of an identity has taken (R-LEDGER-3). Two numbers of one disk are

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use hearth_types::{Admission, EpochName, Incarnation, Index, MessageNumber, NodeIdentity, NodeName, ResourceId};
 use minicbor::{Decode, Encode};
 
-use crate::message::{Heartbeat, Mark, Message, NodeStatus, PeerReport, Segment, Statement};
+use crate::message::{Heartbeat, Mark, Message, NodeStatus, PeerReport, Segment, Statement, Watchdog};
 
 /// What stands behind the header of a packet of version 2. Segments are those of version 1.
 #[derive(Encode, Decode)]
@@ -79,6 +79,8 @@ pub(crate) struct SecondHeartbeat {
     wire: Option<u8>,
     #[n(25)]
     mark: Option<Mark>,
+    #[n(26)]
+    watchdog: Option<Watchdog>,
 }
 
 #[derive(Encode, Decode)]
@@ -140,6 +142,7 @@ impl From<&Heartbeat> for SecondMessage {
             statement: it.statement.clone(),
             wire: it.wire,
             mark: it.mark,
+            watchdog: it.watchdog.clone(),
             names: names.0,
         })
     }
@@ -186,6 +189,7 @@ impl SecondMessage {
             statement: it.statement,
             wire: it.wire,
             mark: it.mark,
+            watchdog: it.watchdog,
         })))
     }
 }

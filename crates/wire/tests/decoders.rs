@@ -146,7 +146,9 @@ fn newer_and_older_messages_are_read() {
 #[test]
 fn newer_heartbeats_are_read() {
     // Every field is there, also the last one, which a pair leaves out.
-    let full = Heartbeat { statement: Some(Statement::default()), ..newer_heartbeat() };
+    let driver = "x".repeat(hearth_wire::DRIVER_LETTERS);
+    let watchdog = Some(hearth_wire::Watchdog { driver, timeout_ms: 10_000, nowayout: false });
+    let full = Heartbeat { statement: Some(Statement::default()), watchdog, ..newer_heartbeat() };
     let bytes = minicbor::to_vec(&full).expect("encodes");
     let mut decoder = minicbor::Decoder::new(&bytes);
     let fields = decoder.array().expect("an array").expect("of known length");

@@ -8,7 +8,7 @@ mod stonith;
 use crate::haresources::Defaults;
 use crate::lex::{Word, lines, place, uncommented, whole, words};
 use crate::report::{Report, error, note, unreadable, warning};
-use crate::{ClusterConfig, Environment, Fencing, Logging, Medium, Permits, Sources, Timing, span};
+use crate::{ClusterConfig, Environment, Fencing, Logging, Medium, Permits, Sources, Timing, WatchdogDevice, span};
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -35,6 +35,8 @@ pub(crate) struct File {
     pub(crate) tiebreaker: Option<Range<usize>>,
     /// Where `unfenced_takeover` stands.
     pub(crate) unfenced: Option<Range<usize>>,
+    /// Where `watchdog` stands.
+    pub(crate) watchdog: Option<Range<usize>>,
     /// Where each serial line stands, in their order.
     pub(crate) serial: Vec<Range<usize>>,
     /// Fence devices in their order.
@@ -107,6 +109,7 @@ fn blank(local: NodeName) -> File {
         gate: true,
         realtime: true,
         rtprio: 1,
+        watchdog: None,
         record: Some(RECORD_DEFAULT),
         wire_version: NEWEST_WIRE_VERSION,
         logging: Logging::default(),
@@ -124,6 +127,7 @@ fn blank(local: NodeName) -> File {
         from_nodeinfo: false,
         tiebreaker: None,
         unfenced: None,
+        watchdog: None,
         serial: Vec::new(),
         stonith: Vec::new(),
         port: 694,
@@ -133,6 +137,11 @@ fn blank(local: NodeName) -> File {
 
 /// Bytes kept of what this node is told, where nothing else is said: some hours at the usual keepalive.
 const RECORD_DEFAULT: u64 = 8 << 20;
+
+/// Time to stop in that most machines keep, and that no outage should be much longer than.
+const WATCHDOG_DEFAULT: Duration = Duration::from_secs(10);
+/// What all drivers take: the shortest leaves a second to a daemon that is started anew, several count in one byte.
+const WATCHDOG_SECONDS: core::ops::RangeInclusive<u64> = 2..=255;
 
 /// `off`, or a size with the letter K, M or G; none: neither, or out of bounds.
 fn size(text: &str) -> Option<Option<u64>> {
@@ -207,6 +216,7 @@ impl Reader<'_> {
                 Some(size) => self.file.cluster.record = size,
                 None => self.bad(value, "record is `off` or a size from 1M to 1G: 8M"),
             },
+            "watchdog" => self.watchdog(value, &rest[1..]),
             "wire_version" => self.wire_version(value),
             "cluster" => self.file.cluster.name = value.text.to_owned(),
             "logfile" => self.file.cluster.logging.logfile = Some(value.text.to_owned()),
@@ -217,6 +227,24 @@ impl Reader<'_> {
             "stonith" => self.stonith(name, rest),
             _ => self.old(name, value, rest),
         }
+    }
+
+    /// R-LEASE-7. Heartbeat took a device alone, and what it asked for was deadtime.
+    fn watchdog(&mut self, device: &Word<'_>, rest: &[Word<'_>]) {
+        if !device.text.starts_with('/') {
+            return self.bad(device, "write the path of the device: watchdog /dev/watchdog");
+        }
+        let text = rest.iter().map(|word| word.text).collect::<Vec<_>>().join(" ");
+        let timeout = if text.is_empty() { Some(WATCHDOG_DEFAULT) } else { span::parse(&text).map(|(span, _)| span) };
+        let seconds = timeout.map(|span| span.as_millis().div_ceil(1000) as u64);
+        let Some(seconds) = seconds.filter(|seconds| WATCHDOG_SECONDS.contains(seconds)) else {
+            let at = whole(rest, device);
+            let wrong = error("bad-time", at, format!("`{text}` is no time for a watchdog"));
+            return self.report.push(wrong.help("write 2s to 255s behind the device, or nothing: 10s"));
+        };
+        let timeout = Duration::from_secs(seconds);
+        self.file.cluster.watchdog = Some(WatchdogDevice { device: device.text.to_owned(), timeout });
+        self.file.watchdog = Some(device.span.clone());
     }
 
     /// R-WIRE-6: a node that is held back is said, because nothing newer is used before the line is gone.

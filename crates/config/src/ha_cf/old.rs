@@ -13,15 +13,9 @@ impl Reader<'_> {
         let ipfail = rest.get(1).is_some_and(|word| word.text.ends_with("/ipfail"));
         let why = match name.text {
             "crm" | "pacemaker" | "autojoin" | "use_apphbd" if off => return,
-            "crm" | "pacemaker" | "autojoin" | "watchdog" => {
-                self.report.push(
-                    error("later-release", span, format!("`{}` comes in a later release", name.text)).help(match name
-                        .text
-                    {
-                        "watchdog" => "remove the line; until then `stonith_host` is the strongest protection",
-                        _ => "remove the line",
-                    }),
-                );
+            "crm" | "pacemaker" | "autojoin" => {
+                let wrong = error("later-release", span, format!("`{}` comes in a later release", name.text));
+                self.report.push(wrong.help("remove the line"));
                 return;
             }
             "respawn" if ipfail => "built in: ping nodes are weighed by the daemon itself",

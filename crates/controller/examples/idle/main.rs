@@ -276,6 +276,7 @@ fn config(local: usize, count: usize) -> Config {
             gate: true,
             realtime: false,
             rtprio: 1,
+            watchdog: None,
             record: None,
             wire_version: hearth_wire::NEWEST_VERSION,
             logging: Logging::default(),

@@ -167,6 +167,7 @@ pub fn config(local: &str, count: usize, groups: Vec<GroupSpec>) -> Config {
             realtime: false,
             rtprio: 1,
             wire_version: hearth_wire::NEWEST_VERSION,
+            watchdog: None,
             record: None,
             logging: Logging::default(),
             env: BTreeMap::new(),
@@ -452,6 +453,8 @@ impl World {
                 self.kill(node);
                 self.machines[node].halted = true;
             }
+            // No file here names a watchdog.
+            Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
             Output::Announce { .. }
             | Output::Fence { .. }
             | Output::RenewLifetime { .. }

@@ -190,6 +190,7 @@ pub fn config(local: &str, groups: Vec<GroupSpec>, tiebreaker: bool) -> Config {
             gate: true,
             realtime: false,
             rtprio: 1,
+            watchdog: None,
             record: None,
             wire_version: hearth_wire::NEWEST_VERSION,
             logging: Logging::default(),
@@ -444,6 +445,8 @@ impl World {
                 self.machines[node].controller = None;
             }
             Output::Announce { .. } => self.machines[node].announced += 1,
+            // No file here names a watchdog.
+            Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
             Output::Fence { .. } | Output::RenewLifetime { .. } | Output::Guard { .. } | Output::ProbePeer { .. } => {}
         }
     }

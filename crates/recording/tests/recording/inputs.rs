@@ -8,7 +8,7 @@ use hearth_wire::{Message, Segment};
 use proptest::prelude::*;
 use std::time::Duration;
 
-const KINDS: usize = 20;
+const KINDS: usize = 22;
 
 /// The place of each kind in [`kinds`]; a new one has to be added to both.
 fn place(input: &Input) -> usize {
@@ -35,6 +35,7 @@ fn place(input: &Input) -> usize {
         Input::Deadline => 19,
         Input::Shutdown { .. } => 20,
         Input::FenceFinished { .. } => 21,
+        Input::WatchdogSeen(_) => 22,
     }
 }
 
@@ -93,9 +94,14 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
         Input::Shutdown { by: text.clone() },
         Input::FenceFinished {
             id: FenceId(number),
-            result: if flag { Ok(text) } else { Err(text) },
+            result: if flag { Ok(text.clone()) } else { Err(text.clone()) },
             took: Duration::from_nanos(number),
         },
+        Input::WatchdogSeen(if flag {
+            Ok(hearth_wire::Watchdog { driver: text, timeout_ms: number as u32, nowayout: flag })
+        } else {
+            Err(text)
+        }),
     ]
 }
 

@@ -42,6 +42,7 @@ pub fn heartbeat() -> Heartbeat {
         statement: None,
         wire: None,
         mark: None,
+        watchdog: None,
     }
 }
 

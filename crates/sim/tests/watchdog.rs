@@ -1,0 +1,110 @@
+//! A machine that cannot stop what it has lost the right to is reset (R-LEASE-6, R-LEASE-7), judged by what runs on it.
+
+use hearth_sim::agent::Flaw;
+use hearth_sim::layout::{Layout, address, group, ms, script};
+use hearth_sim::{Act, Mutant, Site, World};
+use hearth_types::ResourceId;
+use std::time::Duration;
+
+const IP: &str = "10.0.0.50";
+
+/// An owner `a` of an address and a script, and a standby.
+fn pair(mutant: Option<Mutant>) -> World {
+    let mut layout = Layout::new(2);
+    layout.watchdog = Some(ms(3000));
+    layout.variants = vec![vec![group(&["a"], vec![address(IP), script("web")])]];
+    let mut world = World::new(layout, 1, mutant);
+    for node in 0..2 {
+        world.act(&Act::Start(node));
+    }
+    world.run(ms(3000));
+    for machine in &world.site.machines {
+        assert!(machine.reset_at.is_some(), "it is never armed");
+        assert!(machine.stated.is_some());
+    }
+    world
+}
+
+fn runs(world: &World, node: usize) -> bool {
+    world.site.machines[node].kernel.running.contains_key(&ResourceId::from("web"))
+}
+
+fn isolate(world: &mut World) {
+    for link in 0..2 {
+        world.act(&Act::Pull { node: 0, link });
+    }
+}
+
+fn hang(world: &mut World) {
+    world.act(&Act::Agent { node: 0, resource: "web".into(), flaw: Some(Flaw::FailStop) });
+}
+
+fn resets(site: &Site) -> usize {
+    site.story.iter().filter(|(_, text)| text == "the watchdog resets a").count()
+}
+
+fn is_reset_within(world: &mut World, span: Duration) -> bool {
+    let end = world.site.now + span;
+    world.run_until(end, |site| resets(site) > 0)
+}
+
+#[test]
+fn an_isolated_owner_that_cannot_stop_is_reset_within_its_timeout() {
+    let mut world = pair(None);
+    assert!(runs(&world, 0));
+    hang(&mut world);
+    isolate(&mut world);
+    // Lease, timeout, and how often the simulated watchdog looks.
+    assert!(is_reset_within(&mut world, ms(400 + 3000 + 200)), "it was not reset");
+    assert!(!runs(&world, 0));
+    assert_eq!(world.complaints, []);
+}
+
+#[test]
+fn an_isolated_owner_that_has_stopped_everything_is_not_reset() {
+    let mut world = pair(None);
+    isolate(&mut world);
+    world.run(ms(8000));
+    assert!(!runs(&world, 0));
+    assert_eq!(resets(&world.site), 0);
+    assert_eq!(world.complaints, []);
+}
+
+#[test]
+fn a_daemon_that_is_killed_and_back_in_time_costs_no_reset_and_one_that_stays_away_does() {
+    let mut world = pair(None);
+    world.act(&Act::Kill(0));
+    world.run(ms(1000));
+    world.act(&Act::Start(0));
+    world.run(ms(6000));
+    assert_eq!(resets(&world.site), 0);
+    world.act(&Act::Kill(0));
+    assert!(is_reset_within(&mut world, ms(3200)), "nobody watches a machine without daemon");
+}
+
+#[test]
+fn an_orderly_stop_ends_the_watchdog() {
+    let mut world = pair(None);
+    world.act(&Act::Stop(0));
+    world.run(ms(8000));
+    let machine = &world.site.machines[0];
+    assert!(machine.controller.is_none() && machine.powered && machine.reset_at.is_none());
+}
+
+#[test]
+fn a_frozen_machine_is_reset() {
+    let mut world = pair(None);
+    world.act(&Act::Freeze(0));
+    assert!(is_reset_within(&mut world, ms(3200)));
+}
+
+/// The checker sees one that pets whatever it has lost.
+#[test]
+fn the_checkers_see_a_watchdog_that_is_petted_while_unclean() {
+    let mut world = pair(Some(Mutant::PetsWhileUnclean));
+    hang(&mut world);
+    isolate(&mut world);
+    world.run(ms(6000));
+    assert_eq!(resets(&world.site), 0);
+    assert!(world.complaints.iter().any(|complaint| complaint.checker == "isolated owner"), "nobody saw it");
+}
