@@ -38,6 +38,7 @@ pub mod scenario;
 pub mod shrink;
 mod site;
 pub mod story;
+mod stuck;
 pub mod swarm;
 mod world;
 

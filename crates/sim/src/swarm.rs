@@ -11,6 +11,7 @@ use crate::record::Recording;
 use crate::restores;
 use crate::rng::Rng;
 use crate::story;
+use crate::stuck;
 use crate::world::World;
 use hearth_types::{GroupSpec, NodeName, ResourceKind, ResourceSpec, Timestamp};
 use hearth_wire::{NEWEST_VERSION, OLDEST_VERSION};
@@ -25,6 +26,9 @@ pub const HEALED_WITHIN: Duration = ms(30_000);
 const HOLDS_FOR: Duration = ms(1_500);
 /// Carriers that come back, per machine: each doubles the time until the next counts as back.
 const FLAPS_MAX: u32 = 2;
+
+/// Timeout of the watchdogs: with a lease less than four seconds, so that a run sees their resets.
+const WATCHDOG: Duration = ms(3000);
 
 /// One thing to do, and how long to wait after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +73,10 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
         _ => 333,
     };
     layout.stonith = Rng::new(seed, "stonith").chance(share);
+    // A reset by the watchdog and one by the power switch may meet.
+    if layout.stonith && Rng::new(seed, "watchdogs").chance(400) {
+        layout.watchdog = Some(WATCHDOG);
+    }
     let layout = layout;
     let mut rng = Rng::new(seed, "faults");
     let mut steps: Vec<Step> = layout
@@ -93,6 +101,7 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
     let lost = draw_lost(&mut rng, &layout);
     draw_packages(&mut Rng::new(seed, "packages"), &layout, &mut steps);
     restores::draw(&mut Rng::new(seed, "restores"), &layout, &mut steps);
+    stuck::draw(&mut Rng::new(seed, "stuck"), &layout, &mut steps);
     Run { seed, layout, steps, lost }
 }
 
@@ -155,7 +164,7 @@ fn draw_layout(rng: &mut Rng, seed: u64, nodes: Option<usize>) -> Layout {
     layout.ucast = nodes == 2 && rng.chance(600);
     layout.drift = rng.chance(800);
     layout.sealed = seed.is_multiple_of(10);
-    layout.watchdog = rng.chance(150).then(|| ms(3000));
+    layout.watchdog = rng.chance(150).then_some(WATCHDOG);
     match rng.below(10) {
         0 if nodes == 2 => layout.links.push(LinkKind::Serial { baud: 115_200 }),
         1 if !layout.tiebreaker => layout.links.truncate(1),
