@@ -37,6 +37,24 @@ fn files_in_order_are_said_to_be_with_what_they_promise() {
 }
 
 #[test]
+fn what_a_takeover_takes_is_told_step_by_step_and_the_pause_that_was_asked_for_is_borne() {
+    // R-LEASE-10, R-LEASE-6: of these 1.5 s the takeover itself has 0.1 s.
+    let two = HA_CF.replace("keepalive 200ms\n", "").replace("deadtime 2\n", "max_outage 1500ms\nworst_pause 600ms\n");
+    let folder = folder(&format!("{two}watchdog /dev/watchdog 5s\n"));
+    let output = check(folder.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    for words in [
+        "takeover: 1.4 s to detect (deadtime) + at most 100 ms to agree + nothing to fence with + ",
+        "pause: 600 ms: a machine that stands still",
+        "self-fence: /dev/watchdog resets this machine 5.0 s after its last pet",
+        "has 4.5 s to stop",
+    ] {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
+}
+
+#[test]
 fn every_error_is_shown_and_the_exit_code_is_6() {
     let folder = folder(&HA_CF.replace("keepalive", "keepalvie").replace("deadtime 2", "deadtime soon"));
     let output = check(folder.path());

@@ -1,7 +1,7 @@
 //! What a configuration promises: what its permits do not protect from, and how long a takeover takes with its times.
 
 use crate::clock;
-use hearth_config::{ClusterConfig, Config, FenceDevice, Medium};
+use hearth_config::{ClusterConfig, Config, FenceDevice, Medium, REACTION, fenced_within};
 use hearth_fencer::Policy;
 use hearth_types::NodeName;
 use std::time::Duration;
@@ -24,6 +24,10 @@ pub(crate) fn budget(config: &Config) -> Vec<String> {
         "lease {:?} - 2 x keepalive {:?} - {:?} for round trips and scheduling = {spare:?} to spare",
         budget.lease, cluster.timing.keepalive, budget.allowance
     )];
+    if let Some(pause) = budget.pause().filter(|pause| !pause.is_zero()) {
+        let text = "a machine that stands still for up to this keeps what it has, and answers as before";
+        lines.push(format!("pause: {}: {text}", span(pause)));
+    }
     if let Some(takeover) = takeover(config) {
         lines.push(takeover);
     }
@@ -58,20 +62,6 @@ pub(crate) fn fencing(cluster: &ClusterConfig) -> Vec<String> {
         }
     };
     targets.map(line).collect()
-}
-
-/// How long a lost owner's groups wait at most: until it is silent long enough, for the other one's turn (R-PAIR-2), and
-/// for every device to take its time.
-fn fenced_within(cluster: &ClusterConfig) -> Duration {
-    let (timing, fencing) = (&cluster.timing, &cluster.fencing);
-    let levels = |target: &NodeName| {
-        let counts = cluster.nodes.iter().map(|user| fencing.levels(user, target).len());
-        counts.max().unwrap_or(0) as u32
-    };
-    let most = cluster.nodes.iter().map(levels).max().unwrap_or(0);
-    let fence = fencing.timeout.saturating_mul(most);
-    let turn = if cluster.nodes.len() == 2 { fence + timing.deadtime } else { Duration::ZERO };
-    timing.deadtime + turn + fence + REACTION
 }
 
 /// The steps from a death to a service; none: nobody would take over.
@@ -133,9 +123,6 @@ fn self_fence(config: &Config) -> Vec<String> {
     }
     lines
 }
-
-/// What decides and announces a takeover once it may be decided.
-const REACTION: Duration = Duration::from_millis(100);
 
 const LONGER_WITHOUT_GATE: &str = "until the kernel takes the address away, seconds longer (gate no)";
 

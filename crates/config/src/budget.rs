@@ -2,9 +2,13 @@
 
 use crate::{ClusterConfig, Medium, Timing};
 use core::time::Duration;
+use hearth_types::NodeName;
 
 /// What a loaded machine may add between two steps of the heartbeat thread, three round trips included (R-LEASE-10).
 pub const ALLOWANCE: Duration = Duration::from_millis(100);
+
+/// What decides and announces a takeover once it may be decided.
+pub const REACTION: Duration = Duration::from_millis(100);
 
 /// Bytes of one heartbeat of two nodes on a serial line: a sealed packet of 261 bytes (HMAC-SHA-256, short names, one
 /// peer, a few epochs of lineage) in five frames of at most 58 bytes of it, each with five bytes of its own.
@@ -35,6 +39,12 @@ impl Budget {
     /// What is left for bad days; none: the times do not fit.
     pub fn spare(&self) -> Option<Duration> {
         self.lease.checked_sub(self.keepalives + self.allowance).filter(|spare| !spare.is_zero())
+    }
+
+    /// How long a machine may stand still and neither lose its lease nor fall silent: the gate's holds come in eighths of
+    /// a lease (R-LEASE-8). None: not at all.
+    pub fn pause(&self) -> Option<Duration> {
+        self.spare()?.checked_sub(self.lease / 8)
     }
 }
 
@@ -69,6 +79,26 @@ pub fn serial_move(media: &[Medium], timing: &Timing) -> Option<Duration> {
 /// for every speed.
 pub fn speed_for(keepalive: Duration) -> Option<u32> {
     SPEEDS.into_iter().find(|baud| serial_heartbeat(*baud) * 2 <= keepalive)
+}
+
+/// What fencing adds to a takeover: the time of all fence devices that may be tried one after the other, the other one's
+/// turn included (R-PAIR-2), and the number of deadtimes that pass, at least one.
+pub fn fence_share(cluster: &ClusterConfig) -> (Duration, u32) {
+    let fencing = &cluster.fencing;
+    let levels = |target: &NodeName| {
+        let counts = cluster.nodes.iter().map(|user| fencing.levels(user, target).len());
+        u32::try_from(counts.max().unwrap_or(0)).unwrap_or(u32::MAX)
+    };
+    let fence = fencing.timeout.saturating_mul(cluster.nodes.iter().map(levels).max().unwrap_or(0));
+    let turns = if fencing.is_configured() && cluster.nodes.len() == 2 { 2 } else { 1 };
+    (fence.saturating_mul(turns), turns)
+}
+
+/// How long a lost owner's groups wait at most: until it is silent long enough, for the other one's turn, and for every
+/// device to take its time.
+pub fn fenced_within(cluster: &ClusterConfig) -> Duration {
+    let (fences, deadtimes) = fence_share(cluster);
+    (cluster.timing.deadtime * deadtimes).saturating_add(fences).saturating_add(REACTION)
 }
 
 /// Most pets within a watchdog's timeout, and so the part of it that an owner may lose before its lease has ended.

@@ -2,7 +2,7 @@
 
 use crate::ha_cf::File;
 use crate::report::{Report, error, nearest, note, warning};
-use crate::{ALLOWANCE, Complaint, Medium, Permits, SERIAL_HEARTBEAT, budget, serial_heartbeat, speed_for};
+use crate::{ALLOWANCE, Complaint, Medium, Permits, SERIAL_HEARTBEAT, budget, pet_period, serial_heartbeat, speed_for};
 use alloc::format;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -10,7 +10,7 @@ use core::time::Duration;
 
 /// Unless the file says otherwise, or a serial line is too slow for it.
 const KEEPALIVE: Duration = Duration::from_millis(200);
-const DEADTIME: Duration = Duration::from_secs(2);
+pub(crate) const DEADTIME: Duration = Duration::from_secs(2);
 const INITDEAD: Duration = Duration::from_secs(10);
 const MEDIA: &[&str] = &["bcast", "udp", "mcast", "mcast6", "ucast", "ucast6", "serial"];
 /// Nodes of a cluster: each votes (R-LEDGER-2), and a heartbeat that reports of more would not fit a packet.
@@ -18,7 +18,7 @@ const MOST_NODES: usize = 32;
 /// Heartbeats, with each of which a watchdog may be petted, within its timeout.
 const PETS_MIN: u32 = 4;
 /// Least deadtime in keepalives (R-LEASE-10).
-const RATIO: u32 = 8;
+pub(crate) const RATIO: u32 = 8;
 
 /// Completes the times and complains about what does not fit together.
 pub(crate) fn check(file: &mut File, report: &mut Report) {
@@ -26,6 +26,7 @@ pub(crate) fn check(file: &mut File, report: &mut Report) {
     crate::fencing::check(file, report);
     of_a_pair(file, report);
     media(file, report);
+    crate::outage::derive(file, report);
     times(file, report);
     watchdog(file, report);
     serial(file, report);
@@ -164,15 +165,33 @@ fn times(file: &mut File, report: &mut Report) {
     }
 }
 
-/// R-LEASE-7: it is petted with the heartbeats, and one that is late must not reset a healthy machine.
+/// R-LEASE-7: it is petted with the heartbeats, and one that is late must not reset a healthy machine; nor may a pause
+/// that is said to happen, nor one that its lease outlives.
 fn watchdog(file: &File, report: &mut Report) {
     let (Some(watchdog), Some(span)) = (&file.cluster.watchdog, &file.watchdog) else { return };
-    let (keepalive, timeout) = (file.cluster.timing.keepalive, watchdog.timeout);
+    let (timing, timeout) = (&file.cluster.timing, watchdog.timeout);
+    let keepalive = timing.keepalive;
+    let write = |least: Duration| {
+        let seconds = least.as_millis().div_ceil(1000);
+        format!("write: watchdog {} {seconds}s", watchdog.device)
+    };
+    let pause = file.times.get("worst_pause").map_or(Duration::ZERO, |(pause, _)| *pause);
+    let survives = timeout.saturating_sub(pet_period(timeout, keepalive));
     if timeout < keepalive * PETS_MIN {
         let title = format!("the watchdog's {timeout:?} are less than {PETS_MIN} keepalives of {keepalive:?}");
-        let seconds = (keepalive * PETS_MIN).as_millis().div_ceil(1000);
-        let help = format!("write: watchdog {} {seconds}s", watchdog.device);
-        report.push(error("watchdog-too-short", span.clone(), title).help(help));
+        report.push(error("watchdog-too-short", span.clone(), title).help(write(keepalive * PETS_MIN)));
+    } else if survives < pause {
+        let title = format!("the watchdog resets a machine that stands still for `worst_pause` {pause:?}");
+        let wrong = error("watchdog-too-short", span.clone(), title);
+        let least = (pause + keepalive).max(pause + pause / 9 + Duration::from_millis(1));
+        report.push(wrong.label(format!("it is petted up to {:?} before", timeout - survives)).help(write(least)));
+    } else if timeout < timing.lease() {
+        let (lease, deadtime) = (timing.lease(), timing.deadtime);
+        let title =
+            format!("the watchdog's {timeout:?} are less than the lease, {lease:?} of a deadtime of {deadtime:?}");
+        let wrong = warning("watchdog-before-lease", span.clone(), title);
+        let label = "resets a machine that stands still before anybody gives it up";
+        report.push(wrong.label(label).help(format!("{}, or a shorter deadtime", write(lease))));
     }
 }
 
@@ -185,11 +204,16 @@ fn slowest(file: &File) -> Option<(u32, Range<usize>)> {
     speeds.zip(file.serial.iter().cloned()).min_by_key(|(baud, _)| *baud)
 }
 
+/// The keepalive that the slowest serial line needs, in tens of milliseconds.
+pub(crate) fn needed_by_lines(file: &File) -> Option<Duration> {
+    let needed = serial_heartbeat(slowest(file)?.0) * 2;
+    Some(Duration::from_millis(10 * u64::try_from(needed.as_millis().div_ceil(10)).unwrap_or(u64::MAX / 10)))
+}
+
 /// The keepalive of a file that names none: raised where a serial line needs it, as far as a written deadtime allows.
 fn unwritten(file: &File, deadtime: Option<Duration>, report: &mut Report) -> Duration {
     let Some((baud, span)) = slowest(file) else { return KEEPALIVE };
-    let needed = serial_heartbeat(baud) * 2;
-    let tens = Duration::from_millis(10 * u64::try_from(needed.as_millis().div_ceil(10)).unwrap_or(u64::MAX / 10));
+    let tens = needed_by_lines(file).unwrap_or_default();
     let raised = deadtime.map_or(tens, |deadtime| tens.min(deadtime / RATIO));
     if raised <= KEEPALIVE {
         return KEEPALIVE;

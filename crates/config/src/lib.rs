@@ -16,6 +16,7 @@ mod fencing;
 mod ha_cf;
 mod haresources;
 mod lex;
+mod outage;
 mod paths;
 mod report;
 mod source;
@@ -23,7 +24,8 @@ mod span;
 mod value;
 
 pub use budget::{
-    ALLOWANCE, Budget, SERIAL_HEARTBEAT, budget, pet_period, serial_heartbeat, serial_move, speed_for, stop_budget,
+    ALLOWANCE, Budget, REACTION, SERIAL_HEARTBEAT, budget, fence_share, fenced_within, pet_period, serial_heartbeat,
+    serial_move, speed_for, stop_budget,
 };
 pub use digest::{digest, reload_refusals};
 pub use paths::{kept_paths, path};

@@ -188,7 +188,7 @@ impl Reader<'_> {
                 self.file.nodes.extend(list.iter().map(|word| word.span.clone()));
             }
             "keepalive" | "deadtime" | "warntime" | "initdead" | "deadping" | "carrier_grace" | "timeout"
-            | "monitor" => {
+            | "monitor" | "max_outage" | "worst_pause" => {
                 self.time(name, rest);
             }
             "bcast" | "udp" | "mcast" | "mcast6" | "ucast" | "ucast6" | "serial" | "ping" | "ping6" | "ping_group" => {
@@ -375,6 +375,8 @@ impl Reader<'_> {
             ("deadtime", _) => "deadtime",
             ("warntime", _) => "warntime",
             ("initdead", _) => "initdead",
+            ("max_outage", _) => "max_outage",
+            ("worst_pause", _) => "worst_pause",
             _ => "deadping",
         };
         self.file.times.insert(key, (value, at));

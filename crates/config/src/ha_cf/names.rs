@@ -69,6 +69,8 @@ pub(super) const DIRECTIVES: &[&str] = &[
     "tiebreaker",
     "unfenced_takeover",
     "carrier_grace",
+    "max_outage",
+    "worst_pause",
     "wire_check",
     "wire_version",
     "timeout",
