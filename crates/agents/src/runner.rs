@@ -61,7 +61,7 @@ impl Agents {
             }
             (ResourceKind::Filesystem { device, directory, fstype, options }, _) => {
                 let mount = filesystem::Mount::new(device, directory, fstype, options);
-                filesystem::run(&mount, request.action, request.timeout, cancel).await
+                filesystem::run(&mount, request.action, request.timeout, cancel, remark).await
             }
             (ResourceKind::Script, AgentClass::Heartbeat | AgentClass::Lsb) => {
                 script::run(&self.scripts, request, cancel, remark).await

@@ -193,8 +193,14 @@ fn holders_are_ended() {
         let bystander = Holder::of(site.dir.path(), "exec sleep 600").await;
         let polite = Holder::of(&here, "exec sleep 600").await;
         let began = Instant::now();
-        assert_eq!(site.run(order(OpAction::Stop)).await, OpOutcome::Ok);
+        // It ended well, and everybody is told whom that took.
+        let done = site.result(order(OpAction::Stop)).await;
+        assert_eq!(done.outcome, OpOutcome::Ok);
+        let told = done.remark.unwrap_or_default();
+        assert!(told.contains("SIGTERM sent to") && told.contains("sleep"), "{told:?}");
         assert!(began.elapsed() < Duration::from_secs(2) && !polite.is_alive());
+        assert_eq!(site.run(order(OpAction::Start)).await, OpOutcome::Ok);
+        assert_eq!(site.result(order(OpAction::Stop)).await.remark, None, "nobody was in the way");
         assert_eq!(site.run(order(OpAction::Start)).await, OpOutcome::Ok);
         let deaf = Holder::of(Path::new("/"), &format!("trap '' TERM; exec sleep 600 >{}/open", here.display())).await;
         assert_eq!(site.run(within(order(OpAction::Stop), Duration::from_secs(2))).await, OpOutcome::Ok);

@@ -62,6 +62,7 @@ impl Record {
                 self.request(request)?;
                 self.request_failback(request, groups, by)
             }
+            Entry::Aged { resource, node, action, index } => self.aged(resource, node, *action, *index),
             Entry::RaiseWire { version, stated } => self.raise_wire(*version, stated),
             Entry::Clear { request, subject } => {
                 self.request(request)?;

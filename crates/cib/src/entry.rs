@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use hearth_types::{
-    Admission, AssignmentId, EpochName, GroupId, Incarnation, NodeIdentity, NodeName, PermitKind, ResourceId,
-    ResourceModel,
+    Admission, AssignmentId, EpochName, GroupId, Incarnation, Index, NodeIdentity, NodeName, OpAction, PermitKind,
+    ResourceId, ResourceModel,
 };
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,12 @@ pub enum ReportKind {
         /// Exit code, if a process was involved.
         code: Option<i32>,
         /// What the agent said.
+        message: String,
+    },
+    /// A stop is confirmed, but TERM or KILL had to end what it left (R-TAKE-8). Counts as a failed stop and clears nothing:
+    /// that is `Stopped`, or nothing where it is started again in place. From [`crate::FORGETS_FROM`] on.
+    StopForced {
+        /// What was done, for people.
         message: String,
     },
     /// It ran, and is found not to run, or not well. Counts; the flag stays.
@@ -286,6 +292,18 @@ pub enum Entry {
         request: RequestId,
         /// Of what.
         subject: ClearSubject,
+    },
+    /// A failed start or monitor is too long ago to count (`failure_timeout`). Refused if a newer failure stands
+    /// (R-TAKE-8). From [`crate::FORGETS_FROM`] on.
+    Aged {
+        /// Of what.
+        resource: ResourceId,
+        /// Where.
+        node: NodeName,
+        /// What had failed; a stop is never forgotten so.
+        action: OpAction,
+        /// The entry of the newest failure.
+        index: Index,
     },
     /// From here on the next wire version is in use (R-WIRE-6). Names what every node of the record stated, so that
     /// the record itself holds nothing that an older daemon would not keep (decision 0015).

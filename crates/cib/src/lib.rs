@@ -15,6 +15,7 @@
 
 extern crate alloc;
 
+mod aged;
 mod apply;
 mod assign;
 mod configure;
@@ -27,6 +28,7 @@ mod rejection;
 mod report;
 mod wire;
 
+pub use aged::FORGETS_FROM;
 pub use entry::{ClearSubject, Entry, Report, ReportKind, RequestId, Speaks};
 pub use nodes::VOTERS_MAX;
 pub use record::{

@@ -1,7 +1,7 @@
 //! Why an entry was refused.
 
 use alloc::string::String;
-use hearth_types::{Admission, EpochName, GroupId, Incarnation, NodeIdentity, NodeName, ResourceId};
+use hearth_types::{Admission, EpochName, GroupId, Incarnation, NodeIdentity, NodeName, OpAction, ResourceId};
 use thiserror::Error;
 
 use crate::RequestId;
@@ -76,6 +76,12 @@ pub enum Rejection {
     WireVersion { version: u8, current: u8 },
     #[error("{node} has not stated in its present run that it speaks wire version {version} (R-WIRE-6)")]
     CannotSpeak { node: NodeName, version: u8 },
+    #[error("no entry of wire version {version} while {current} is in use (R-WIRE-6)")]
+    NotSpokenYet { version: u8, current: u8 },
+    #[error(
+        "failure {index} of the {action} of {resource} on {node} is not the newest, or none that time ends (R-TAKE-8)"
+    )]
+    NotAged { resource: ResourceId, node: NodeName, action: OpAction, index: u64 },
     #[error("a batch inside a batch (R-LEDGER-1)")]
     NestedBatch,
 }

@@ -1,5 +1,6 @@
 //! What machines say of themselves (R-TAKE-1, R-TAKE-8).
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use hearth_types::{AssignmentId, NodeName, OnStopFail, OpAction, ResourceId};
 
@@ -62,6 +63,10 @@ impl Record {
                     self.may_run(resource, node, upto);
                     self.set_state(resource, node, ResourceState::Blocked);
                 }
+            }
+            ReportKind::StopForced { message } => {
+                let message = format!("had to be forced: {message}");
+                self.count(resource, node, OpAction::Stop, None, &message);
             }
             ReportKind::MonitorFailed { code, message } => {
                 self.count(resource, node, OpAction::Monitor, *code, message);

@@ -78,6 +78,12 @@ fn single() -> impl Strategy<Value = Entry> {
             digest: which as u64,
             nodes: (0..nodes).map(name).collect(),
         }),
+        1 => (node(), 0..6usize, 0..40u64).prop_map(|(at, resource, index)| Entry::Aged {
+            resource: RESOURCES[resource].into(),
+            node: name(at),
+            action: OpAction::Start,
+            index: Index(index),
+        }),
         1 => (1..4u8, 1..4u64, 1..4u64, 1..4u8).prop_map(|(version, a, b, newest)| Entry::RaiseWire {
             version,
             stated: [a, b]

@@ -481,6 +481,60 @@ fn a_node_that_cannot_speak_the_next_wire_version_takes_over_from_a_live_one() {
     it.refused("R-WIRE-6", raise(1, &[("a", 10, 2), ("b", 21, 2)]));
 }
 
+fn aged(node: &str, action: OpAction, index: Index) -> Entry {
+    Entry::Aged { resource: "web".into(), node: node.into(), action, index }
+}
+
+/// R-TAKE-8, R-WIRE-6
+#[test]
+fn a_failure_that_came_after_the_one_that_was_seen_is_forgotten_with_it() {
+    let mut it = Cluster::new(&["web"]);
+    let failed = |message: &str| ReportKind::MonitorFailed { code: Some(1), message: message.into() };
+    it.ok(it.report("a", "web", 0, failed("first")));
+    let first = it.0.applied;
+    it.refused("R-WIRE-6", aged("a", OpAction::Monitor, first));
+    it.ok(raise(2, &[("a", 10, 3), ("b", 20, 3)]));
+    it.ok(raise(3, &[("a", 10, 3), ("b", 20, 3)]));
+    it.refused("R-TAKE-8", aged("b", OpAction::Monitor, first));
+    it.refused("R-TAKE-8", aged("a", OpAction::Start, first));
+    it.ok(it.report("a", "web", 0, failed("second")));
+    let second = it.0.applied;
+    it.refused("R-TAKE-8", aged("a", OpAction::Monitor, first));
+    assert_eq!(it.0.failure_count(&"web".into(), &"a".into(), OpAction::Monitor), 2);
+    it.ok(aged("a", OpAction::Monitor, second));
+    assert_eq!(it.0.failure_count(&"web".into(), &"a".into(), OpAction::Monitor), 0);
+    it.refused("R-TAKE-8", aged("a", OpAction::Monitor, second));
+}
+
+/// R-TAKE-8: what could not be stopped may still be active, however long ago that was.
+#[test]
+fn a_failed_stop_is_forgotten_with_time_and_the_service_started_beside_what_is_left() {
+    let mut it = Cluster::new(&["web"]);
+    it.ok(raise(2, &[("a", 10, 3), ("b", 20, 3)]));
+    it.ok(raise(3, &[("a", 10, 3), ("b", 20, 3)]));
+    it.ok(it.report("a", "web", 0, ReportKind::StopFailed { code: None, message: "hangs".into() }));
+    let index = it.0.applied;
+    it.refused("R-TAKE-8", aged("a", OpAction::Stop, index));
+    assert_eq!(it.0.states[&("web".into(), "a".into())], ResourceState::Blocked);
+    it.ok(it.report("a", "web", 0, ReportKind::ProbeFailed { code: None, message: "hangs".into() }));
+    let index = it.0.applied;
+    it.refused("R-TAKE-8", aged("a", OpAction::Probe, index));
+}
+
+/// R-TAKE-8: it says how it was stopped; that it is stopped, another report says.
+#[test]
+fn a_stop_that_was_forced_clears_what_was_started_again_in_place() {
+    let mut it = Cluster::new(&["web"]);
+    it.ok(Cluster::assign("web", "a"));
+    let flag = it.0.flag(&"web".into(), &"a".into());
+    let forced = ReportKind::StopForced { message: "KILL sent to web".into() };
+    it.ok(it.report("a", "web", it.0.applied.0, forced));
+    assert_eq!(it.0.flag(&"web".into(), &"a".into()), flag);
+    let failure = &it.0.failures[&("web".into(), "a".into(), OpAction::Stop)];
+    assert_eq!((failure.count, &*failure.message), (1, "had to be forced: KILL sent to web"));
+    assert_eq!(it.0.states.get(&("web".into(), "a".into())), None);
+}
+
 /// R-WIRE-6: a machine that is away may come back with the older program.
 #[test]
 fn a_node_that_was_away_comes_back_and_hears_nobody() {

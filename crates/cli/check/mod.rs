@@ -70,7 +70,8 @@ fn in_order(directory: &Path, config: &Config, complaints: &[Complaint], look: &
         ("deadping", timing.deadping),
         ("carrier_grace", timing.carrier_grace),
     ];
-    for (name, span) in times {
+    let forgotten = timing.failure_timeout.map(|span| ("failure_timeout", span));
+    for (name, span) in times.into_iter().chain(forgotten) {
         page.put(&format!("  {name:<24} {span:?}")).end();
     }
     page.heading("Budget:");

@@ -26,8 +26,10 @@ pub(crate) fn failures(page: &mut Page, status: &Status, look: &Look) {
             failure.code.map_or_else(|| "ended without an exit code".to_owned(), |code| format!("returned {code}"));
         let at = clock::date(failure.wall_ms, &look.zone);
         let often = if failure.count > 1 { format!(", {} times by now", failure.count) } else { String::new() };
+        let ends =
+            failure.forgotten_in_ms.map_or_else(String::new, |ms| format!(", forgotten in {} s", ms.div_ceil(1000)));
         let (resource, action, node) = (&failure.resource, &failure.action, &failure.node);
-        page.line(Tone::Bad, &format!("  * {resource} {action} on {node} {code} at {at}{often}"));
+        page.line(Tone::Bad, &format!("  * {resource} {action} on {node} {code} at {at}{often}{ends}"));
         for line in failure.message.lines().filter(|line| !line.trim().is_empty()) {
             page.put(&format!("      {line}")).end();
         }

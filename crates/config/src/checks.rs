@@ -159,6 +159,19 @@ fn times(file: &mut File, report: &mut Report) {
         let title = format!("initdead {initdead:?} is below deadtime {d:?}");
         report.push(error("initdead-too-short", at("initdead"), title).help(format!("write at least {d:?}")));
     }
+    timing.failure_timeout = given("failure_timeout");
+    if let Some((span, monitor)) =
+        timing.failure_timeout.zip(file.defaults.monitor).filter(|(span, period)| span <= period)
+    {
+        let title = format!("failure_timeout {span:?} is not longer than the monitor's {monitor:?}");
+        let told = warning("failure-timeout-short", at("failure_timeout"), title);
+        report.push(
+            told.label("each failure is forgotten before the next can be seen").help(format!(
+                "write at least {:?}, or a resource that fails again and again never moves",
+                monitor * 4
+            )),
+        );
+    }
     if deadping <= k * 2 && at("deadping").is_some() {
         let title = format!("deadping {deadping:?} is not more than twice the keepalive {k:?}");
         report.push(error("deadping-too-short", at("deadping"), title).help(format!("write at least {:?}", k * 4)));

@@ -82,6 +82,7 @@ mod tests {
             initdead: zero,
             deadping: zero,
             carrier_grace: zero,
+            failure_timeout: None,
         };
         room(timing, deadtime, deadtime / USUAL).is_some_and(|room| room >= pause)
     }

@@ -86,6 +86,9 @@ pub struct Timing {
     pub deadping: Duration,
     /// How long a carrier must be gone before the group moves (R-MEM-7). Default 50 ms.
     pub carrier_grace: Duration,
+    /// How long a failed start or monitor counts without another one (`failure_timeout`); none: until it is cleared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_timeout: Option<Duration>,
 }
 
 impl Timing {

@@ -233,6 +233,9 @@ pub struct FailureView {
     pub count: u32,
     /// Wall time of the newest, milliseconds since 1970.
     pub wall_ms: u64,
+    /// Milliseconds until it is forgotten if nothing fails again (`failure_timeout`); none: it counts until it is cleared.
+    #[serde(default)]
+    pub forgotten_in_ms: Option<u64>,
 }
 
 /// An address that is not taken yet.

@@ -31,6 +31,7 @@ impl Node {
         self.propose_strangers();
         self.propose_wire();
         self.propose_standings(now);
+        self.propose_aged(now);
         self.let_leavers_go();
         self.shrink_voters();
         self.invite(now);

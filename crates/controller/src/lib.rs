@@ -9,6 +9,7 @@
 //! stands behind its [`Output::Persist`] (R-LEDGER-3); every action has an [`Event`] with a cause.
 #![forbid(unsafe_code)]
 
+mod aging;
 mod alone;
 mod beats;
 mod by_hand;

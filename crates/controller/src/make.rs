@@ -1,5 +1,6 @@
 //! How a node begins: from its files, its state and what the daemon before it left.
 
+use crate::aging::Failures;
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::fences::Fences;
@@ -127,6 +128,7 @@ impl Node {
             leased_said: None,
             last_change_at: None,
             waiting: BTreeMap::new(),
+            failures: Failures::default(),
             problems: BTreeMap::new(),
             fences: Fences::inherited(left.may_fence, left.fencing),
             config,

@@ -1,5 +1,6 @@
 //! The node itself: what it is made of, and the order in which one input runs through it.
 
+use crate::aging::Failures;
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::fences::Fences;
@@ -105,6 +106,7 @@ pub(crate) struct Node {
     /// For which epoch this run has said that it keeps things only by its lease.
     pub leased_said: Option<EpochName>,
     pub last_change_at: Option<Timestamp>,
+    pub(crate) failures: Failures,
     pub waiting: BTreeMap<ResourceId, String>,
     pub problems: BTreeMap<String, EventId>,
     /// Machines to be turned off, and the devices that do it.
@@ -249,6 +251,7 @@ impl Node {
         }
         for _ in 0..ROUNDS_MAX {
             let moved = self.drain_ledger(now, out);
+            self.follow_failures(now);
             self.run_executor(now, out);
             self.report(now);
             self.serve_as_dc(now);
@@ -322,6 +325,7 @@ impl Node {
         at_latest(self.fences.next_deadline(self.last_wake_at), TimerKind::Operation);
         at_latest(self.shutdown_deadline(), TimerKind::Operation);
         at_latest(self.disk_deadline(), TimerKind::Ledger);
+        at_latest(self.failure_deadline(), TimerKind::Operation);
         // While nothing is under way the ledger's clock runs along with the heartbeats.
         let without_dc = self.ledger.dc().is_none() && !self.ledger.is_member();
         let electing = self.is_many() && self.without_dc_since.is_some();

@@ -3,7 +3,7 @@
 use crate::Severity;
 use crate::node::Node;
 use crate::orders::timeline_event;
-use hearth_cib::{MemberState, Record, ResourceState};
+use hearth_cib::{Failure, MemberState, Record, ResourceState};
 use hearth_config::Medium;
 use hearth_control::{
     EpochStatus, FailureView, GroupView, LastChange, LinkView, NodeView, PingView, Reply, ResourceView, Status,
@@ -62,7 +62,7 @@ impl Node {
             nodes: self.config.cluster.nodes.iter().map(|name| self.node_view(now, name)).collect(),
             resources: self.resource_views(record),
             pings: self.ping_views(now),
-            failures: failure_views(record),
+            failures: self.failure_views(now, record),
             notes: self.notes(),
             waiting: self.wait_views(),
             fencing: self.fencing_view(now),
@@ -429,6 +429,29 @@ impl Node {
         notes
     }
 
+    /// Newest first; moments on this node's own clock.
+    fn failure_views(&self, now: Timestamp, record: Option<&Record>) -> Vec<FailureView> {
+        let Some(record) = record else { return Vec::new() };
+        let mut failures: Vec<_> = record.failures.iter().collect();
+        failures.sort_by_key(|(_, failure)| std::cmp::Reverse(failure.index));
+        let timeout = self.failure_timeout();
+        let view = |((resource, node, action), failure): (&(ResourceId, NodeName, OpAction), &Failure)| {
+            let times = self.failures.times(resource, node, *action, timeout);
+            let ends_at = times.and_then(|(_, ends_at)| ends_at);
+            FailureView {
+                resource: resource.to_string(),
+                node: node.to_string(),
+                action: action.to_string(),
+                code: failure.code,
+                message: failure.message.clone(),
+                count: failure.count,
+                wall_ms: times.map_or(now, |(at, _)| at).0 / 1_000_000,
+                forgotten_in_ms: ends_at.map(|at| at.since(now).as_millis() as u64),
+            }
+        };
+        failures.into_iter().map(view).collect()
+    }
+
     /// Explains one placement.
     pub(crate) fn why(&self, _now: Timestamp, name: &str) -> Reply {
         let Some(record) = self.ledger.record() else {
@@ -476,6 +499,7 @@ impl Node {
                 format!("{} is {state}: {why}.", group.id)
             }
         };
+        let answer = answer + &forced_stops(record, group);
         let mut nodes = Vec::new();
         if let Some(assignment) = assignment {
             let (node, reason) = (assignment.node.to_string(), assignment.reason.clone());
@@ -503,7 +527,11 @@ fn with_way_out(record: &Record, group: &GroupSpec, state: &str, why: String) ->
     let failed = |wanted: OpAction, count: u32| {
         let mut failures = record.failures.iter();
         failures
-            .find(|((id, _, action), failure)| *action == wanted && failure.count >= count && of_group(id))
+            .find(|((id, node, action), failure)| {
+                // A stop that was forced is over: nothing is left to be done by hand.
+                let open = *action != OpAction::Stop || is_blocked(record, id, node);
+                *action == wanted && failure.count >= count && of_group(id) && open
+            })
             .map(|((id, node, _), _)| (id, node))
     };
     match (state, failed(OpAction::Stop, 1)) {
@@ -517,6 +545,20 @@ fn with_way_out(record: &Record, group: &GroupSpec, state: &str, why: String) ->
         Some((id, _)) => format!("{why}; mend {id}, then `hearth clear {id}`"),
         None => why,
     }
+}
+
+fn is_blocked(record: &Record, id: &ResourceId, node: &NodeName) -> bool {
+    record.states.get(&(id.clone(), node.clone())) == Some(&ResourceState::Blocked)
+}
+
+/// Stops in a group that TERM or KILL had to finish (R-TAKE-8), as sentences behind others.
+fn forced_stops(record: &Record, group: &GroupSpec) -> String {
+    let of_group = |id: &ResourceId| group.resources.iter().any(|member| &member.id == id);
+    let forced = record
+        .failures
+        .iter()
+        .filter(|((id, node, action), _)| *action == OpAction::Stop && of_group(id) && !is_blocked(record, id, node));
+    forced.map(|((id, node, _), failure)| format!(" The stop of {id} on {node} {}.", failure.message)).collect()
 }
 
 /// A configured node of which nothing is known.
@@ -534,26 +576,6 @@ fn stranger(name: &NodeName) -> NodeView {
         watchdog: None,
         reason: None,
     }
-}
-
-fn failure_views(record: Option<&Record>) -> Vec<FailureView> {
-    let Some(record) = record else { return Vec::new() };
-    let mut failures: Vec<_> = record.failures.iter().collect();
-    failures.sort_by_key(|(_, failure)| std::cmp::Reverse(failure.index));
-    let view = |((resource, node, action), failure): (&(_, _, _), &hearth_cib::Failure)| -> FailureView {
-        let (resource, node, action): (&hearth_types::ResourceId, &NodeName, &hearth_types::OpAction) =
-            (resource, node, action);
-        FailureView {
-            resource: resource.to_string(),
-            node: node.to_string(),
-            action: action.to_string(),
-            code: failure.code,
-            message: failure.message.clone(),
-            count: failure.count,
-            wall_ms: 0,
-        }
-    };
-    failures.into_iter().map(view).collect()
 }
 
 fn medium_name(medium: &Medium) -> String {

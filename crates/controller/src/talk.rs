@@ -299,6 +299,10 @@ impl Node {
                 (Severity::Info, "move-requested", "record".to_owned(), format!("{by}: {}.", names.join(", ")))
             }
             Entry::Failback { by, .. } => (Severity::Info, "failback-requested", "record".to_owned(), format!("{by}.")),
+            Entry::Aged { resource, node, action, .. } => {
+                let text = format!("The failed {action} of {resource} on {node} is too long ago to count any more.");
+                (Severity::Info, "failure-aged", resource.to_string(), text)
+            }
             Entry::RaiseWire { version, .. } => {
                 let text = format!("Wire version {version} is in use: every node speaks it.");
                 (Severity::Info, "wire-raised", "record".to_owned(), text)
@@ -331,6 +335,10 @@ impl Node {
             }
             ReportKind::StopFailed { message, .. } => {
                 (Severity::Error, "stop-failed", format!("{resource} did not stop on {node}: {message}"))
+            }
+            ReportKind::StopForced { message } => {
+                let text = format!("{resource} on {node} is stopped, but not by its own stop: {message}");
+                (Severity::Warning, "stop-forced", text)
             }
             ReportKind::MonitorFailed { message, .. } => {
                 (Severity::Error, "monitor-failed", format!("{resource} failed on {node}: {message}"))

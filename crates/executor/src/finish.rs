@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use hearth_cib::ReportKind;
+use hearth_cib::{FORGETS_FROM, ReportKind};
 use hearth_types::{OnStopFail, OpAction, OpOutcome, OpResult, ResourceId, Timestamp};
 
 use crate::executor::note;
@@ -162,6 +162,7 @@ impl Executor {
         out: &mut Vec<ExecutorOutput>,
     ) {
         let kept = self.kept;
+        let forced_counts = self.record.as_ref().is_some_and(|record| record.wire_version >= FORGETS_FROM);
         let Some(it) = self.resources.get_mut(id) else { return };
         let took = result.took.as_millis();
         if let Some((code, message)) = failure_of(&result.outcome) {
@@ -200,6 +201,9 @@ impl Executor {
                 Some(how) => {
                     let text = format!("stopped in {took} ms, but not by its own stop: {how}");
                     note(out, NoteKind::StopForced, Some(id), &text);
+                    if forced_counts {
+                        self.outbox.push(id, op.upto, ReportKind::StopForced { message: how.clone() });
+                    }
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 mod world;
 
-use hearth_cib::{Entry, ReportKind, ResourceState};
+use hearth_cib::{Entry, FORGETS_FROM, ReportKind, ResourceState};
 use hearth_executor::{AddressChange, ExecutorInput, ExecutorOutput, LocalState, NoteKind, Rights};
 use hearth_types::*;
 use std::time::Duration;
@@ -291,8 +291,33 @@ fn killed_service_called_stopped_in_order() {
     });
     let told = told.unwrap_or_default();
     assert!(told.contains("not by its own stop: it did not end within 20 s"), "{told}");
+    // R-WIRE-6: in a record that every daemon can read, it tells nobody else; see below.
+    assert!(!world.reports().iter().any(|it| it.contains("StopForced")), "{:?}", world.reports());
     world.deliver();
     assert!(world.record.flag(&"web".into(), &ME.into()).is_none());
+}
+
+/// R-TAKE-8: the others hear of it too, also where it is started again in place and no stop is reported.
+#[test]
+fn service_killed_at_each_restart_and_nobody_else_knows() {
+    let mut world = World::running(&["10.0.0.1 web"]);
+    world.record.wire_version = FORGETS_FROM;
+    world.show();
+    world.runs.remove(&"web".into());
+    world.pass(Duration::from_secs(10));
+    world.finish("monitor web", None);
+    world.remark = Some("SIGKILL sent to web".into());
+    world.finish("stop web", None);
+    world.remark = None;
+    world.deliver();
+    assert_eq!(world.record.failure_count(&"web".into(), &ME.into(), OpAction::Stop), 1);
+    assert!(world.record.flag(&"web".into(), &ME.into()).is_some(), "a restart in place reports no stop");
+    world.run();
+    assert_eq!(world.running_ids(), ["10.0.0.1", "web"]);
+    assert_eq!(world.record.states[&("web".into(), ME.into())], ResourceState::Started);
+    world.unassign("10.0.0.1");
+    world.run();
+    assert!(world.record.may_be_active.is_empty());
 }
 
 #[test]

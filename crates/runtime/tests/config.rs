@@ -168,6 +168,9 @@ fn value(text: &mut String, config: &Config) {
     let timing = &cluster.timing;
     let (k, d, w, i) = (timing.keepalive, timing.deadtime, timing.warntime, timing.initdead);
     writeln!(text, "keepalive {k:?}, warntime {w:?}, deadtime {d:?}, initdead {i:?}").unwrap();
+    if let Some(span) = timing.failure_timeout {
+        writeln!(text, "failure_timeout {span:?}").unwrap();
+    }
     writeln!(text, "deadping {:?}, carrier_grace {:?}", timing.deadping, timing.carrier_grace).unwrap();
     writeln!(text, "permits {}, gate {}", json(&cluster.permits), cluster.gate).unwrap();
     for device in &cluster.fencing.devices {

@@ -161,11 +161,12 @@ impl fmt::Display for NotAnAct {
     }
 }
 
-const FLAWS: [(&str, Flaw); 7] = [
+const FLAWS: [(&str, Flaw); 8] = [
     ("fails to start", Flaw::FailStart),
     ("fails to stop", Flaw::FailStop),
     ("hangs at start", Flaw::HangStart),
     ("hangs at stop", Flaw::HangStop),
+    ("must be killed to stop", Flaw::KillStop),
     ("is slow", Flaw::Slow),
     ("says it runs", Flaw::SaysRunning),
     ("says it is stopped", Flaw::SaysStopped),

@@ -18,6 +18,8 @@ pub enum Flaw {
     HangStart,
     /// Its stop hangs until it is killed; it runs on.
     HangStop,
+    /// Its stop does nothing: what it left is killed after 400 ms.
+    KillStop,
     /// Every operation takes 400 ms.
     Slow,
     /// It says that it runs, whatever is true.
@@ -90,6 +92,7 @@ impl Agents {
         let span = match (fate, action) {
             (Fate::Hangs, _) => timeout,
             _ if flaw == Some(Flaw::Slow) => ms(400),
+            (_, OpAction::Stop) if flaw == Some(Flaw::KillStop) => ms(400),
             (_, OpAction::Probe | OpAction::Monitor) => rng.span(us(200), ms(if native { 2 } else { 30 })),
             _ => rng.span(us(500), ms(if native { 3 } else { 150 })),
         };

@@ -1,6 +1,6 @@
 //! What becomes of a daemon's orders: the kernel, agents and the wire obey.
 
-use crate::agent::{self, Fate, LiveOp};
+use crate::agent::{self, Fate, Flaw, LiveOp};
 use crate::check::Seen;
 use crate::kernel::Active;
 use crate::layout::{ms, us};
@@ -225,7 +225,10 @@ impl World {
         self.see(&Seen::OpEnded { node, op: &op, outcome: &outcome });
         if op.run == self.site.machines[node].run {
             let took = now.since(op.began);
-            self.feed(node, Input::OpFinished(OpResult { id: op.id, outcome, took, remark: None }));
+            let killed = self.site.machines[node].agents.flaws.get(&op.spec.id) == Some(&Flaw::KillStop);
+            let forced = killed && op.action == OpAction::Stop && outcome == OpOutcome::Ok;
+            let remark = forced.then(|| "its stop did nothing; KILL sent to it".to_owned());
+            self.feed(node, Input::OpFinished(OpResult { id: op.id, outcome, took, remark }));
         }
     }
 

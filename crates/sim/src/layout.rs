@@ -80,6 +80,7 @@ impl Layout {
                 initdead: ms(1500),
                 deadping: ms(500),
                 carrier_grace: ms(50),
+                failure_timeout: None,
             },
             tiebreaker: false,
             unfenced: true,

@@ -100,6 +100,7 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
     }
     let lost = draw_lost(&mut rng, &layout);
     draw_packages(&mut Rng::new(seed, "packages"), &layout, &mut steps);
+    draw_forced(&mut Rng::new(seed, "forced"), &mut steps);
     restores::draw(&mut Rng::new(seed, "restores"), &layout, &mut steps);
     stuck::draw(&mut Rng::new(seed, "stuck"), &layout, &mut steps);
     Run { seed, layout, steps, lost }
@@ -128,6 +129,17 @@ fn draw_packages(rng: &mut Rng, layout: &Layout, steps: &mut Vec<Step>) {
     for node in 0..layout.names.len() {
         let act = Act::Package(node, version(rng));
         steps.insert(0, Step { act, then: Duration::ZERO });
+    }
+}
+
+/// Some of the agents that are slow have to be killed to stop (R-TAKE-8).
+fn draw_forced(rng: &mut Rng, steps: &mut [Step]) {
+    for step in steps {
+        if let Act::Agent { flaw: flaw @ Some(Flaw::Slow), .. } = &mut step.act
+            && rng.chance(500)
+        {
+            *flaw = Some(Flaw::KillStop);
+        }
     }
 }
 
@@ -165,6 +177,8 @@ fn draw_layout(rng: &mut Rng, seed: u64, nodes: Option<usize>) -> Layout {
     layout.drift = rng.chance(800);
     layout.sealed = seed.is_multiple_of(10);
     layout.watchdog = rng.chance(150).then_some(WATCHDOG);
+    let mut aging = Rng::new(seed, "aging");
+    layout.timing.failure_timeout = aging.chance(300).then(|| aging.span(ms(1000), ms(6000)));
     match rng.below(10) {
         0 if nodes == 2 => layout.links.push(LinkKind::Serial { baud: 115_200 }),
         1 if !layout.tiebreaker => layout.links.truncate(1),

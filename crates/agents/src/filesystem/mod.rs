@@ -80,15 +80,21 @@ impl Mount {
 const AFTERMATH: Duration = Duration::from_secs(4);
 
 /// Does one operation. Ends at `timeout`, at the latest 4 s after it, when a helper program had to be ended; a system
-/// call that hangs is left behind on a thread of its own.
-pub async fn run(mount: &Mount, action: OpAction, timeout: Duration, cancel: &mut Cancel) -> OpOutcome {
+/// call that hangs is left behind on a thread of its own. `remark`: who was ended so that a stop could end well.
+pub async fn run(
+    mount: &Mount,
+    action: OpAction,
+    timeout: Duration,
+    cancel: &mut Cancel,
+    remark: &mut Option<String>,
+) -> OpOutcome {
     let deadline = Instant::now() + timeout;
     let work = async {
         match action {
             OpAction::Probe => probe(mount, false).await,
             OpAction::Monitor => probe(mount, true).await,
             OpAction::Start => mount::start(mount, deadline).await,
-            OpAction::Stop => umount::stop(mount, deadline).await,
+            OpAction::Stop => umount::stop(mount, deadline, remark).await,
         }
     };
     tokio::select! {

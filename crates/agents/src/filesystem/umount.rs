@@ -15,8 +15,8 @@ const TERM_WAIT: Duration = Duration::from_secs(5);
 /// Time kept at the end to say what happened before the operation's own deadline does.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// Unmounts it; done if it is not mounted.
-pub(super) async fn stop(mount: &Mount, deadline: Instant) -> Result<OpOutcome, String> {
+/// Unmounts it; done if it is not mounted. `remark`: whom that took.
+pub(super) async fn stop(mount: &Mount, deadline: Instant, remark: &mut Option<String>) -> Result<OpOutcome, String> {
     match state(mount).await? {
         State::Mounted(_) => {}
         State::Absent => return Ok(OpOutcome::Ok),
@@ -29,7 +29,10 @@ pub(super) async fn stop(mount: &Mount, deadline: Instant) -> Result<OpOutcome, 
         clear(mount, &directory, deadline, &mut stages).await?;
     }
     match state(mount).await? {
-        State::Absent => Ok(OpOutcome::Ok),
+        State::Absent => {
+            *remark = Some(stages.join("; ")).filter(|done| !done.is_empty());
+            Ok(OpOutcome::Ok)
+        }
         State::Mounted(_) => Err(format!("{} is mounted once more below", mount.title())),
         State::Wrong(message) => Err(format!("unmounted from {}, but {message}", mount.directory.display())),
     }

@@ -97,6 +97,7 @@ fn blank(local: NodeName) -> File {
         initdead: second * 10,
         deadping: second * 2,
         carrier_grace: second / 20,
+        failure_timeout: None,
     };
     let cluster = ClusterConfig {
         name: "linux-ha".to_owned(),
@@ -188,7 +189,7 @@ impl Reader<'_> {
                 self.file.nodes.extend(list.iter().map(|word| word.span.clone()));
             }
             "keepalive" | "deadtime" | "warntime" | "initdead" | "deadping" | "carrier_grace" | "timeout"
-            | "monitor" | "max_outage" | "worst_pause" => {
+            | "monitor" | "max_outage" | "worst_pause" | "failure_timeout" => {
                 self.time(name, rest);
             }
             "bcast" | "udp" | "mcast" | "mcast6" | "ucast" | "ucast6" | "serial" | "ping" | "ping6" | "ping_group" => {
@@ -343,6 +344,9 @@ impl Reader<'_> {
             self.file.defaults.monitor = None;
             return;
         }
+        if name.text == "failure_timeout" && matches!(rest[0].text, "off" | "no") {
+            return;
+        }
         let values = if name.text == "timeout" { &rest[1..] } else { rest };
         let text = values.iter().map(|word| word.text).collect::<Vec<_>>().join(" ");
         let at = whole(values, name);
@@ -371,6 +375,7 @@ impl Reader<'_> {
             ("timeout", _) => return self.bad(&rest[0], "write: timeout start|stop|monitor|fence TIME"),
             ("monitor", _) => return self.file.defaults.monitor = Some(value),
             ("carrier_grace", _) => return self.file.cluster.timing.carrier_grace = value,
+            ("failure_timeout", _) => "failure_timeout",
             ("keepalive", _) => "keepalive",
             ("deadtime", _) => "deadtime",
             ("warntime", _) => "warntime",

@@ -71,6 +71,7 @@ pub(super) const DIRECTIVES: &[&str] = &[
     "carrier_grace",
     "max_outage",
     "worst_pause",
+    "failure_timeout",
     "wire_check",
     "wire_version",
     "timeout",

@@ -270,6 +270,7 @@ fn config(local: usize, count: usize) -> Config {
                 initdead: ms(4000),
                 deadping: ms(2000),
                 carrier_grace: ms(50),
+                failure_timeout: None,
             },
             fencing: Default::default(),
             permits: Permits { tiebreaker_ping: false, unfenced: true },

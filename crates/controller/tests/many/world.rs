@@ -160,6 +160,7 @@ pub fn config(local: &str, count: usize, groups: Vec<GroupSpec>) -> Config {
                 initdead: ms(2000),
                 deadping: ms(500),
                 carrier_grace: ms(50),
+                failure_timeout: None,
             },
             fencing: Default::default(),
             permits: Permits { tiebreaker_ping: false, unfenced: false },

@@ -184,6 +184,7 @@ pub fn config(local: &str, groups: Vec<GroupSpec>, tiebreaker: bool) -> Config {
                 initdead: ms(2000),
                 deadping: ms(500),
                 carrier_grace: ms(50),
+                failure_timeout: None,
             },
             fencing: Default::default(),
             permits: Permits { tiebreaker_ping: tiebreaker, unfenced: true },

@@ -323,7 +323,11 @@ fn said(status: &Status) -> String {
         }
     }
     for view in &status.failures {
-        text.push_str(&format!("   {} of {} failed on {}: {}\n", view.action, view.resource, view.node, view.message));
+        let ends = view.forgotten_in_ms.map_or_else(String::new, |ms| format!(", forgotten in {ms} ms"));
+        text.push_str(&format!(
+            "   {} of {} failed on {}: {}{ends}\n",
+            view.action, view.resource, view.node, view.message
+        ));
     }
     for note in &status.notes {
         text.push_str(&format!("   note: {note}\n"));

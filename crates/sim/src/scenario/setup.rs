@@ -66,6 +66,7 @@ impl Setup {
             "gate" => layout.gate = yes(word()?)?,
             "sealed" => layout.sealed = yes(word()?)?,
             "drift" => layout.drift = yes(word()?)?,
+            "failure_timeout" => layout.timing.failure_timeout = Some(act::span(word()?)?),
             "watchdog" => layout.watchdog = Some(act::span(word()?)?),
             _ => return Ok(false),
         }
