@@ -48,6 +48,8 @@ impl Node {
     /// Sends heartbeats when they are due, or at once when something must be known at once.
     pub(crate) fn beat(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let timing = self.config.cluster.timing;
+        // A target that was lost or is back is said at once: the DC counts the lease from when it hears of it (R-MEM-9).
+        self.beat_now |= self.has_news_of_pings(now);
         if now >= self.next_keepalive_at {
             // A fixed rhythm; after a stall it begins anew, missed beats are not made up for.
             let next = self.next_keepalive_at + timing.keepalive;
@@ -65,6 +67,11 @@ impl Node {
         }
     }
 
+    /// Whether more or fewer ping targets are reached than our newest heartbeat says.
+    pub(crate) fn has_news_of_pings(&self, now: Timestamp) -> bool {
+        self.standing.pings(now, self.config.cluster.timing.deadping).0 != self.said_pings
+    }
+
     fn make_heartbeat(&mut self, now: Timestamp) -> Heartbeat {
         let timing = self.config.cluster.timing;
         let own_clone = self.members.is_own_name_cloned();
@@ -79,6 +86,8 @@ impl Node {
         self.report_marks(&mut peers);
         let statement = self.make_statement(now);
         let sequence = self.members.next_sequence();
+        let pings = self.standing.pings(now, timing.deadping);
+        self.said_pings = pings.0;
         let record = self.ledger.record();
         Heartbeat {
             from: self.local.clone(),
@@ -98,7 +107,7 @@ impl Node {
             stall_us: stall.as_micros().min(u128::from(u32::MAX)) as u32,
             gated: if gated { held.iter().cloned().collect() } else { Vec::new() },
             unservable: self.standing.unservable(now, timing.carrier_grace, &held).into_iter().collect(),
-            pings: self.standing.pings(now, timing.deadping),
+            pings,
             answer_now: self.keeping.wants_answer(now, timing.lease())
                 || (record.is_some_and(Record::has_leases) && !self.keeping.keep.holds(now)),
             has_carrier: self.standing.has_carrier(&held),

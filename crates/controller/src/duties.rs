@@ -204,6 +204,13 @@ impl Node {
         }
     }
 
+    /// When the next count of ping targets will have stood for a lease (R-MEM-9); none: it is not for this node to say.
+    pub(crate) fn settled_at(&self) -> Option<Timestamp> {
+        let lease = self.config.cluster.timing.lease();
+        let ends = self.standings.values().map(|(_, since)| *since + lease);
+        ends.filter(|at| *at > self.last_wake_at && self.ledger.is_dc()).min()
+    }
+
     /// A node that wants to stop leaves the voters when nothing may be active there (R-LEAVE-1).
     fn let_leavers_go(&mut self) {
         for name in self.leaving.clone() {

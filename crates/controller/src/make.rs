@@ -93,6 +93,7 @@ impl Node {
             ahead: None,
             shadow: None,
             standings: BTreeMap::new(),
+            said_pings: 0,
             media_trouble: BTreeMap::new(),
             refused: BTreeMap::new(),
             gate_trouble: None,

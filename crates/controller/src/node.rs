@@ -60,6 +60,8 @@ pub(crate) struct Node {
     /// What the executor works by while this node has no epoch: nothing is wanted.
     pub shadow: Option<Record>,
     pub standings: BTreeMap<NodeName, (u16, Timestamp)>,
+    /// Ping targets reached, as our newest heartbeat says.
+    pub said_pings: u16,
     pub media_trouble: BTreeMap<u8, String>,
     pub refused: BTreeMap<String, u64>,
     pub gate_trouble: Option<String>,
@@ -318,6 +320,7 @@ impl Node {
         at_latest(self.members.next_deadline(), TimerKind::Silence);
         let (grace, lease, deadping) = (timing.carrier_grace, timing.lease(), timing.deadping);
         at_latest(self.standing.next_deadline(self.last_wake_at, grace, lease, deadping), TimerKind::Silence);
+        at_latest(self.settled_at(), TimerKind::Silence);
         at_latest(self.alone.next_deadline(self.last_wake_at), TimerKind::Silence);
         at_latest(self.keeping.next_deadline(self.last_wake_at), TimerKind::Keepalive);
         at_latest(self.executor.next_deadline().map(|(at, _)| at), TimerKind::Operation);

@@ -78,10 +78,11 @@ impl Node {
         lines.filter(|_| alone).max().map_or(OUT_OF_TURN, |span| span.max(OUT_OF_TURN))
     }
 
-    /// When a heartbeat that waits for its turn over a line may go; none: none waits so.
+    /// When a heartbeat that waits for its turn may go, over a line or with news of ping targets; none: none waits so.
     pub(crate) fn out_of_turn_at(&self) -> Option<Timestamp> {
         let span = self.out_of_turn();
-        (self.beat_now && span > OUT_OF_TURN).then(|| self.keeping.beat_at + span)
+        let waits = (self.beat_now && span > OUT_OF_TURN) || self.has_news_of_pings(self.last_wake_at);
+        waits.then(|| self.keeping.beat_at + span)
     }
 
     /// How long something is waited for before it is said to that peer again: over a line longer than elsewhere, where

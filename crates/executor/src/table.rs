@@ -258,6 +258,7 @@ impl Machine {
                 ReportKind::StartFailed { .. } => "says start failed".into(),
                 ReportKind::StopFailed { .. } => "says stop failed".into(),
                 ReportKind::MonitorFailed { .. } => "says monitor failed".into(),
+                ReportKind::StopForced { .. } => "says stop forced".into(),
             },
             ExecutorOutput::ProbesDone => "says all is probed".into(),
             ExecutorOutput::Shut(_) => "shut".into(),
