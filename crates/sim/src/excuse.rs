@@ -4,7 +4,7 @@
 use crate::layout::ms;
 use crate::site::Site;
 use hearth_types::{EpochName, ResourceId, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is permitted now.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Excuse {
     pub scripts: bool,
     /// Resources of agents that lie or lied, or that somebody started by hand.
     pub resources: BTreeSet<ResourceId>,
+    /// Machines of which a fence device said that they are off, and they are not.
+    lies: BTreeMap<usize, Lie>,
     /// Somebody lost what it had promised, or was given a program that cannot read it.
     pub forgot: bool,
     /// Epochs that came from nothing.
@@ -33,6 +35,15 @@ pub struct Excuse {
     runs: Vec<u64>,
 }
 
+/// What a fence device said of one machine that runs on.
+#[derive(Clone, Debug, Default)]
+struct Lie {
+    /// What the machine ran, or was believed to run, when it was said: this may run there and on another one.
+    ran: BTreeSet<ResourceId>,
+    /// Since when the machine has been back among the others.
+    back_since: Option<Timestamp>,
+}
+
 impl Excuse {
     pub(crate) fn new(nodes: usize) -> Excuse {
         Excuse { reached: vec![false; nodes], ..Excuse::default() }
@@ -40,7 +51,21 @@ impl Excuse {
 
     /// Whether anything is excused, or may be soon.
     pub fn is_any(&self) -> bool {
-        self.addresses || self.scripts || self.split_since.is_some() || self.apart_since.is_some()
+        self.addresses
+            || self.scripts
+            || self.believes_lies()
+            || self.split_since.is_some()
+            || self.apart_since.is_some()
+    }
+
+    /// Whether some machine counts as off by the word of a fence device that lied, or may come to.
+    pub fn believes_lies(&self) -> bool {
+        !self.lies.is_empty()
+    }
+
+    /// Whether a resource may run on both machines, because a fence device lied of one of them.
+    pub fn lied(&self, one: usize, other: usize, resource: &ResourceId) -> bool {
+        [one, other].iter().any(|node| self.lies.get(node).is_some_and(|lie| lie.ran.contains(resource)))
     }
 
     /// Something of this resource is not as the cluster left it.
@@ -59,11 +84,6 @@ impl Excuse {
         }
     }
 
-    /// A fence device said that a machine is off that is on: nobody could know.
-    pub(crate) fn lie(&mut self) {
-        self.pause();
-    }
-
     /// A guest was stopped with its clocks: nothing in it could know.
     pub(crate) fn pause(&mut self) {
         if !self.addresses {
@@ -75,6 +95,49 @@ impl Excuse {
     }
 }
 
+/// A fence device says that a machine is off. If that has power, nobody could know: what it ran until then is excused, for
+/// it and whoever takes it.
+pub(crate) fn lie(site: &mut Site, victim: usize) {
+    let machine = &site.machines[victim];
+    if !machine.powered {
+        return;
+    }
+    let name = &site.layout.names[victim];
+    let records = site.machines.iter().filter_map(|machine| machine.controller.as_ref()?.record());
+    let believed = records.flat_map(|record| record.active_on(name)).cloned();
+    let ran: BTreeSet<ResourceId> = machine.kernel.running.keys().cloned().chain(believed).collect();
+    let lie = site.excuse.lies.entry(victim).or_default();
+    lie.ran.extend(ran);
+    lie.back_since = None;
+}
+
+/// Ends what lies excuse: of a machine that has lost its power in truth, and of one that all let in again, once nothing of
+/// it runs twice. Until it takes part the word may still be believed, by whoever has it in its log.
+fn truth(excuse: &mut Excuse, site: &Site) {
+    let agreed = agree(site);
+    excuse.lies.retain(|victim, lie| {
+        let twice = lie.ran.iter().any(|resource| site.running_on(resource).len() > 1);
+        if !site.machines[*victim].powered {
+            return false;
+        }
+        if !agreed || twice || !takes_part(site, *victim) {
+            lie.back_since = None;
+            return true;
+        }
+        site.now.since(*lie.back_since.get_or_insert(site.now)) <= ms(100)
+    });
+}
+
+/// Whether a machine takes part by the record of every machine that has power.
+fn takes_part(site: &Site, node: usize) -> bool {
+    let name = &site.layout.names[node];
+    let mut powered = site.machines.iter().filter(|machine| machine.powered);
+    powered.all(|machine| {
+        let record = machine.controller.as_ref().and_then(|it| it.record());
+        record.and_then(|record| record.nodes.get(name)).is_some_and(|it| it.member.as_str() == "admitted")
+    })
+}
+
 /// Brings the excuses up to this moment.
 pub(crate) fn update(site: &mut Site) {
     let mut excuse = std::mem::take(&mut site.excuse);
@@ -82,6 +145,7 @@ pub(crate) fn update(site: &mut Site) {
         pair(&mut excuse, site);
     }
     calm(&mut excuse, site);
+    truth(&mut excuse, site);
     site.excuse = excuse;
 }
 

@@ -2,6 +2,7 @@
 
 use crate::act::SwitchMode;
 use crate::check::Seen;
+use crate::excuse;
 use crate::layout::ms;
 use crate::mutant::Mutant;
 use crate::queue::What;
@@ -31,7 +32,7 @@ impl World {
         if mode == SwitchMode::Lies && !harmless {
             // The one thing that nobody can make good: what is built on its word is excused, and named as its fault.
             self.tell(format!("the power switch of {} lies", self.site.name(target)));
-            self.site.excuse.lie();
+            excuse::lie(&mut self.site, target);
         }
         let answers_in = match (mode, harmless) {
             (SwitchMode::Slow, false) => ms(5020),

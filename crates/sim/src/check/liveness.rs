@@ -29,8 +29,8 @@ pub fn unwell(site: &Site) -> Option<String> {
     if let Some((name, epoch)) = epochs.iter().find(|(_, epoch)| *epoch != epochs[0].1) {
         return Some(format!("{} is in {:?}, {name} in {epoch:?}", epochs[0].0, epochs[0].1));
     }
-    if site.excuse.addresses || site.excuse.scripts {
-        return Some("what ran twice still does".to_owned());
+    if site.excuse.addresses || site.excuse.scripts || site.excuse.believes_lies() {
+        return Some("what ran twice still does, or may".to_owned());
     }
     resources(site, &core).or_else(|| said(site, &core)).or_else(|| orders(site)).or_else(|| wire(site, &core))
 }
