@@ -19,9 +19,7 @@ impl Record {
         action: OpAction,
         index: Index,
     ) -> Result<(), Rejection> {
-        if self.wire_version < FORGETS_FROM {
-            return Err(Rejection::NotSpokenYet { version: FORGETS_FROM, current: self.wire_version });
-        }
+        self.spoken_from(FORGETS_FROM)?;
         let key = (resource.clone(), node.clone(), action);
         let newest = self.failures.get(&key).is_some_and(|failure| failure.index == index);
         if !newest || !matches!(action, OpAction::Start | OpAction::Monitor) {

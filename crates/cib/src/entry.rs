@@ -201,7 +201,7 @@ pub enum Entry {
         admission: Admission,
     },
     /// A lost node is off, or was: by the word of a fence device about an order that was given after the loss, or of a
-    /// person (R-TAKE-1). Clears everything that it ran until then.
+    /// person (R-TAKE-1). Clears everything that it ran until then. From [`crate::FENCED_FROM`] on.
     Fenced {
         /// Which.
         node: NodeName,

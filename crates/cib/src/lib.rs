@@ -36,3 +36,4 @@ pub use record::{
     ResourceState, Unclean, Voter,
 };
 pub use rejection::Rejection;
+pub use wire::FENCED_FROM;

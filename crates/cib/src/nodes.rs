@@ -9,7 +9,7 @@ use hearth_types::{
 };
 
 use crate::record::{LINEAGE, MemberState, Unclean, Voter};
-use crate::{Record, Rejection, RequestId};
+use crate::{FENCED_FROM, Record, Rejection, RequestId};
 
 /// Most voters of an epoch (R-LEDGER-2).
 pub const VOTERS_MAX: usize = 7;
@@ -82,6 +82,7 @@ impl Record {
 
     /// Protocol section 5, the column "clears". Only for two machines: R-LEDGER-4.
     pub(crate) fn forced(&mut self, name: &NodeName, permit: PermitKind, node_silent: bool) -> Result<(), Rejection> {
+        self.knows_permit(permit)?;
         self.node_mut(name)?;
         if self.node_order.len() != 2 {
             return Err(Rejection::NotAPair { count: self.node_order.len() });
@@ -226,6 +227,7 @@ impl Record {
     /// R-TAKE-1: flags up to the entry that declared the node lost. Who answers for an address all the same is found out
     /// on the wire.
     pub(crate) fn fenced(&mut self, name: &NodeName, admission: Admission, how: &str) -> Result<(), Rejection> {
+        self.spoken_from(FENCED_FROM)?;
         let node = self.node_mut(name)?;
         if node.member != MemberState::Lost {
             return Err(Rejection::NotGone { node: name.clone(), state: node.member.as_str() });
@@ -343,6 +345,7 @@ impl Record {
         voters: &[Voter],
         permit: Option<PermitKind>,
     ) -> Result<(), Rejection> {
+        permit.map_or(Ok(()), |permit| self.knows_permit(permit))?;
         if name.number <= self.epoch.number {
             return Err(Rejection::EpochNumber { name: name.clone(), current: self.epoch.clone() });
         }

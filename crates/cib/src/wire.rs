@@ -1,10 +1,14 @@
 //! The wire version in use: raised when every node can speak the next one, never lowered (R-WIRE-6).
 
 use alloc::format;
-use hearth_types::OLDEST_WIRE_VERSION;
+use hearth_types::{OLDEST_WIRE_VERSION, PermitKind};
 
 use crate::record::MemberState;
 use crate::{Record, Rejection, Speaks};
+
+/// The wire version from which on the record may say that a machine is off, by `Fenced` or by the permit of that name: a
+/// daemon of before could not read it (R-WIRE-6).
+pub const FENCED_FROM: u8 = 3;
 
 /// Version of a record that does not say it.
 pub(crate) fn oldest() -> u8 {
@@ -18,6 +22,19 @@ pub(crate) fn is_oldest(version: &u8) -> bool {
 }
 
 impl Record {
+    /// Refused unless that version is in use: an older daemon could not read its own log (R-WIRE-6).
+    pub(crate) fn spoken_from(&self, version: u8) -> Result<(), Rejection> {
+        if self.wire_version < version {
+            return Err(Rejection::NotSpokenYet { version, current: self.wire_version });
+        }
+        Ok(())
+    }
+
+    /// Refused for a permit that daemons of this record's version need not know.
+    pub(crate) fn knows_permit(&self, permit: PermitKind) -> Result<(), Rejection> {
+        if permit == PermitKind::Fenced { self.spoken_from(FENCED_FROM) } else { Ok(()) }
+    }
+
     /// Refused unless every node of the record takes part, and said in the run that takes part that it speaks it: one
     /// that does not would hear nobody from then on, and a node that hears nobody takes over what the others run.
     pub(crate) fn raise_wire(&mut self, version: u8, stated: &[Speaks]) -> Result<(), Rejection> {

@@ -481,6 +481,65 @@ fn a_node_that_cannot_speak_the_next_wire_version_takes_over_from_a_live_one() {
     it.refused("R-WIRE-6", raise(1, &[("a", 10, 2), ("b", 21, 2)]));
 }
 
+/// R-WIRE-6, R-TAKE-1: below version 3 somebody may have to read its log who does not know these.
+#[test]
+fn older_daemon_finds_a_fence_in_its_log_and_never_starts_again() {
+    let mut it = Cluster::new(&["web"]);
+    it.ok(Cluster::assign("web", "b"));
+    let admission = it.0.nodes[&NodeName::from("b")].admission;
+    let fenced = Entry::Fenced { node: "b".into(), admission, how: "said".into(), request: None };
+    let permit = PermitKind::Fenced;
+    let alone = Entry::Epoch { name: epoch(2), voters: vec![voter("a", 1)], permit: Some(permit) };
+    let forced = Entry::Forced { node: "b".into(), permit, node_silent: true };
+    for version in [2, 3] {
+        let mut lost = Cluster(it.0.clone());
+        lost.ok(Entry::Lost { node: "b".into(), admission });
+        lost.refused("R-WIRE-6", fenced.clone());
+        it.refused("R-WIRE-6", alone.clone());
+        it.refused("R-WIRE-6", forced.clone());
+        assert!(lost.flagged("web", "b") && it.0.permit.is_none());
+        it.ok(raise(version, &[("a", 10, 3), ("b", 20, 3)]));
+    }
+    let mut lost = Cluster(it.0.clone());
+    lost.ok(Entry::Lost { node: "b".into(), admission });
+    lost.ok(fenced);
+    it.ok(alone);
+    it.ok(forced);
+    assert!(!lost.flagged("web", "b") && !it.flagged("web", "b"));
+}
+
+/// R-WIRE-6, R-TAKE-1, R-TAKE-6: where an older daemon must read it, what was before `Fenced` clears the same in one entry.
+#[test]
+fn address_of_a_fenced_machine_is_taken_without_asking_the_wire_because_an_older_daemon_must_read_it() {
+    let mut it = Cluster::new(&["10.0.0.1 web"]);
+    let nodes: Vec<NodeName> = ["a", "b", "c"].map(NodeName::from).to_vec();
+    it.ok(Entry::Configure { model: model(&["10.0.0.1 web"]), digest: 2, nodes });
+    it.join("c", 3);
+    let voters = vec![voter("a", 1), voter("b", 2), voter("c", 3)];
+    it.ok(Entry::Epoch { name: epoch(2), voters, permit: None });
+    it.ok(Cluster::assign("10.0.0.1", "b"));
+    let node = NodeName::from("b");
+    let (admission, incarnation) = (it.0.nodes[&node].admission, it.0.nodes[&node].incarnation);
+    it.ok(Entry::Lost { node: node.clone(), admission });
+    let mut newer = Cluster(it.0.clone());
+    newer.0.wire_version = FENCED_FROM;
+    newer.ok(Entry::Fenced { node: node.clone(), admission, how: "said".into(), request: None });
+    let batch = |admission: Admission| {
+        let addresses = BTreeSet::from(["10.0.0.1".into()]);
+        Entry::Batch(vec![
+            Entry::Leased { node: node.clone(), incarnation, epoch: epoch(2) },
+            Entry::Proven { node: node.clone(), admission, addresses },
+            Entry::Resigned { node: node.clone(), admission },
+        ])
+    };
+    it.refused("R-LEASE-3", batch(admission.next()));
+    it.ok(batch(admission));
+    for it in [&it, &newer] {
+        assert!(it.0.may_be_active.is_empty() && !it.0.nodes[&node].leased);
+        assert_eq!(it.0.check_wire, BTreeSet::from(["10.0.0.1".into()]));
+    }
+}
+
 fn aged(node: &str, action: OpAction, index: Index) -> Entry {
     Entry::Aged { resource: "web".into(), node: node.into(), action, index }
 }

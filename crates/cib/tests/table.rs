@@ -139,6 +139,7 @@ fn record(count: usize) -> Cluster {
     for (at, name) in names.iter().enumerate().filter(|(_, name)| name.as_str() != B) {
         it.join(name.as_str(), at as u64 + 1);
     }
+    it.0.wire_version = NEWEST_WIRE_VERSION;
     it
 }
 
@@ -280,6 +281,7 @@ fn every_permit_and_what_it_clears() {
         let &[permit, silent, kind, machines, votes] = at else { unreachable!("five inputs") };
         let names = ["a", "b", "c"][..machines + 2].iter().map(|name| (*name).into()).collect();
         let mut it = Cluster(Record::found(epoch(1), vec![voter("a", 1), voter("b", 2)]));
+        it.0.wire_version = NEWEST_WIRE_VERSION;
         it.ok(Entry::Configure { model: model(&[kinds[kind]]), digest: 1, nodes: names });
         it.join("a", 1);
         it.join("b", 2);

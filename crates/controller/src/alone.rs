@@ -343,14 +343,10 @@ impl Node {
         let known = !self.peer_addresses(peer).is_empty();
         let silent = known && answered.is_none_or(|at| now.since(*at) >= lease);
         let node_silent = matches!(permit, PermitKind::Resigned | PermitKind::Fenced) || silent;
+        let said = self.permit_to_say(permit);
+        let forced = Entry::Forced { node: peer.clone(), permit: said, node_silent };
         if self.ledger.is_sole() && self.keeping.confirmed {
-            return self.release_lost(
-                now,
-                Entry::Forced { node: peer.clone(), permit, node_silent },
-                peer,
-                &reason,
-                out,
-            );
+            return self.release_lost(now, forced, peer, &reason, out);
         }
         let weight = self.executor_weight();
         self.chronicle.lead(now, Severity::Warning, "permit", peer, format!("Goes on alone ({permit}): {reason}."));
@@ -358,15 +354,15 @@ impl Node {
         if self.ledger.record().is_none() {
             entries.push(self.own_configuration());
         }
-        entries.push(Entry::Forced { node: peer.clone(), permit, node_silent });
-        if let Some(how) = self.word_on(peer).filter(|_| permit == PermitKind::Fenced) {
+        entries.push(forced);
+        if let Some(how) = self.word_on(peer).filter(|_| said == PermitKind::Fenced) {
             let known = self.ledger.record().and_then(|record| record.nodes.get(peer));
             let admission = known.map(|node| node.admission).unwrap_or_default();
             entries.push(Entry::Fenced { node: peer.clone(), admission, how, request: None });
         }
         self.ledger.set_note("fork-weight", &weight.to_string());
         self.ledger.set_note("heard-other", "");
-        self.ledger.force(permit, entries);
+        self.ledger.force(said, entries);
         self.keeping.confirmed = true;
         self.alone.resigned = None;
         self.drain_ledger(now, out);

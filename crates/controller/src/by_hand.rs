@@ -4,7 +4,7 @@ use crate::fences::Rehearsal;
 use crate::node::Node;
 use crate::orders::{Goal, refused, reply};
 use crate::{Output, Severity};
-use hearth_cib::{Entry, MemberState};
+use hearth_cib::{FENCED_FROM, MemberState};
 use hearth_control::Reply;
 use hearth_types::{Admission, NodeName, Timestamp};
 
@@ -117,13 +117,19 @@ impl Node {
             Ok(_) => self.lost_under(&node),
             Err(answer) => return reply(out, token, answer, false),
         };
-        let Some(admission) = lost else {
+        if lost.is_none() {
             let reason = format!("{node} is not lost by what is agreed: nothing that runs there may be taken");
             return reply(out, token, refused(reason, Some("see `hearth status`"), false), false);
+        }
+        let request = self.next_request();
+        let Some(entry) = self.off(&node, how.clone(), Some(request.clone())) else {
+            let wire = self.record().map_or(0, |record| record.wire_version);
+            let reason =
+                format!("wire version {wire} is in use: not every node could know of it before {FENCED_FROM} is");
+            let help = format!("upgrade hearthd on every node (`hearth status` says which), or start {node}");
+            return reply(out, token, refused(reason, Some(&help), false), false);
         };
         self.chronicle.lead(now, Severity::Warning, "confirmed-off", &node, format!("{node} is off: {how}."));
-        let request = self.next_request();
-        let entry = Entry::Fenced { node: node.clone(), admission, how, request: Some(request.clone()) };
         self.order(now, token, request, entry, Vec::new(), Goal::Off(node), true, "off", out);
     }
 
@@ -131,10 +137,9 @@ impl Node {
     pub(crate) fn answer_by_hand(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let took = |since: Timestamp| now.since(since).as_millis() as u64;
         for (node, result) in std::mem::take(&mut self.fences.ended) {
-            let many = self.is_many();
-            if let (Ok(_), Some(admission)) = (&result, self.lost_under(&node).filter(|_| many)) {
-                let how = "a fence device says so, ordered by hand".to_owned();
-                self.hand_in(vec![Entry::Fenced { node: node.clone(), admission, how, request: None }]);
+            let how = "a fence device says so, ordered by hand".to_owned();
+            if result.is_ok() && self.is_many() && self.lost_under(&node).is_some() {
+                self.hand_in(self.off(&node, how, None).into_iter().collect());
             }
             for (token, since) in self.fences.ordered.remove(&node).unwrap_or_default() {
                 let answer = match &result {

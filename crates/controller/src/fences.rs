@@ -3,11 +3,11 @@
 
 use crate::node::Node;
 use crate::{Output, Severity};
-use hearth_cib::{Entry, MemberState, NodeRecord, Record};
+use hearth_cib::{Entry, FENCED_FROM, MemberState, NodeRecord, Record, RequestId};
 use hearth_config::FenceDevice;
 use hearth_control::{DeviceView, FenceView, FencingView};
 use hearth_fencer::Fence;
-use hearth_types::{Admission, FenceId, FenceTask, NodeName, Timestamp};
+use hearth_types::{Admission, FenceId, FenceTask, NodeName, PermitKind, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -262,10 +262,71 @@ impl Node {
             }
             self.want(now, &node, Duration::ZERO, Some(admission));
             let same = self.fences.fences.get(&node).is_some_and(|wanted| wanted.admission == Some(admission));
-            if let Some(how) = self.word_on(&node).filter(|_| same) {
-                self.propose(Entry::Fenced { node, admission, how, request: None });
+            if let Some(entry) = self.word_on(&node).filter(|_| same).and_then(|how| self.off(&node, how, None)) {
+                self.propose(entry);
             }
         }
+    }
+
+    /// Whether every daemon of the record can read that a machine is off (R-WIRE-6).
+    pub(crate) fn may_say_fenced(&self) -> bool {
+        self.record().is_some_and(|record| record.wire_version >= FENCED_FROM)
+    }
+
+    /// The name of a permit in the record: one that every daemon of the pair can read. What the older one clears there,
+    /// beside a silent machine, is the same, and no stronger one of then is anything but the peer's own word.
+    pub(crate) fn permit_to_say(&self, permit: PermitKind) -> PermitKind {
+        if permit == PermitKind::Fenced && !self.may_say_fenced() { PermitKind::Tiebreaker } else { permit }
+    }
+
+    /// The permit that is meant by its name in the record: where ha.cf has no tiebreaker, that name stands for a fence.
+    pub(crate) fn permit_meant(&self, permit: PermitKind) -> PermitKind {
+        let stands_in = permit == PermitKind::Tiebreaker && !self.config.cluster.permits.tiebreaker_ping;
+        if stands_in && !self.may_say_fenced() { PermitKind::Fenced } else { permit }
+    }
+
+    /// Of three and more: the entry that a lost node is off, in words that every daemon of the record can read; none while
+    /// there are none. Before `Fenced` there were: what time proves of addresses, so that the wire is asked for them
+    /// (R-TAKE-6), and what a machine without its state says of itself. In one entry these clear the same, and no more:
+    /// whoever was off has nothing left of what it was. (The failback of nothing carries the order of a person.)
+    pub(crate) fn off(&self, node: &NodeName, how: String, request: Option<RequestId>) -> Option<Entry> {
+        let record = self.ledger.record()?;
+        let known = record.nodes.get(node)?;
+        let (node, admission) = (node.clone(), known.admission);
+        if self.may_say_fenced() {
+            return Some(Entry::Fenced { node, admission, how, request });
+        }
+        let is_address = |id: &&ResourceId| record.spec(id).is_some_and(|spec| spec.address().is_some());
+        let addresses: BTreeSet<ResourceId> = record.active_on(&node).filter(is_address).cloned().collect();
+        let since_then = |id: &ResourceId| record.flag(id, &node).is_some_and(|flag| flag.0 > known.lost.0);
+        if !record.has_leases() || addresses.iter().any(since_then) {
+            return None;
+        }
+        let (incarnation, epoch) = (known.incarnation, record.epoch.clone());
+        let ordered = request.map(|request| Entry::Failback { request, groups: Vec::new(), by: how });
+        let proof = [
+            Entry::Leased { node: node.clone(), incarnation, epoch },
+            Entry::Proven { node: node.clone(), admission, addresses },
+            Entry::Resigned { node, admission },
+        ];
+        Some(Entry::Batch(ordered.into_iter().chain(proof).collect()))
+    }
+
+    /// Of three and more: machines that were fenced, which the record cannot say yet. For status.
+    pub(crate) fn unsaid_fences(&self) -> Vec<String> {
+        let Some(record) = self.record().filter(|_| self.is_many() && !self.may_say_fenced()) else {
+            return Vec::new();
+        };
+        let wire = record.wire_version;
+        let unsaid = |how: String, node: &NodeName| self.off(node, how, None).is_none();
+        let waits =
+            |node: &&NodeName| self.word_on(node).is_some_and(|how| unsaid(how, node)) && needs_fence(record, node);
+        let text = |node: &NodeName| {
+            let why =
+                format!("wire version {wire} is in use, and only from {FENCED_FROM} on can every node know of a fence");
+            format!("{node} is off, or was, but what it ran waits for it: {why}. Start {node}.")
+        };
+        self.fences.fences.keys().filter(waits).map(text).collect()
     }
 
     /// Gives the orders that are due. Stands behind everything else that an input brings, and so behind its writes
@@ -453,6 +514,18 @@ impl Node {
             under_way,
             history: self.fences.past.iter().rev().map(past).collect(),
         })
+    }
+}
+
+/// The node that a batch calls off in the words of before `Fenced`, and who says so.
+pub(crate) fn called_off(entries: &[Entry]) -> Option<(&NodeName, &str)> {
+    let (how, proof) = match entries {
+        [Entry::Failback { by, .. }, proof @ ..] => (by.as_str(), proof),
+        proof => ("a fence device says that it is off, or was", proof),
+    };
+    match proof {
+        [Entry::Leased { .. }, Entry::Proven { .. }, Entry::Resigned { node, .. }] => Some((node, how)),
+        _ => None,
     }
 }
 

@@ -51,7 +51,7 @@ impl Node {
             epoch: record.map(|record| EpochStatus {
                 name: record.epoch.to_string(),
                 voters: record.voters.iter().map(|voter| voter.name.to_string()).collect(),
-                permit: record.permit.map(|permit| permit.to_string()),
+                permit: record.permit.map(|permit| self.permit_meant(permit).to_string()),
             }),
             applied: self.ledger.decided().0,
             wire: record.map(|record| record.wire_version),
@@ -422,6 +422,7 @@ impl Node {
         if self.ledger.record().is_some_and(|record| record.digest != self.digest.1) {
             notes.push("haresources here differs from the record: `hearth reload` takes it over.".to_owned());
         }
+        notes.extend(self.unsaid_fences());
         notes.extend(self.speech_note());
         for (reason, count) in &self.refused {
             notes.push(format!("{count} packets were refused: {reason}."));

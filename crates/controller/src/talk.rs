@@ -1,5 +1,6 @@
 //! Between this node's ledger and its peers: messages over the ordered channel, and what the ledger has decided.
 
+use crate::fences::called_off;
 use crate::node::Node;
 use crate::{Output, Severity};
 use hearth_cib::{Entry, Record, Rejection, ReportKind, Voter};
@@ -236,12 +237,10 @@ impl Node {
             return;
         }
         let (severity, name, subject, text) = match entry {
-            Entry::Batch(entries) => {
-                for entry in entries {
-                    self.note_applied(now, entry, None);
-                }
-                return;
-            }
+            Entry::Batch(entries) => match called_off(entries) {
+                Some((node, how)) => off(node, how),
+                None => return entries.iter().for_each(|entry| self.note_applied(now, entry, None)),
+            },
             Entry::Noop | Entry::Standing { .. } | Entry::Epoch { .. } => return,
             Entry::Configure { model, .. } => {
                 let text = format!("{} groups are to run.", model.groups.len());
@@ -257,6 +256,7 @@ impl Node {
                 (Severity::Info, "node-probed", node.to_string(), text)
             }
             Entry::Forced { node, permit, .. } => {
+                let permit = self.permit_meant(*permit);
                 let text = format!("{node} counts as lost; what it ran may be taken (permit {permit}).");
                 (Severity::Warning, "node-lost", node.to_string(), text)
             }
@@ -274,10 +274,7 @@ impl Node {
                 let text = format!("{node} came up without its state and runs nothing.");
                 (Severity::Warning, "resigned", node.to_string(), text)
             }
-            Entry::Fenced { node, how, .. } => {
-                let text = format!("{node} counts as off: {how}. What it ran may be taken.");
-                (Severity::Warning, "fence-counts", node.to_string(), text)
-            }
+            Entry::Fenced { node, how, .. } => off(node, how),
             Entry::Left { node } => {
                 (Severity::Info, "node-left", node.to_string(), format!("{node} has left in order."))
             }
@@ -431,4 +428,13 @@ impl Node {
     pub(crate) fn ledger_period(&self) -> Duration {
         (self.config.cluster.timing.deadtime / 5).clamp(Duration::from_millis(50), Duration::from_secs(1))
     }
+}
+
+fn off(node: &NodeName, how: &str) -> (Severity, &'static str, String, String) {
+    (
+        Severity::Warning,
+        "fence-counts",
+        node.to_string(),
+        format!("{node} counts as off: {how}. What it ran may be taken."),
+    )
 }

@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use hearth_control::Request;
-use hearth_types::{OpAction, ResourceId};
+use hearth_types::{OpAction, PermitKind, ResourceId};
 
 const IP: &str = "10.0.0.50";
 
@@ -34,6 +34,37 @@ fn in_use(world: &World) -> [Option<u8>; 2] {
 
 fn done(world: &World) -> usize {
     world.machines.iter().map(|machine| machine.done.len()).sum()
+}
+
+/// R-WIRE-6, R-PAIR-1: of a pair without a tiebreaker; what a person's word clears is the same by either name.
+#[test]
+fn older_peer_comes_back_to_a_record_that_says_by_a_name_it_cannot_read_that_it_was_off() {
+    let permit = |world: &World| {
+        let controller = world.machines[A].controller.as_ref().expect("it runs");
+        let said = controller.record().and_then(|record| record.permit);
+        (said, controller.status(world.now).epoch.and_then(|epoch| epoch.permit))
+    };
+    for before in [None, Some(2), Some(3)] {
+        let mut world = World::new(vec![group("a", vec![address(IP)])], false);
+        for node in [A, B] {
+            world.machines[node].needs_a_word();
+            world.machines[node].hold_at(before.unwrap_or(3));
+        }
+        world.watch(IP);
+        world.start(A);
+        if before.is_some() {
+            world.start(B);
+            world.run_to(ms(5000), "both serve", |world| in_use(world) == [before; 2] && world.owner() == Some(A));
+            world.run(ms(1000));
+            world.power_off(B);
+        }
+        world.run(ms(5000));
+        assert_eq!(permit(&world).0, None, "{}", world.story());
+        world.request(A, Request::ConfirmOff { node: "b".to_owned() });
+        world.run_to(ms(2000), "a serves the address", |world| permit(world).0.is_some() && world.owner() == Some(A));
+        let read_by_all = if before == Some(3) { PermitKind::Fenced } else { PermitKind::Tiebreaker };
+        assert_eq!(permit(&world), (Some(read_by_all), Some("fenced".to_owned())), "{before:?}");
+    }
 }
 
 fn says(world: &World, node: usize, text: &str) -> bool {

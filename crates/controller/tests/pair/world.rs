@@ -208,6 +208,11 @@ impl Machine {
         self.config.cluster.wire_version = version;
     }
 
+    /// Its next daemon goes on alone only by somebody's word.
+    pub fn needs_a_word(&mut self) {
+        self.config.cluster.permits.unfenced = false;
+    }
+
     /// Wire version in use, as its status says it.
     pub fn wire(&self, now: Timestamp) -> Option<u8> {
         self.controller.as_ref()?.status(now).wire
