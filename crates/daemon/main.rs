@@ -1,11 +1,13 @@
 //! hearthd: keeps a service running on exactly one of a few machines.
 
 use clap::Parser;
-use hearth_runtime::{DaemonError, Folders, configuration, run, supervise};
+use hearth_runtime::{Folders, configuration, run, supervise};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
-const AFTER: &str = "Exit codes: 0 stopped in order, 2 error, 3 usage, 6 configuration (nothing was started).\n\
+const AFTER: &str = "Exit codes: 0 stopped in order, 2 error, 3 usage, 6 configuration, 7 state of another\n\
+program (nothing was started).\n\
 SIGHUP reads the three files again; SIGTERM moves everything away and stops.";
 
 /// Keeps a service running on exactly one of a few machines
@@ -27,6 +29,9 @@ struct Options {
     /// Stay as parent and start the daemon again when it dies
     #[arg(long)]
     supervise: bool,
+    /// Given by that parent
+    #[arg(long, hide = true, conflicts_with = "supervise")]
+    supervised: bool,
     /// Check the files, say what is to be said, and start nothing
     #[arg(long, conflicts_with = "supervise")]
     check: bool,
@@ -54,7 +59,7 @@ fn parent() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).filter(|argument| argument != "--supervise").collect();
     let command = || {
         let mut command = Command::new(&program);
-        command.args(&arguments);
+        command.args(&arguments).arg("--supervised");
         command
     };
     match supervise::supervise(command) {
@@ -64,6 +69,7 @@ fn parent() -> ExitCode {
 }
 
 fn daemon(options: Options) -> ExitCode {
+    let began = Instant::now();
     let folders = Folders { config: options.directory, state: options.state, run: options.run };
     let config = match configuration(&folders, options.node.as_deref()) {
         Ok((config, notes)) => {
@@ -78,17 +84,8 @@ fn daemon(options: Options) -> ExitCode {
     if options.check {
         return ExitCode::SUCCESS;
     }
-    match run(config, folders, options.node, env!("CARGO_PKG_VERSION")) {
-        Ok(reason) => {
-            eprintln!("hearthd: stopped: {reason}");
-            ExitCode::SUCCESS
-        }
-        Err(DaemonError::Configuration(text)) => {
-            eprintln!("hearthd: {text}");
-            supervise::CONFIGURATION.into()
-        }
-        Err(error) => trouble(&error.to_string()),
-    }
+    let ended = run(config, folders, options.node, env!("CARGO_PKG_VERSION"));
+    supervise::end(began, options.supervised, ended).into()
 }
 
 fn trouble(text: &str) -> ExitCode {

@@ -296,7 +296,6 @@ impl Main {
                         // The heartbeat thread is gone, and everything that it ordered is done.
                         let ended = (&mut finished).await.map_err(|_| io::Error::other("it panicked"))?;
                         self.pings.abort();
-                        tell_systemd(&[sd_notify::NotifyState::Stopping]);
                         self.askers.finish().await;
                         return ended.map(|()| reason.unwrap_or_else(|| "stopped".into()));
                     }
@@ -331,7 +330,12 @@ impl Main {
             Output::ProbePeer { nodes } => self.network.probe(nodes),
             Output::Announce { resources, burst } => self.network.announce(&resources, burst),
             Output::Reply { token, reply, more } => self.askers.answer(token, reply, more),
-            Output::Event(event) => self.events.write(&event),
+            Output::Event(event) => {
+                if event.name == "stopping" && event.subject == self.config.cluster.local.as_str() {
+                    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+                }
+                self.events.write(&event);
+            }
             Output::Halt { reason } => return Some(reason),
             Output::Send { .. }
             | Output::GateTick { .. }

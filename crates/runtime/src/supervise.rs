@@ -1,7 +1,9 @@
 //! A parent that starts the daemon again when it dies (R-LEAVE-2).
 //!
-//! The child is no slave of it: killing the supervisor leaves the daemon, and the service, running.
+//! The child is no slave of it: killing the supervisor leaves the daemon, and the service, running. And how a daemon ends
+//! under somebody else, who starts it again at once and without end.
 
+use crate::DaemonError;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -16,6 +18,8 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 2;
 /// The configuration is wrong; another try is in vain.
 pub const CONFIGURATION: u8 = 6;
+/// The state is not one that this program can read; another try is in vain.
+pub const STATE: u8 = 7;
 
 /// A child that lives this long was not a false start.
 const SOUND: Duration = Duration::from_secs(10);
@@ -24,9 +28,33 @@ const AT_ONCE: u32 = 5;
 /// First pause after them; doubled up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
+/// How long a false start takes at least where systemd would begin the next one at once.
+const ALONE: Duration = Duration::from_secs(1);
 
-/// Starts `command` again and again until it ends in order or says that its configuration is wrong; TERM, INT and HUP
-/// are passed on. Returns its exit code.
+/// Says how a daemon ended that began then; its exit code. One that could not even start waits before it ends, unless it
+/// has a supervisor here, which does so itself: whoever else starts it again would do nothing else any more.
+pub fn end(began: Instant, supervised: bool, ended: Result<String, DaemonError>) -> u8 {
+    let error = match ended {
+        Ok(reason) => {
+            eprintln!("hearthd: stopped: {reason}");
+            return DONE;
+        }
+        Err(error) => error,
+    };
+    eprintln!("hearthd: {error}");
+    match error {
+        DaemonError::Configuration(_) => return CONFIGURATION,
+        DaemonError::State { .. } => return STATE,
+        DaemonError::Storage(_) | DaemonError::Machine { .. } => {}
+    }
+    if !supervised && began.elapsed() < SOUND {
+        std::thread::sleep(ALONE);
+    }
+    FAILED
+}
+
+/// Starts `command` again and again until it ends in order or says that another try is in vain; TERM, INT and HUP are
+/// passed on. Returns its exit code.
 ///
 /// # Errors
 /// The program cannot be started, or signals cannot be taken.
@@ -41,7 +69,7 @@ pub fn supervise(mut command: impl FnMut() -> Command) -> io::Result<u8> {
         let child = Pid::from_raw(child.id() as i32);
         let code = watch(child, &signals, &mut stopping)?;
         match code {
-            Some(code @ (DONE | CONFIGURATION)) => return Ok(code),
+            Some(code @ (DONE | CONFIGURATION | STATE)) => return Ok(code),
             code if stopping => return Ok(code.unwrap_or(FAILED)),
             _ => {}
         }
@@ -90,4 +118,16 @@ fn paused(signals: &SigSet, pause: Duration) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_starts_for_ever_what_another_start_does_not_change() {
+        let unit = include_str!("../../../etc/hearthd.service");
+        let line = unit.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus="));
+        assert_eq!(line, Some(format!("{CONFIGURATION} {STATE}").as_str()));
+    }
 }

@@ -3,6 +3,7 @@
 use hearth_control::{Reply, Request, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -62,11 +63,22 @@ impl Machine {
         self.start_with(mode, "-");
     }
 
+    /// As systemd starts it: told over `notify`, and expecting a sign of life within that time.
+    pub fn start_notifying(&mut self, notify: &Path, life: Duration) {
+        let life = life.as_micros().to_string();
+        self.spawn("daemon", "-", &[("NOTIFY_SOCKET", notify.as_os_str()), ("WATCHDOG_USEC", life.as_ref())]);
+    }
+
     /// `disk`: size of its state folder, as tmpfs takes it.
     pub fn start_with(&mut self, mode: &str, disk: &str) {
+        self.spawn(mode, disk, &[]);
+    }
+
+    fn spawn(&mut self, mode: &str, disk: &str, environment: &[(&str, &OsStr)]) {
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["role", "machine"]).arg(self.room.path()).args([mode, disk]);
+        command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Some(command.spawn().unwrap());
     }

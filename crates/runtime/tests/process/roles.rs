@@ -1,6 +1,6 @@
 //! What this program does when it was started by itself.
 
-use hearth_runtime::{DaemonError, Folders, configuration, run, supervise};
+use hearth_runtime::{Folders, configuration, run, supervise};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 /// What `ip` does for a wire on which nobody else speaks.
 pub const WIRE: &[&str] = &[
@@ -29,7 +30,7 @@ pub fn play(words: &[String]) -> ExitCode {
     set_pdeathsig(Signal::SIGKILL).expect("a signal at the parent's end");
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["machine", room, mode, disk] => machine(room, mode, disk),
-        ["daemon", room] => daemon(Path::new(room)),
+        ["daemon", room] => daemon(Path::new(room), true),
         ["nobody", socket, request] => nobody(socket, request),
         _ => panic!("no such role: {words:?}"),
     }
@@ -54,7 +55,7 @@ fn machine(room: &str, mode: &str, disk: &str) -> ExitCode {
         assert!(done.success(), "ip {words}");
     }
     match mode {
-        "daemon" => daemon(Path::new(room)),
+        "daemon" => daemon(Path::new(room), false),
         "supervised" => {
             let program = std::env::current_exe().expect("this program's path");
             let command = || {
@@ -69,7 +70,8 @@ fn machine(room: &str, mode: &str, disk: &str) -> ExitCode {
 }
 
 /// As hearthd does.
-fn daemon(room: &Path) -> ExitCode {
+fn daemon(room: &Path, supervised: bool) -> ExitCode {
+    let began = Instant::now();
     let folders = Folders { config: room.join("ha.d"), state: room.join("state"), run: room.join("run") };
     let config = match configuration(&folders, Some("alpha")) {
         Ok((config, _)) => config,
@@ -78,20 +80,7 @@ fn daemon(room: &Path) -> ExitCode {
             return supervise::CONFIGURATION.into();
         }
     };
-    match run(config, folders, Some("alpha".into()), "test") {
-        Ok(reason) => {
-            eprintln!("stopped: {reason}");
-            ExitCode::SUCCESS
-        }
-        Err(DaemonError::Configuration(text)) => {
-            eprintln!("{text}");
-            supervise::CONFIGURATION.into()
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            supervise::FAILED.into()
-        }
-    }
+    supervise::end(began, supervised, run(config, folders, Some("alpha".into()), "test")).into()
 }
 
 /// Asks as a user that is nobody, and prints the answer.

@@ -1,12 +1,13 @@
 //! A daemon that runs: who may ask it, what it takes over, how small it is.
 
-use crate::machine::{HA_CF, Machine, wait};
+use crate::machine::{DEADLINE, HA_CF, Machine, wait};
 use hearth_control::{Reply, Request};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub fn foreign_user() {
     let mut machine = Machine::new(HA_CF, "");
@@ -219,4 +220,46 @@ pub fn small() {
     let resident = told.iter().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
     let resident: u64 = resident.trim().trim_end_matches(" kB").parse().expect("kB");
     assert!(resident <= 16 << 10, "{resident} kB are resident");
+}
+
+/// A script whose stop waits until somebody says so.
+const SLOW: &str = "#!/bin/sh
+cd \"$(dirname \"$0\")\"
+case $1 in
+start) touch slow.runs ;;
+stop) until [ -e slow.may-stop ]; do sleep 0.01; done; rm -f slow.runs ;;
+status) [ -e slow.runs ] && echo running || echo stopped ;;
+esac
+";
+
+/// READY once it answers, WATCHDOG for as long as it lives, STOPPING when it begins to stop and not when it is done.
+pub fn told_to_systemd() {
+    let mut machine = Machine::new(HA_CF, "alpha slow\n");
+    let scripts = machine.path("ha.d/resource.d");
+    fs::create_dir(&scripts).unwrap();
+    machine.write("resource.d/slow", SLOW);
+    fs::set_permissions(scripts.join("slow"), fs::Permissions::from_mode(0o755)).unwrap();
+    let systemd = UnixDatagram::bind(machine.path("notify")).unwrap();
+    systemd.set_read_timeout(Some(DEADLINE)).unwrap();
+    let said = || {
+        let mut text = [0; 256];
+        let length = systemd.recv(&mut text).expect("it says something");
+        String::from_utf8_lossy(&text[..length]).trim().to_owned()
+    };
+    machine.start_notifying(&machine.path("notify"), Duration::from_millis(300));
+    assert_eq!(said(), "READY=1");
+    assert!(machine.status().is_some(), "it is ready and does not answer");
+    (0..4).for_each(|_| assert_eq!(said(), "WATCHDOG=1"));
+    wait("the script runs", || scripts.join("slow.runs").exists().then_some(()));
+    machine.signal(Signal::SIGTERM);
+    while said() != "STOPPING=1" {}
+    assert!(scripts.join("slow.runs").exists(), "it is said when everything has stopped");
+    assert_eq!(said(), "WATCHDOG=1", "a long stop is no hang");
+    fs::write(scripts.join("slow.may-stop"), "").unwrap();
+    assert_eq!(machine.end().code(), Some(0), "{}", machine.log());
+    systemd.set_nonblocking(true).unwrap();
+    let mut rest = [0; 256];
+    while let Ok(length) = systemd.recv(&mut rest) {
+        assert_eq!(String::from_utf8_lossy(&rest[..length]).trim(), "WATCHDOG=1", "it stops once");
+    }
 }

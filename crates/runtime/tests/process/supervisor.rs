@@ -1,7 +1,9 @@
 //! The supervisor and its daemon.
 
 use crate::machine::{HA_CF, Machine, wait};
+use hearth_runtime::storage::Storage;
 use nix::sys::signal::{Signal, kill};
+use std::fs;
 use std::time::{Duration, Instant};
 
 /// R-LEAVE-2
@@ -78,5 +80,41 @@ pub fn stopped_at_once() {
         let code = machine.end().code();
         let log = machine.log();
         assert!(code == Some(0) && log.contains("has stopped in order"), "round {round}, {code:?}\n{log}");
+    }
+}
+
+/// A folder that is a file: as one that may not be read, or that is on a disk which is not there yet.
+pub fn state_folder_that_is_none() {
+    let mut machine = Machine::new(HA_CF, "");
+    fs::write(machine.path("state"), "").unwrap();
+    for _ in 0..2 {
+        let at = Instant::now();
+        machine.start("daemon");
+        assert_eq!(machine.end().code(), Some(2), "{}", machine.log());
+        assert!(at.elapsed() >= Duration::from_secs(1), "systemd would start it again after {:?}", at.elapsed());
+    }
+    let state = machine.path("state").display().to_string();
+    assert!(machine.log().contains(&state), "it is said which:\n{}", machine.log());
+    // The supervisor tries five times at once, then after longer and longer pauses; and goes on once there is a folder.
+    let at = Instant::now();
+    machine.start("supervised");
+    wait("eight tries", || (machine.log().matches("it is started again").count() >= 8).then_some(()));
+    assert!(at.elapsed() >= Duration::from_millis(300), "{:?}", at.elapsed());
+    fs::remove_file(machine.path("state")).unwrap();
+    machine.up();
+}
+
+/// Whole on disk, and nothing that this program wrote.
+pub fn state_of_another_program() {
+    for mode in ["daemon", "supervised"] {
+        let mut machine = Machine::new(HA_CF, "");
+        let (mut storage, _) = Storage::open(&machine.path("state")).unwrap();
+        storage.persist(Some("{\"of\":\"another\"}"), &[]).unwrap();
+        drop(storage);
+        machine.start(mode);
+        assert_eq!(machine.end().code(), Some(7), "{}", machine.log());
+        let log = machine.log();
+        assert!(log.matches("cannot be used").count() == 1 && !log.contains("started again"), "tried once:\n{log}");
+        assert!(log.contains("it is left as it is"), "{log}");
     }
 }
