@@ -6,7 +6,7 @@ use crate::{Output, Severity};
 use hearth_cib::{MemberState, Record};
 use hearth_executor::StartedResource;
 use hearth_ledger::Relation;
-use hearth_types::{EpochName, MessageNumber, ResourceId, ResourceSpec, Timestamp};
+use hearth_types::{MessageNumber, NodeIdentity, ResourceId, ResourceSpec, Timestamp};
 use hearth_wire::Heartbeat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -23,9 +23,6 @@ const RENEW_MAX: Duration = Duration::from_millis(250);
 pub(crate) struct Volatile {
     /// Resources that run, with the parameters they were started with and their places.
     pub started: Vec<StartedResource>,
-    /// The epoch that the right to keep them was for.
-    #[serde(default)]
-    pub epoch: Option<EpochName>,
     /// Whether this node may fence its peer (R-PAIR-3).
     #[serde(default)]
     pub may_fence: bool,
@@ -35,6 +32,21 @@ pub(crate) struct Volatile {
     /// The watchdog that is armed (R-LEASE-7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<hearth_config::WatchdogDevice>,
+    /// Whose the disk was, and how far it had come: what is put back while the daemon is off is seen by it (R-LEDGER-3).
+    #[serde(default)]
+    pub disk: Option<(NodeIdentity, u64)>,
+}
+
+impl Volatile {
+    /// Whether it was left by a daemon that knew no more than a disk of this identity with this mark does.
+    pub(crate) fn is_of(&self, identity: NodeIdentity, mark: u64) -> bool {
+        self.disk.is_some_and(|(known, reached)| known == identity && reached <= mark)
+    }
+
+    /// How far the disk of this identity had come in this boot, if it has forgotten part of that.
+    pub(crate) fn beyond(&self, identity: NodeIdentity, mark: u64) -> Option<u64> {
+        self.disk.filter(|(known, reached)| *known == identity && *reached > mark).map(|(_, reached)| reached)
+    }
 }
 
 /// An own pause that is not over yet (R-MEM-5).
@@ -442,11 +454,9 @@ impl Node {
 
     /// Keeps the note for the next daemon true.
     pub(crate) fn write_volatile(&mut self, out: &mut Vec<Output>) {
-        let epoch = self.ledger.epoch();
-        if !std::mem::take(&mut self.volatile_dirty) && epoch == self.volatile_epoch.as_ref() {
+        if !std::mem::take(&mut self.volatile_dirty) {
             return;
         }
-        self.volatile_epoch = epoch.cloned();
         let mut started = self.started.clone();
         if !self.probes_done {
             let known = |left: &&StartedResource| started.iter().any(|known| known.spec.id == left.spec.id);
@@ -454,13 +464,12 @@ impl Node {
                 self.keeping.inherited.iter().filter(|left| !known(left)).cloned().collect();
             started.extend(unknown);
         }
-        let (epoch, may_fence) = (self.volatile_epoch.clone(), self.fences.token);
         let note = Volatile {
             started,
-            epoch,
-            may_fence,
+            may_fence: self.fences.token,
             fencing: self.fences.spent_on.clone(),
             watchdog: self.watchdog.left(),
+            disk: Some((self.ledger.identity(), self.marks.reached())),
         };
         let text = serde_json::to_string(&note).unwrap_or_default();
         if text != self.volatile_text {

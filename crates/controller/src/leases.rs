@@ -82,7 +82,7 @@ impl Node {
         let before = self.durable_ticket;
         let after = before.max(ticket);
         self.durable_ticket = after;
-        self.marks.persisted(after);
+        self.volatile_dirty |= self.marks.persisted(after);
         if self.revoked.values().any(|(_, ticket)| *ticket > before && *ticket <= after) {
             // The DC waits for it.
             self.beat_now = true;

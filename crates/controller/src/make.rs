@@ -59,15 +59,18 @@ impl Node {
         // R-MEM-8: a sole voter resumes by itself only if it has not heard the other machine since it went on alone; at
         // once where the lease of the daemon before bridges, else after it has listened (see `go_alone`).
         let voting = ledger.is_voting();
-        let alone = voting && ledger.is_sole() && ledger.note("heard-other") != Some("yes");
-        // That lease held by the epoch of the daemon before: on a disk that was put back it stands for nothing (R-LEDGER-3).
-        let bridged = left.epoch.as_ref() == ledger.epoch() && volatile_lease.is_some_and(|end| now < end);
-        let confirmed = alone && bridged;
+        // What the daemon before has left in /run stands for nothing on a disk that was put back (R-LEDGER-3): neither its
+        // lease nor that it had heard the peer (R-PAIR-3).
+        let (identity, mark) = (ledger.identity(), ledger.mark_at_start());
+        let (ours, beyond) = (left.is_of(identity, mark), left.beyond(identity, mark));
+        let alone = beyond.is_none() && voting && ledger.is_sole() && ledger.note("heard-other") != Some("yes");
+        let confirmed = alone && ours && volatile_lease.is_some_and(|end| now < end);
         if !ledger.has_no_epoch() && !ledger.takes_part() {
             // It left in order: what it knows is a record without a part for it.
             ledger.give_up_epoch();
         }
         let local = config.cluster.local.clone();
+        let fences = Fences::inherited(left.may_fence && ours, left.fencing.filter(|_| ours));
         let marks = Marks::new(ledger.mark_at_start(), had_state && config.cluster.nodes.len() > 2);
         let mut node = Node {
             members: Members::new(member_params(&config, incarnation), now),
@@ -113,7 +116,6 @@ impl Node {
             beat_now: true,
             record_changed: true,
             volatile_text: String::new(),
-            volatile_epoch: None,
             started: Vec::new(),
             told_rights: None,
             told_wire: BTreeMap::new(),
@@ -131,7 +133,7 @@ impl Node {
             waiting: BTreeMap::new(),
             failures: Failures::default(),
             problems: BTreeMap::new(),
-            fences: Fences::inherited(left.may_fence, left.fencing),
+            fences,
             config,
         };
         node.shadow = node.empty_shadow();
@@ -142,6 +144,9 @@ impl Node {
         node.tell_of_start(now, had_state, alone);
         if let Some((epoch, spent)) = spent_before(&node.ledger) {
             node.executor.remember_spent(epoch, spent);
+        }
+        if let Some(beyond) = beyond {
+            node.heed_own_note(now, beyond);
         }
         node.brief_executor(now, &mut Vec::new());
         Ok(node)

@@ -47,17 +47,24 @@ impl Marks {
         self.under_way.back().map_or(self.reached, |(_, mark)| *mark)
     }
 
+    /// What is durable.
+    pub(crate) fn reached(&self) -> u64 {
+        self.reached
+    }
+
     /// A write failed: what was ordered never comes to be.
     pub(crate) fn failed(&mut self) {
         self.under_way.clear();
     }
 
-    /// Everything up to that ticket is durable.
-    pub(crate) fn persisted(&mut self, ticket: u64) {
+    /// Everything up to that ticket is durable. True if that is further than before.
+    pub(crate) fn persisted(&mut self, ticket: u64) -> bool {
+        let before = self.reached;
         while let Some((_, mark)) = self.under_way.front().filter(|(under_way, _)| *under_way <= ticket) {
             self.reached = self.reached.max(*mark);
             self.under_way.pop_front();
         }
+        self.reached > before
     }
 }
 
@@ -108,6 +115,13 @@ impl Node {
                 format!("older than what it has said before ({began} writes, {} knows of {beyond})", heartbeat.from);
             self.come_back_as_another(now, &what);
         }
+    }
+
+    /// The note in /run knows of more than this disk does: it was put back within one boot, and nobody need be asked.
+    pub(crate) fn heed_own_note(&mut self, now: Timestamp, beyond: u64) {
+        let began = self.ledger.mark_at_start();
+        let what = format!("older than what this node has said since it booted ({began} writes of {beyond})");
+        self.come_back_as_another(now, &what);
     }
 
     /// What was seen of others is written while the disk has nothing else to do, at the pace of the ledger's clock.

@@ -84,8 +84,6 @@ pub(crate) struct Node {
     pub beat_now: bool,
     pub record_changed: bool,
     pub volatile_text: String,
-    /// The epoch that the note for the next daemon names.
-    pub volatile_epoch: Option<EpochName>,
     /// What runs by the executor's word, for the next daemon.
     pub started: Vec<StartedResource>,
     pub told_rights: Option<Rights>,

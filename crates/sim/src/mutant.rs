@@ -55,6 +55,6 @@ pub enum Mutant {
     EpochsAreOld,
     /// What a fence device is told to do counts as done before it answers.
     FencesUnconfirmed,
-    /// A node of a pair may fence as soon as it has booted: nobody keeps a token.
+    /// A node of a pair may fence as soon as it has booted: its token is that of the boot before.
     FencesWithoutToken,
 }

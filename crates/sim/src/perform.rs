@@ -206,12 +206,13 @@ impl World {
         self.site.machines[node].paused = None;
         self.kill(node);
         let now = self.site.now;
+        let keeps_token = self.site.mutant == Some(Mutant::FencesWithoutToken);
         let machine = &mut self.site.machines[node];
         machine.powered = false;
         machine.frozen = false;
         machine.kernel.forget(now);
         machine.ops.clear();
-        machine.volatile = None;
+        machine.volatile = machine.volatile.take().and_then(|note| keeps_token.then(|| token_of(&note)).flatten());
         machine.heard_since_boot = 0;
         machine.lease = None;
         machine.reset_at = None;
@@ -458,4 +459,13 @@ impl World {
             }
         }
     }
+}
+
+/// A note of /run of which nothing is left but the right to fence.
+fn token_of(note: &str) -> Option<String> {
+    let mut note: serde_json::Value = serde_json::from_str(note).ok()?;
+    let fields = note.as_object_mut()?;
+    fields.retain(|name, _| name == "may_fence" || name == "disk");
+    fields.insert("started".to_owned(), serde_json::Value::Array(Vec::new()));
+    Some(note.to_string())
 }

@@ -41,7 +41,14 @@ fn step(act: Act, then: Duration) -> Step {
 }
 
 fn carelessly(rng: &mut Rng, node: usize) -> Vec<Step> {
-    vec![step(Act::Restore(node), rng.span(ms(0), ms(300))), step(Act::Start(node), rng.span(ms(0), ms(1500)))]
+    let mut steps = Vec::new();
+    // Who booted since asks nobody but the others (decision 0027).
+    if rng.chance(500) {
+        steps.push(step(Act::PowerOff(node), rng.span(ms(0), ms(300))));
+    }
+    steps.push(step(Act::Restore(node), rng.span(ms(0), ms(300))));
+    steps.push(step(Act::Start(node), rng.span(ms(0), ms(1500))));
+    steps
 }
 
 fn beside_the_others(rng: &mut Rng, layout: &Layout, before: &[Step], node: usize) -> Vec<Step> {
