@@ -30,7 +30,8 @@ impl Ledger {
     pub(crate) fn change_voters(&mut self, voters: Vec<Voter>) {
         let next = NextEpoch { epoch: self.next_name(), voters };
         if self.is_sole() {
-            return self.succeed(next);
+            self.succeed(next);
+            return;
         }
         let Some(paxos) = self.paxos.as_mut() else { return };
         let metadata = serde_json::to_vec(&next).unwrap_or_default();
@@ -59,12 +60,19 @@ impl Ledger {
         next.map(|next| next.voters.into_iter().map(|voter| voter.name).collect()).unwrap_or_default()
     }
 
-    /// The end of the epoch is decided: the next one begins with a snapshot of the record.
-    pub(crate) fn succeed(&mut self, next: NextEpoch) {
-        let Some(mut record) = self.record.clone() else { return };
+    /// The end of the epoch is decided: the next one begins with a snapshot of the record. False: what was decided is no
+    /// list of voters, and this epoch has ended without another.
+    pub(crate) fn succeed(&mut self, mut next: NextEpoch) -> bool {
+        let Some(mut record) = self.record.clone() else { return false };
+        for voter in &mut next.voters {
+            // Let in anew by an entry that was decided between the order and the end: it votes as what it is now, once
+            // it is offered the epoch.
+            let known = record.nodes.get(&voter.name).and_then(|node| node.identity);
+            voter.identity = known.unwrap_or(voter.identity);
+        }
         let entry = Entry::Epoch { name: next.epoch.clone(), voters: next.voters.clone(), permit: None };
         if record.apply(record.applied.next(), &entry).is_err() {
-            return;
+            return false;
         }
         let was_dc = self.is_dc();
         self.enter(record);
@@ -76,6 +84,7 @@ impl Ledger {
             }
             self.campaign();
         }
+        true
     }
 
     /// Goes on alone (R-LEDGER-5): from two voters to one, or from nothing where this node never had an epoch. Every

@@ -521,8 +521,9 @@ impl Ledger {
             let Some(stopsign) = self.paxos.as_ref().and_then(Paxos::is_reconfigured) else { return };
             let next: Option<NextEpoch> =
                 stopsign.metadata.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok());
-            let Some(next) = next else { return };
-            self.succeed(next);
+            if !next.is_some_and(|next| self.succeed(next)) {
+                return;
+            }
         }
     }
 

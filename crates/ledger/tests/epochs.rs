@@ -583,3 +583,32 @@ fn the_log_does_not_grow_while_the_other_voter_is_away_for_days() {
     assert_eq!(world.ledgers[dc].record().map(|record| record.digest), Some(5));
     assert!(!world.ledgers[dc].is_stuck());
 }
+
+#[test]
+fn every_daemon_spins_for_ever_at_an_end_that_names_a_machine_as_what_it_was_before() {
+    // Found by the simulator: c is let in as one machine and comes back as another while its vote is under way.
+    let mut world = World::together([1, 1]);
+    let (dc, c) = (world.dc(), NodeName::new("c"));
+    let admit = |identity: u64| Entry::Admit {
+        node: c.clone(),
+        identity: NodeIdentity(identity),
+        incarnation: hearth_types::Incarnation(identity),
+    };
+    let nodes = vec![name(0), name(1), c.clone()];
+    let configure = Entry::Configure { model: hearth_types::ResourceModel::default(), digest: 5, nodes };
+    for entry in [configure, admit(998)] {
+        world.ledgers[dc].propose(entry);
+    }
+    world.run();
+    world.ledgers[dc].invite(&c, None);
+    for entry in [Entry::Left { node: c.clone() }, admit(999)] {
+        world.ledgers[dc].propose(entry);
+    }
+    let epoch = world.ledgers[dc].epoch().cloned().expect("an epoch");
+    world.ledgers[dc].handle(&c, LedgerMessage::Stored { epoch });
+    world.run();
+    world.same_record();
+    let record = world.ledgers[dc].record().expect("a record");
+    let voter = record.voters.iter().find(|voter| voter.name == c);
+    assert_eq!(voter.map(|voter| voter.identity), Some(NodeIdentity(999)), "it votes as what it was let in");
+}
