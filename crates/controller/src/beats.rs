@@ -106,7 +106,7 @@ impl Node {
             digest: self.digest,
             stall_us: stall.as_micros().min(u128::from(u32::MAX)) as u32,
             gated: if gated { held.iter().cloned().collect() } else { Vec::new() },
-            unservable: self.standing.unservable(now, timing.carrier_grace, &held).into_iter().collect(),
+            unservable: self.standing.unservable(now, timing.carrier_grace).into_iter().collect(),
             pings,
             answer_now: self.keeping.wants_answer(now, timing.lease())
                 || (record.is_some_and(Record::has_leases) && !self.keeping.keep.holds(now)),
@@ -340,6 +340,10 @@ impl Node {
         if !heard && self.standing.links_have_carrier() {
             // What was silent while no link had carrier accuses nobody: this node listens anew.
             self.members.listen_anew(now);
+        }
+        if carrier == Carrier::Up {
+            let here = self.wanted_or_held();
+            self.standing.carrier_is_back(interface, |resource| here.contains(resource));
         }
         self.beat_now = true;
         let (severity, name, text) = match carrier {

@@ -174,10 +174,7 @@ impl Node {
     fn propose_standings(&mut self, now: Timestamp) {
         let timing = self.config.cluster.timing;
         let lease = timing.lease();
-        let own = (
-            self.standing.unservable(now, timing.carrier_grace, &self.held_addresses()),
-            self.standing.pings(now, timing.deadping),
-        );
+        let own = (self.standing.unservable(now, timing.carrier_grace), self.standing.pings(now, timing.deadping));
         let alive = self.members.peers().filter(|(_, peer)| peer.is_alive());
         let claims = alive.filter_map(|(name, peer)| Some((name, peer.claimed.as_deref()?)));
         // Counts are compared with each other: they are taken over together, when all have stood for a lease (R-MEM-9).

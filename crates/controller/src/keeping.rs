@@ -169,6 +169,24 @@ impl Node {
         Arc::new(running.iter().chain(left.map(|spec| &spec.id)).cloned().collect())
     }
 
+    /// What was here when its carrier came back, and has gone elsewhere, is not expected back at once.
+    pub(crate) fn let_addresses_go(&mut self, now: Timestamp) {
+        if self.standing.has_stayed() {
+            let here = self.wanted_or_held();
+            self.standing.let_go(now, |resource| here.contains(resource));
+        }
+    }
+
+    /// Addresses that run here, or that the record wants here.
+    pub(crate) fn wanted_or_held(&self) -> BTreeSet<ResourceId> {
+        let mut here = BTreeSet::clone(&self.held_addresses());
+        if let Some(record) = self.ledger.record() {
+            let wanted = record.model.resources().map(|(_, spec)| &spec.id);
+            here.extend(wanted.filter(|id| record.wants(id, &self.local).is_some()).cloned());
+        }
+        here
+    }
+
     /// This node did not run for longer than a lease (R-MEM-5).
     pub(crate) fn paused(&mut self, now: Timestamp, gap: Duration) {
         let text = format!(

@@ -51,12 +51,16 @@ impl Node {
     /// by their own word, run nothing.
     fn take_resignations(&mut self) {
         for (node, join) in self.alone.joins.clone() {
-            let Some(known) = self.coming().and_then(|record| record.nodes.get(&node)) else { continue };
+            let Some(record) = self.coming() else { return };
+            let Some(known) = record.nodes.get(&node) else { continue };
             let admission = known.admission;
+            // Once is enough: a machine whose daemon is too old asks again as long as it stays so.
+            let owes = known.identity.is_some() || record.active_on(&node).next().is_some();
             let gone = matches!(known.member, MemberState::Lost | MemberState::Left);
             let another = known.identity.is_some_and(|identity| identity != join.identity);
             let current = self.members.peer(&node).filter(|peer| peer.is_alive()).and_then(|peer| peer.incarnation);
             if gone
+                && owes
                 && (another || self.is_refused(&node))
                 && join.may_run.is_empty()
                 && current == Some(join.incarnation)

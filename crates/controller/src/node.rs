@@ -231,6 +231,7 @@ impl Node {
         self.judge_members(now);
         self.judge_speech(now);
         self.judge_marks(now);
+        self.let_addresses_go(now);
         self.keep_on(now, out);
         self.fences.forget_wanted();
         self.earn_token();

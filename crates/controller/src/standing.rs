@@ -34,6 +34,9 @@ struct Target {
 pub(crate) struct Standing {
     ports: BTreeMap<String, Port>,
     homes: BTreeMap<ResourceId, Option<String>>,
+    /// Addresses that were here when their carrier came back, and have not left since.
+    #[serde(default)]
+    stayed: BTreeSet<ResourceId>,
     targets: Vec<Target>,
     /// Since when more than half of the targets have answered without a break of a lease.
     majority_since: Option<Timestamp>,
@@ -45,6 +48,7 @@ impl Standing {
         let mut standing = Standing {
             ports: BTreeMap::new(),
             homes: BTreeMap::new(),
+            stayed: BTreeSet::new(),
             targets: Vec::new(),
             majority_since: None,
             media: BTreeSet::new(),
@@ -88,6 +92,26 @@ impl Standing {
         port.since = now;
         port.carrier = carrier;
         true
+    }
+
+    /// An interface has carrier again: what is here may stay. Only that: if whatever came here counted, an address would be
+    /// wanted here while it is elsewhere, and not any more when it has come.
+    pub(crate) fn carrier_is_back(&mut self, interface: &str, is_here: impl Fn(&ResourceId) -> bool) {
+        let at_home = self.homes.iter().filter(|(_, home)| home.as_deref() == Some(interface));
+        self.stayed.extend(at_home.map(|(resource, _)| resource).filter(|resource| is_here(resource)).cloned());
+    }
+
+    /// Whether anything was here when its carrier came back, and is here still.
+    pub(crate) fn has_stayed(&self) -> bool {
+        !self.stayed.is_empty()
+    }
+
+    /// What has left since comes back only to a carrier that has been there long enough.
+    pub(crate) fn let_go(&mut self, now: Timestamp, is_here: impl Fn(&ResourceId) -> bool) {
+        let mut stayed = std::mem::take(&mut self.stayed);
+        let port = |resource: &ResourceId| self.ports.get(self.home(resource)?);
+        stayed.retain(|resource| is_here(resource) && port(resource).is_some_and(|port| !Self::is_back(port, now)));
+        self.stayed = stayed;
     }
 
     pub(crate) fn home_changed(&mut self, resource: ResourceId, interface: Option<String>) -> bool {
@@ -154,18 +178,13 @@ impl Standing {
 
     /// Addresses that this machine could not serve: no interface for them, without carrier for the grace, or not back
     /// long enough (R-MEM-7).
-    pub(crate) fn unservable(
-        &self,
-        now: Timestamp,
-        grace: Duration,
-        held: &BTreeSet<ResourceId>,
-    ) -> BTreeSet<ResourceId> {
+    pub(crate) fn unservable(&self, now: Timestamp, grace: Duration) -> BTreeSet<ResourceId> {
         let mut unservable = BTreeSet::new();
         for (resource, home) in &self.homes {
             let servable = match home.as_deref().and_then(|interface| self.ports.get(interface)) {
                 Some(port) if port.carrier == Carrier::Down => now.since(port.since) < grace,
                 // Nothing moves towards a carrier that has just come back; what is there already stays.
-                Some(port) => held.contains(resource) || Self::is_back(port, now),
+                Some(port) => Self::is_back(port, now) || self.stayed.contains(resource),
                 None => home.is_some(),
             };
             if !servable {

@@ -1,22 +1,44 @@
-//! Everything is bounded: outputs of one input, the state on disk, deadlines at one moment, what waits in the world.
+//! Everything is bounded: outputs of one input, inputs of a second, the state on disk, deadlines at one moment.
 
 use super::{Blame, Checker, Seen};
 use crate::site::Site;
 use hearth_types::Timestamp;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Outputs of one input beyond which something runs away.
 const OUTPUTS_MAX: usize = 3000;
+/// Inputs of one node in a second beyond which machines keep each other busy, for each two of them.
+const INPUTS_MAX: u32 = 400;
+/// Writes of one node in a second beyond which something is decided over and over.
+const WRITES_MAX: u32 = 250;
 /// Lines of a log, and bytes of a state file.
 const LINES_MAX: usize = 2000;
 const STATE_MAX: usize = 4 << 20;
 /// Deadlines at one moment beyond which a timer spins.
 const SPINS_MAX: u32 = 200;
 
-/// Counts deadlines.
+/// How often something was within the second that it is in.
+type Pace = (Timestamp, u32);
+
+/// Counts inputs, writes and deadlines of each node.
 #[derive(Debug, Default)]
 pub struct Bounds {
-    spins: BTreeMap<usize, (Timestamp, u32)>,
+    spins: BTreeMap<usize, Pace>,
+    inputs: BTreeMap<usize, Pace>,
+    writes: BTreeMap<usize, Pace>,
+}
+
+/// Counts one more; the number within this second.
+fn count(paces: &mut BTreeMap<usize, Pace>, now: Timestamp, node: usize) -> u32 {
+    let (since, count) = paces.entry(node).or_insert((now, 0));
+    if now.since(*since) >= SECOND {
+        (*since, *count) = (now, 0);
+    }
+    *count += 1;
+    *count
 }
 
 impl Checker for Bounds {
@@ -30,10 +52,21 @@ impl Checker for Bounds {
 
     fn see(&mut self, site: &Site, seen: &Seen<'_>, blame: &mut Blame<'_>) {
         match seen {
-            Seen::Outputs { node, count } if *count > OUTPUTS_MAX => {
-                blame.that(format!("{count} outputs of one input on {}", site.name(*node)));
+            Seen::Outputs { node, count } => {
+                let inputs = self::count(&mut self.inputs, site.now, *node);
+                let nodes = site.machines.len() as u32;
+                if inputs > INPUTS_MAX * nodes * nodes {
+                    blame.that(format!("{} has {inputs} inputs within a second", site.name(*node)));
+                }
+                if *count > OUTPUTS_MAX {
+                    blame.that(format!("{count} outputs of one input on {}", site.name(*node)));
+                }
             }
             Seen::Written { node } => {
+                let writes = count(&mut self.writes, site.now, *node);
+                if writes > WRITES_MAX {
+                    blame.that(format!("{} writes {writes} times within a second", site.name(*node)));
+                }
                 let disk = &site.machines[*node].disk;
                 if disk.log.len() > LINES_MAX || disk.state.as_ref().is_some_and(|state| state.len() > STATE_MAX) {
                     blame.that(format!("the state of {} grows without bound", site.name(*node)));

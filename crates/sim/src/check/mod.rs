@@ -29,7 +29,7 @@ use hearth_types::{OpAction, OpOutcome, ResourceId, ResourceSpec, Timestamp};
 use std::time::Duration;
 
 /// Complaints beyond which nothing new is learnt.
-const COMPLAINTS_MAX: usize = 20;
+pub(crate) const COMPLAINTS_MAX: usize = 20;
 
 /// Something that must not have been.
 #[derive(Clone, Debug, PartialEq)]

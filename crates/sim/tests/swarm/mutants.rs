@@ -9,8 +9,8 @@ const OF_THREE: [Mutant; 1] = [Mutant::IgnoresMarks];
 /// What a pair shows soonest, which nothing but the clocks of the two keeps apart.
 const OF_TWO: [Mutant; 3] = [Mutant::ClockStops, Mutant::ClockDrifts, Mutant::FencesWithoutToken];
 
-/// Seeds between two looks whether it was seen: what is broken can also make a run endless in what it costs.
-const PIECE: u64 = 10;
+/// Seeds between two looks whether it was seen.
+const PIECE: u64 = 40;
 
 /// What is broken, which checker must see it, and within how many seeds.
 const MUST_SEE: [(Mutant, &str, u64); 25] = [
