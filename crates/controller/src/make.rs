@@ -142,14 +142,19 @@ impl Node {
         node.note_admissions();
         node.give_up_unspoken();
         node.tell_of_start(now, had_state, alone);
-        if let Some((epoch, spent)) = spent_before(&node.ledger) {
-            node.executor.remember_spent(epoch, spent);
+        node.take_up(now, beyond);
+        Ok(node)
+    }
+
+    /// What is to be done follows from what was read. `beyond`: how far this disk had come before it was put back.
+    fn take_up(&mut self, now: Timestamp, beyond: Option<u64>) {
+        if let Some((epoch, spent)) = spent_before(&self.ledger) {
+            self.executor.remember_spent(epoch, spent);
         }
         if let Some(beyond) = beyond {
-            node.heed_own_note(now, beyond);
+            self.heed_own_note(now, beyond);
         }
-        node.brief_executor(now, &mut Vec::new());
-        Ok(node)
+        self.brief_executor(now, &mut Vec::new());
     }
 
     fn tell_of_start(&mut self, now: Timestamp, had_state: bool, alone: bool) {
