@@ -28,11 +28,7 @@ impl World {
                 }
                 self.send(node, link, version, message);
             }
-            Output::PetWatchdog { not_after, .. } => {
-                if machine.clock.local(now) <= not_after {
-                    self.pet(node);
-                }
-            }
+            Output::PetWatchdog { not_after, .. } => self.pet_until(node, not_after),
             Output::CloseWatchdog => machine.reset_at = None,
             Output::StartOp(request) => {
                 self.start_op(node, &request);

@@ -45,6 +45,8 @@ pub enum Mutant {
     IgnoresIsolation,
     /// The watchdog is petted as long as the daemon runs, whatever it has no right to any more.
     PetsWhileUnclean,
+    /// The watchdog is petted only where something runs.
+    PetsOnlyOwners,
     /// Nobody is told how far a disk has come: one that was put back votes with what is left.
     IgnoresMarks,
     /// Nodes state of their disk what is not durable yet.

@@ -10,7 +10,7 @@ use crate::queue::What;
 use crate::world::World;
 use hearth_control::{Request, Which};
 use hearth_controller::{AddressChange, Input};
-use hearth_types::ResourceId;
+use hearth_types::{ResourceId, Timestamp};
 use std::time::Duration;
 
 /// How long a machine needs from power to its daemon.
@@ -256,15 +256,28 @@ impl World {
         if !machine.powered {
             return;
         }
+        let resets = machine.paused.is_none() && machine.reset_at.is_some_and(|at| self.site.now >= at);
         if machine.paused.is_some() {
             machine.reset_at = machine.reset_at.map(|at| at + WATCHDOG_EVERY);
-        } else if machine.reset_at.is_some_and(|at| self.site.now >= at) {
+        }
+        self.see(&Seen::WatchdogLooks { node, resets });
+        if resets {
             self.tell(format!("the watchdog resets {}", self.site.name(node)));
             self.power_off(node);
             self.site.machines[node].switching += 1;
             return self.push(BOOT, What::Boot { node });
         }
         self.push(WATCHDOG_EVERY, What::Watchdog { node });
+    }
+
+    /// What was ordered too long ago is dropped.
+    pub(crate) fn pet_until(&mut self, node: usize, not_after: Timestamp) {
+        let machine = &self.site.machines[node];
+        let idle = machine.reset_at.is_some() && machine.kernel.running.is_empty();
+        let broken = self.site.mutant == Some(Mutant::PetsOnlyOwners) && idle;
+        if machine.local(self.site.now) <= not_after && !broken {
+            self.pet(node);
+        }
     }
 
     pub(crate) fn pet(&mut self, node: usize) {

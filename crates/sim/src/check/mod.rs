@@ -11,6 +11,7 @@ mod gap;
 mod isolated;
 mod liveness;
 mod moves;
+mod needless;
 mod one_owner;
 mod order;
 mod overlap;
@@ -99,6 +100,13 @@ pub enum Seen<'a> {
         /// Whose power.
         target: usize,
     },
+    /// An armed watchdog looks whether it is time.
+    WatchdogLooks {
+        /// Where.
+        node: usize,
+        /// It is: nothing has happened to the machine yet.
+        resets: bool,
+    },
     /// A write became durable.
     Written {
         /// Where.
@@ -169,6 +177,7 @@ impl Checkers {
             Box::<truth::Truth>::default(),
             Box::<put_back::PutBack>::default(),
             Box::<fence_loop::FenceLoop>::default(),
+            Box::<needless::Needless>::default(),
         ];
         let on_inputs = (0..all.len()).filter(|at| all[*at].sees_inputs()).collect();
         Checkers { all, on_inputs, gap: gap::Gap::default(), double: double::Double::default() }
