@@ -1,8 +1,20 @@
 //! Leases of three and more voters (R-LEASE-1, 3, 12): until when the others carry this node, and whom it carries.
 
 use crate::node::Node;
-use hearth_types::{NodeName, Timestamp};
+use hearth_types::{Admission, NodeName, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+
+/// What this voter vouches for no more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Revoked {
+    /// That admission, and every lower one.
+    pub admission: Admission,
+    /// With which ticket that is durable.
+    pub ticket: u64,
+    /// When it was accepted, or this run began.
+    pub at: Timestamp,
+}
 
 impl Node {
     /// Until when this node may keep what it holds: by a majority of its own epoch's voters, and of every next list that
@@ -68,13 +80,19 @@ impl Node {
     }
 
     /// Notes what was revoked by this input: it is stated when everything written up to now is durable.
-    pub(crate) fn note_revocations(&mut self) {
+    pub(crate) fn note_revocations(&mut self, now: Timestamp) {
         for (node, admission) in self.ledger.revoked() {
-            let known = self.revoked.get(node).is_some_and(|(known, _)| *known >= admission);
+            let known = self.revoked.get(node).is_some_and(|known| known.admission >= admission);
             if !known {
-                self.revoked.insert(node.clone(), (admission, self.ticket));
+                self.revoked.insert(node.clone(), Revoked { admission, ticket: self.ticket, at: now });
             }
         }
+    }
+
+    /// When this node last vouched for one that it has revoked. For itself: when it accepted its own loss. Until then it
+    /// carried itself, and its gate may be open for a lease from there, whatever its daemon does.
+    pub(crate) fn last_vouched_at(&self, node: &NodeName, revoked: &Revoked) -> Timestamp {
+        if *node == self.local { revoked.at } else { self.members.last_vouched_at(node) }
     }
 
     /// Everything up to that ticket is durable.
@@ -83,7 +101,7 @@ impl Node {
         let after = before.max(ticket);
         self.durable_ticket = after;
         self.volatile_dirty |= self.marks.persisted(after);
-        if self.revoked.values().any(|(_, ticket)| *ticket > before && *ticket <= after) {
+        if self.revoked.values().any(|it| it.ticket > before && it.ticket <= after) {
             // The DC waits for it.
             self.beat_now = true;
         }

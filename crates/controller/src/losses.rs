@@ -2,6 +2,7 @@
 //! votes in their place (R-LEASE-2 .. 4, R-TAKE-2, R-LEDGER-4).
 
 use crate::Severity;
+use crate::leases::Revoked;
 use crate::node::Node;
 use hearth_cib::{Entry, LEASE_VOTERS, MemberState, NodeRecord, Record};
 use hearth_types::{Admission, NodeName, ResourceId, Timestamp};
@@ -117,10 +118,9 @@ impl Node {
         let mut epoch_age = self.epoch_age(now);
         for voter in &record.voters {
             if voter.name == self.local {
-                let stated = self.revoked.get(node);
-                let durable =
-                    stated.is_some_and(|(revoked, ticket)| *revoked >= admission && *ticket <= self.durable_ticket);
-                ages.extend(durable.then(|| now.since(self.members.last_vouched_at(node))));
+                let durable = |it: &&Revoked| it.admission >= admission && it.ticket <= self.durable_ticket;
+                let stated = self.revoked.get(node).filter(durable);
+                ages.extend(stated.map(|stated| now.since(self.last_vouched_at(node, stated))));
                 continue;
             }
             let Some(voice) = self.voice(voter) else { continue };

@@ -138,7 +138,7 @@ impl Node {
         };
         node.shadow = node.empty_shadow();
         // What was read back is durable.
-        node.note_revocations();
+        node.note_revocations(now);
         node.note_admissions();
         node.give_up_unspoken();
         node.tell_of_start(now, had_state, alone);

@@ -5,6 +5,7 @@ use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::fences::Fences;
 use crate::keeping::Keeping;
+use crate::leases::Revoked;
 use crate::mark::Marks;
 use crate::orders::Orders;
 use crate::speech::Speech;
@@ -97,8 +98,8 @@ pub(crate) struct Node {
     pub writes: crate::disk::Writes,
     /// Everything written up to this ticket is durable.
     pub durable_ticket: u64,
-    /// What this voter vouches for no more, and with which ticket that is durable (R-LEASE-3).
-    pub revoked: BTreeMap<NodeName, (Admission, u64)>,
+    /// What this voter vouches for no more (R-LEASE-3).
+    pub revoked: BTreeMap<NodeName, Revoked>,
     /// Admissions of nodes, and the index from which on a statement can be about them.
     pub admissions: BTreeMap<NodeName, (Admission, Index)>,
     /// When decided entries were last asked for.
@@ -264,7 +265,7 @@ impl Node {
         }
         self.go_on_with_shutdown(now, out);
         self.settle_ledger(now, out);
-        self.note_revocations();
+        self.note_revocations(now);
         self.pet_watchdog(now, out);
         self.beat(now, out);
         self.guard(out);

@@ -1,6 +1,7 @@
 //! What more than two machines judge together: who is alive, whether there is a majority, and how a node that does not
 //! hear the DC takes part (R-LEASE-2, R-LEDGER-2).
 
+use crate::leases::Revoked;
 use crate::node::Node;
 use crate::talk::PeerMessage;
 use hearth_cib::{NodeRecord, Voter};
@@ -188,14 +189,14 @@ impl Node {
         };
         let others = || self.config.cluster.nodes.iter().filter(|node| **node != self.local);
         let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
-        let stated = |(node, (admission, ticket)): (&NodeName, &(hearth_types::Admission, u64))| {
+        let stated = |(node, revoked): (&NodeName, &Revoked)| {
             let current = self.ledger.record().and_then(|record| record.nodes.get(node));
-            let over = current.is_some_and(|current| current.admission > *admission);
+            let over = current.is_some_and(|current| current.admission > revoked.admission);
             // Only what is durable: a voter that forgot it could vouch again (R-LEASE-3).
-            (*ticket <= self.durable_ticket && !over).then(|| Revocation {
+            (revoked.ticket <= self.durable_ticket && !over).then(|| Revocation {
                 node: node.clone(),
-                admission: *admission,
-                age_us: micros(now.since(self.members.last_vouched_at(node))),
+                admission: revoked.admission,
+                age_us: micros(now.since(self.last_vouched_at(node, revoked))),
             })
         };
         Some(Statement {

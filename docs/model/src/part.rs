@@ -78,9 +78,7 @@ impl Part {
             Part::AnyAdmission => ("R-LEASE-3", "with the age of its last vouch under whatever admission"),
             Part::OwnStart => ("R-LEASE-3", "a restarted voter counts that age from its own start at the earliest"),
             Part::LogFirst => ("R-LEASE-3", "a restarted voter vouches for nobody before its log is read"),
-            Part::OwnVote => {
-                ("R-LEASE-3", "the owner's own vote is a vouch too: its age begins when it counts no more")
-            }
+            Part::OwnVote => ("R-LEASE-3", "of itself a node states when it accepted its own loss"),
             Part::Majority => ("R-LEASE-4", "a majority of voters have stated the revocation"),
             Part::Youngest => ("R-LEASE-4", "and the youngest of their ages counts"),
             Part::Twentieth => ("R-LEASE-4", "1.05 L has passed, so that clocks that drift do no harm"),

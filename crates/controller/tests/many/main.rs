@@ -3,5 +3,6 @@
 mod chance;
 mod coming;
 mod faults;
+mod own_vote;
 mod trio;
 mod world;

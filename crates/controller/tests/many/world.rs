@@ -8,9 +8,10 @@ use hearth_types::{
     AddressSpec, AgentClass, AutoFailback, GroupId, GroupSpec, Incarnation, LinkId, NodeIdentity, NodeName, OnStopFail,
     OpAction, OpOutcome, OpResult, OpTimeouts, ResourceId, ResourceKind, ResourceModel, ResourceSpec, Timestamp,
 };
-use hearth_wire::Message;
+use hearth_wire::{Heartbeat, Message};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub const A: usize = 0;
@@ -83,6 +84,8 @@ pub struct Machine {
     pub events: Vec<Event>,
     pub replies: Vec<(u64, Reply)>,
     pub halted: bool,
+    /// Its newest heartbeat.
+    pub said: Option<Arc<Heartbeat>>,
     pub fail: BTreeSet<(OpAction, ResourceId)>,
 }
 
@@ -209,6 +212,7 @@ impl World {
             events: Vec::new(),
             replies: Vec::new(),
             halted: false,
+            said: None,
             fail: BTreeSet::new(),
         };
         World {
@@ -407,6 +411,9 @@ impl World {
         let now = self.now;
         match output {
             Output::Send { link, message, .. } => {
+                if let Message::Heartbeat(heartbeat) = &message {
+                    self.machines[node].said = Some(heartbeat.clone());
+                }
                 let others = (0..self.machines.len()).filter(|to| *to != node);
                 for to in others.collect::<Vec<_>>() {
                     if !self.dropped.contains(&(node, to, link.0)) && self.machines[to].powered {
