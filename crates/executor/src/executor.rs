@@ -133,12 +133,12 @@ impl Executor {
 
     /// Whether anything is not confirmed stopped here.
     pub fn holds_anything(&self) -> bool {
-        !self.adoptable.is_empty() || self.resources.values().any(|it| it.state != State::Stopped || it.op.is_some())
+        !self.adoptable.is_empty() || self.resources.values().any(Local::is_held)
     }
 
     /// Everything that is not confirmed stopped here.
     pub fn held(&self) -> BTreeSet<ResourceId> {
-        let held = self.resources.iter().filter(|(_, it)| it.state != State::Stopped || it.op.is_some());
+        let held = self.resources.iter().filter(|(_, it)| it.is_held());
         held.map(|(id, _)| id.clone()).chain(self.adoptable.keys().cloned()).collect()
     }
 

@@ -38,6 +38,9 @@ impl Executor {
         out: &mut Vec<ExecutorOutput>,
     ) {
         let wanted = self.wanted(id);
+        if self.resources.get(id).is_some_and(|it| it.state == State::Stopped) {
+            return self.looked(now, id, &outcome, wanted, out);
+        }
         let adoptable = self.adoptable.remove(id).map(|left| left.spec);
         let Some(it) = self.resources.get_mut(id) else { return };
         let failed = match outcome {
@@ -80,6 +83,27 @@ impl Executor {
         let (code, message) = failed;
         note(out, NoteKind::ProbeFailed, Some(id), &format!("probe gave no answer, so it may run here: {message}"));
         self.outbox.push(id, op.upto, ReportKind::ProbeFailed { code, message });
+    }
+
+    /// Of what should not run here. No answer says nothing: that it was stopped has been confirmed.
+    fn looked(
+        &mut self,
+        now: Timestamp,
+        id: &ResourceId,
+        outcome: &OpOutcome,
+        wanted: bool,
+        out: &mut Vec<ExecutorOutput>,
+    ) {
+        let Some(it) = self.resources.get_mut(id) else { return };
+        it.monitor_at = it.look_period().map(|period| now + period);
+        if *outcome != OpOutcome::Ok || wanted {
+            return;
+        }
+        // By whom, and with which parameters, nobody knows: it counts as what the record names.
+        it.running = Some(it.spec.clone());
+        it.state = State::Running;
+        it.started_at = None;
+        note(out, NoteKind::FoundRunning, Some(id), "found running and not wanted here");
     }
 
     fn start_ended(

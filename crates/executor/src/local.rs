@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
-use hearth_types::{AssignmentId, GroupId, OpAction, OpId, ResourceId, ResourceSpec, Timestamp};
+use hearth_types::{AssignmentId, GroupId, OpAction, OpId, ResourceId, ResourceKind, ResourceSpec, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{AddressChange, LocalState};
@@ -169,12 +169,36 @@ impl Local {
         }
     }
 
+    /// A look at what should not run is under way: nothing of it does, as far as anybody knows.
+    pub(crate) fn looks(&self) -> bool {
+        self.state == State::Stopped && self.doing(OpAction::Probe)
+    }
+
+    /// Something of it may run, or is being done to it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.state != State::Stopped || (self.op.is_some() && !self.looks())
+    }
+
+    /// Between two looks; none: its monitor is off. What is asked of the kernel costs next to nothing, a script a process.
+    pub(crate) fn look_period(&self) -> Option<Duration> {
+        let native = !matches!(self.spec.kind, ResourceKind::Script);
+        self.spec.monitor.map(|period| period * if native { 1 } else { LOOKS_RARER })
+    }
+
     /// First monitor after a start: a part of the period that depends on nothing but the name, so that resources do not
     /// all ask at once and every run of a trace is the same.
     pub(crate) fn first_monitor(&self, id: &ResourceId, now: Timestamp) -> Option<Timestamp> {
-        let period = self.spec.monitor?;
+        Some(Self::within(self.spec.monitor?, id, now))
+    }
+
+    /// First look after a stop, in the same way.
+    pub(crate) fn first_look(&self, id: &ResourceId, now: Timestamp) -> Option<Timestamp> {
+        Some(Self::within(self.look_period()?, id, now))
+    }
+
+    fn within(period: Duration, id: &ResourceId, now: Timestamp) -> Timestamp {
         let hash = id.as_str().bytes().fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
-        Some(now + period / 2 + period / 128 * (hash % 64))
+        now + period / 2 + period / 128 * (hash % 64)
     }
 }
 
@@ -183,6 +207,8 @@ pub(crate) fn same_thing(one: &ResourceSpec, other: &ResourceSpec) -> bool {
     one.class == other.class && one.agent == other.agent && one.args == other.args && one.kind == other.kind
 }
 
+/// How much rarer a script that should not run is looked at than one that should.
+const LOOKS_RARER: u32 = 6;
 /// Between two tries of a stop that failed.
 pub(crate) const STOP_RETRY: Duration = Duration::from_secs(5);
 /// The same for an address that we have no right to keep.

@@ -64,6 +64,7 @@ impl Executor {
             self.probe(now, id, out);
             self.start(now, id, &survey, out);
             self.monitor(now, id, &survey, out);
+            self.look(now, id, &survey, out);
         }
         self.tell_started(before_starts, out);
         self.tell(now, &survey, out);
@@ -123,11 +124,15 @@ impl Executor {
     }
 
     fn cancel(&mut self, id: &ResourceId, survey: &Survey, out: &mut Vec<ExecutorOutput>) {
-        let Some(op) = self.resources.get_mut(id).and_then(|it| it.op.as_mut()) else { return };
+        let Some(it) = self.resources.get_mut(id) else { return };
+        let looks = it.looks();
+        let Some(op) = it.op.as_mut() else { return };
         let unwanted = match op.action {
             OpAction::Start => survey.intent(id) != Intent::Run,
             OpAction::Monitor => survey.must_stop(id),
-            OpAction::Probe | OpAction::Stop => false,
+            // Whatever a look would find: it is to run here now.
+            OpAction::Probe => looks && survey.intent(id) == Intent::Run,
+            OpAction::Stop => false,
         };
         if unwanted && !op.cancelled {
             op.cancelled = true;
@@ -261,6 +266,23 @@ impl Executor {
         }
     }
 
+    /// What should not run here is looked for too, so that what somebody started by hand, or what came up with the machine,
+    /// is found while this daemon runs and not by the next one (decision 0043).
+    fn look(&mut self, now: Timestamp, id: &ResourceId, survey: &Survey, out: &mut Vec<ExecutorOutput>) {
+        let takes_part = self.kept && !self.stop_everything && !survey.probing;
+        let Some(it) = self.resources.get_mut(id) else { return };
+        let idle = it.state == State::Stopped && it.op.is_none() && it.retry_at <= now;
+        if !takes_part || !idle || survey.intent(id) != Intent::Stop {
+            return;
+        }
+        let Some(due) = it.monitor_at.or_else(|| it.first_look(id, now)) else { return };
+        it.monitor_at = Some(due);
+        if due <= now {
+            let spec = it.spec.clone();
+            self.order(id, OpAction::Probe, spec, out);
+        }
+    }
+
     fn order(&mut self, id: &ResourceId, action: OpAction, spec: Arc<ResourceSpec>, out: &mut Vec<ExecutorOutput>) {
         let upto: AssignmentId = self.applied();
         self.last_op += 1;
@@ -293,7 +315,10 @@ impl Executor {
         let times = [
             (Some(it.retry_at).filter(|_| idle && it.state != State::Running), ExecutorTimer::Retry),
             (Some(it.stop_retry_at).filter(|_| idle && it.holds()), ExecutorTimer::Retry),
-            (it.monitor_at.filter(|_| idle && it.state == State::Running), ExecutorTimer::Monitor),
+            (
+                it.monitor_at.filter(|_| idle && matches!(it.state, State::Running | State::Stopped)),
+                ExecutorTimer::Monitor,
+            ),
             (it.announce_at.filter(|_| announced), ExecutorTimer::Announce),
         ];
         let due = times.into_iter().filter_map(|(at, kind)| at.filter(|at| *at > self.now).map(|at| (at, kind)));

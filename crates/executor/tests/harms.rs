@@ -230,7 +230,7 @@ fn started_again_under_an_id_that_was_given_back() {
     world.finish("stop web", None);
     world.pass(Duration::from_secs(60));
     world.show();
-    assert_eq!(world.under_way(), Vec::<String>::new());
+    assert_eq!(world.under_way(), ["probe web"], "no more than a look");
     assert_eq!(world.reports().last().unwrap().split_whitespace().nth(1), Some("StartFailed"));
 }
 
