@@ -262,7 +262,16 @@ impl Node {
             }
             self.want(now, &node, Duration::ZERO, Some(admission));
             let same = self.fences.fences.get(&node).is_some_and(|wanted| wanted.admission == Some(admission));
-            if let Some(entry) = self.word_on(&node).filter(|_| same).and_then(|how| self.off(&node, how, None)) {
+            // What it said to run after it was lost no fence of that loss clears: said over and over, it stays.
+            let clears = |entry: &Entry| {
+                self.coming().is_some_and(|coming| {
+                    let mut next = coming.clone();
+                    let applied = next.apply(next.applied.next(), entry).is_ok();
+                    applied && next.active_on(&node).count() < coming.active_on(&node).count()
+                })
+            };
+            let entry = self.word_on(&node).filter(|_| same).and_then(|how| self.off(&node, how, None));
+            if let Some(entry) = entry.filter(clears) {
                 self.propose(entry);
             }
         }
@@ -299,7 +308,7 @@ impl Node {
         let is_address = |id: &&ResourceId| record.spec(id).is_some_and(|spec| spec.address().is_some());
         let addresses: BTreeSet<ResourceId> = record.active_on(&node).filter(is_address).cloned().collect();
         let since_then = |id: &ResourceId| record.flag(id, &node).is_some_and(|flag| flag.0 > known.lost.0);
-        if !record.has_leases() || addresses.iter().any(since_then) {
+        if !record.has_leases() || record.active_on(&node).any(since_then) {
             return None;
         }
         let (incarnation, epoch) = (known.incarnation, record.epoch.clone());

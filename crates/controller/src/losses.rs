@@ -87,7 +87,7 @@ impl Node {
             let gated = self.members.peer(&node).and_then(|peer| peer.claimed.as_ref()).map(|claimed| &claimed.gated);
             let expired = silent >= self.lifetime() + EXPIRES_WITHIN;
             let is_free = |id: &&ResourceId| expired || gated.is_some_and(|gated| gated.contains(id));
-            let addresses: BTreeSet<ResourceId> = addresses_on(record, &node).filter(is_free).cloned().collect();
+            let addresses: BTreeSet<ResourceId> = provable_on(record, &node).filter(is_free).cloned().collect();
             if !addresses.is_empty() {
                 let text = format!("Nothing of {node} can answer any more: its lease has ended beyond doubt.");
                 self.chronicle.note(now, Severity::Info, "lease-over", &node, text);
@@ -100,7 +100,7 @@ impl Node {
     fn unproven(&self, record: Option<&Record>) -> Vec<(NodeName, Admission)> {
         let Some(record) = record.filter(|record| record.has_leases()) else { return Vec::new() };
         let waits = |(name, node): &(&NodeName, &NodeRecord)| {
-            node.member == MemberState::Lost && node.leased && addresses_on(record, name).next().is_some()
+            node.member == MemberState::Lost && node.leased && provable_on(record, name).next().is_some()
         };
         record.nodes.iter().filter(waits).map(|(name, node)| (name.clone(), node.admission)).collect()
     }
@@ -193,4 +193,10 @@ impl Node {
 /// Native addresses that may be active on a node.
 fn addresses_on<'a>(record: &'a Record, node: &'a NodeName) -> impl Iterator<Item = &'a ResourceId> {
     record.active_on(node).filter(|id| record.spec(id).is_some_and(|spec| spec.address().is_some()))
+}
+
+/// Those of a lost node that a proof clears: what it said to run after it was lost is no matter of that lease.
+fn provable_on<'a>(record: &'a Record, node: &'a NodeName) -> impl Iterator<Item = &'a ResourceId> {
+    let lost = record.nodes.get(node).map(|node| node.lost.0);
+    addresses_on(record, node).filter(move |id| record.flag(id, node).map(|flag| flag.0) <= lost)
 }
