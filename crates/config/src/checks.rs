@@ -15,6 +15,8 @@ const INITDEAD: Duration = Duration::from_secs(10);
 const MEDIA: &[&str] = &["bcast", "udp", "mcast", "mcast6", "ucast", "ucast6", "serial"];
 /// Nodes of a cluster: each votes (R-LEDGER-2), and a heartbeat that reports of more would not fit a packet.
 const MOST_NODES: usize = 32;
+/// Of these the first so many vote from the beginning (R-LEDGER-2).
+const VOTERS: usize = 7;
 /// Heartbeats, with each of which a watchdog may be petted, within its timeout.
 const PETS_MIN: u32 = 4;
 /// Least deadtime in keepalives (R-LEASE-10).
@@ -23,6 +25,7 @@ pub(crate) const RATIO: u32 = 8;
 /// Completes the times and complains about what does not fit together.
 pub(crate) fn check(file: &mut File, report: &mut Report) {
     nodes(file, report);
+    witnesses(file, report);
     crate::fencing::check(file, report);
     of_a_pair(file, report);
     media(file, report);
@@ -66,6 +69,29 @@ fn nodes(file: &File, report: &mut Report) {
             let wrong = error("too-many-nodes", span.clone(), "more than 32 nodes").label("one more than 32");
             report.push(wrong.help(format!("keep 32: node {}", different[..MOST_NODES].join(" "))));
         }
+    }
+}
+
+/// A witness is worth its vote where it makes an odd number of voters of an even number of nodes, of which there are two at
+/// least: of one and a witness each needs the other.
+fn witnesses(file: &File, report: &mut Report) {
+    let Some((name, span)) = file.witnesses.first() else { return };
+    let nodes = &file.cluster.nodes;
+    let able = nodes.iter().filter(|node| !file.witnesses.iter().any(|(witness, _)| witness == *node)).count();
+    if let Some((second, span)) = file.witnesses.get(1) {
+        let wrong = error("second-witness", span.clone(), format!("`{second}` would be a second witness"));
+        report.push(wrong.label("one too many").help(format!("keep one, `{name}`")));
+    } else if able < 2 {
+        let wrong = error("witness-alone", span.clone(), format!("the witness `{name}` needs two nodes besides"));
+        report.push(wrong.help("write them into a line of their own: node NAME NAME"));
+    } else if able % 2 == 1 {
+        let text = format!("with the witness `{name}` the number of votes is even: it makes nothing safer");
+        report
+            .push(warning("witness-even", span.clone(), text).help(format!("{able} nodes vote well: remove the line")));
+    } else if nodes.iter().take(VOTERS).all(|node| node != name) {
+        let wrong =
+            error("witness-without-vote", span.clone(), format!("`{name}` is not among the first {VOTERS} nodes"));
+        report.push(wrong.help("only these vote first: put the line in front of the `node` lines"));
     }
 }
 

@@ -85,6 +85,8 @@ fn resources(model: &ResourceModel) -> u64 {
         AutoFailback::Off => 0,
         AutoFailback::On => 1,
     });
+    // Only where there are any, so that files without them mean the same to an older daemon.
+    model.witnesses.iter().for_each(|witness| hash.text(witness.as_str()));
     hash.number(model.groups.len() as u64);
     for GroupSpec { id, preferred, resources } in &model.groups {
         hash.text(id.as_str());

@@ -24,12 +24,20 @@ pub(crate) struct Defaults {
     pub(crate) wire_check: bool,
 }
 
+/// Nodes of ha.cf.
+#[derive(Clone, Copy)]
+pub(crate) struct Nodes<'a> {
+    pub(crate) all: &'a [NodeName],
+    /// Those that run nothing.
+    pub(crate) witnesses: &'a [NodeName],
+}
+
 /// Agents of the daemon itself.
 const NATIVE: &[&str] = &["IPaddr", "IPaddr2", "IPv6addr", "Filesystem"];
 
 struct Reader<'a> {
     text: &'a str,
-    nodes: &'a [NodeName],
+    nodes: Nodes<'a>,
     defaults: &'a Defaults,
     environment: &'a dyn Environment,
     report: &'a mut Report,
@@ -40,7 +48,7 @@ struct Reader<'a> {
 /// Reads the file.
 pub(crate) fn parse(
     sources: &Sources,
-    nodes: &[NodeName],
+    nodes: Nodes<'_>,
     defaults: &Defaults,
     environment: &dyn Environment,
     report: &mut Report,
@@ -106,15 +114,22 @@ impl Reader<'_> {
             }
             let node = NodeName::new(part);
             // Without any node in ha.cf, that is what is said, once.
-            let unknowable = self.nodes.is_empty() && !is_ipv4ish(part) && !part.contains("::");
-            if unknowable || self.nodes.contains(&node) {
+            if self.nodes.witnesses.contains(&node) {
+                let wrong = error("witness-preferred", span, format!("`{part}` is a witness and runs nothing"));
+                let able = self.nodes.all.iter().filter(|node| !self.nodes.witnesses.contains(node));
+                let able = able.map(|node| node.as_str()).collect::<Vec<_>>().join(", ");
+                self.report.push(wrong.label("votes only").help(format!("name one of: {able}")));
+                return None;
+            }
+            let unknowable = self.nodes.all.is_empty() && !is_ipv4ish(part) && !part.contains("::");
+            if unknowable || self.nodes.all.contains(&node) {
                 preferred.push(node);
                 continue;
             }
-            let glued = self.nodes.iter().find(|n| {
+            let glued = self.nodes.all.iter().find(|n| {
                 part.to_lowercase().starts_with(n.as_str()) && part.get(n.as_str().len()..).is_some_and(is_ipv4ish)
             });
-            let known = self.nodes.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ");
+            let known = self.nodes.all.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ");
             self.report.push(match glued {
                 Some(node) => error("glued-node", span, "node and address are one word")
                     .label("a blank is missing")
@@ -127,7 +142,7 @@ impl Reader<'_> {
                 }
                 None => error("unknown-node", span, format!("`{part}` is not a `node` of ha.cf"))
                     .help(format!("nodes of ha.cf: {known}"))
-                    .nearest(part, self.nodes.iter().map(|n| n.as_str())),
+                    .nearest(part, self.nodes.all.iter().map(|n| n.as_str())),
             });
             return None;
         }

@@ -43,7 +43,10 @@ pub fn parse(sources: &Sources, environment: &dyn Environment) -> Parsed {
         checks::check(&mut file, &mut main);
     }
     let mut resources = Report::new(FileKind::Haresources);
-    let mut groups = haresources::parse(sources, &file.cluster.nodes, &file.defaults, environment, &mut resources);
+    let witnesses: alloc::vec::Vec<hearth_types::NodeName> =
+        file.witnesses.iter().map(|(name, _)| name.clone()).collect();
+    let who = haresources::Nodes { all: &file.cluster.nodes, witnesses: &witnesses };
+    let mut groups = haresources::parse(sources, who, &file.defaults, environment, &mut resources);
     haresources::unchecked(&mut groups, &file.unchecked, sources.haresources.as_deref().unwrap_or(""), &mut main);
     let mut secret = Report::new(FileKind::Authkeys);
     let keys = authkeys::parse(sources, &mut secret);
@@ -52,7 +55,7 @@ pub fn parse(sources: &Sources, environment: &dyn Environment) -> Parsed {
     complaints.extend(secret.complaints);
     complaints.sort_by_key(|complaint| (complaint.file, complaint.span.as_ref().map(|span| span.start)));
     let failed = complaints.iter().any(|complaint| complaint.level == Level::Error);
-    let resources = ResourceModel { groups, auto_failback: file.auto_failback };
+    let resources = ResourceModel { groups, auto_failback: file.auto_failback, witnesses };
     let config = (!failed).then_some(Config { cluster: file.cluster, resources, keys });
     Parsed { config, complaints }
 }

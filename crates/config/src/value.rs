@@ -20,6 +20,14 @@ pub struct Config {
     pub keys: Keys,
 }
 
+impl Config {
+    /// Whether addresses on this machine answer only through the kernel gate (R-LEASE-8). A witness holds none: any kernel
+    /// is good enough for it.
+    pub fn is_gated(&self) -> bool {
+        self.cluster.gate && !self.resources.is_witness(&self.cluster.local)
+    }
+}
+
 /// What ha.cf says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClusterConfig {

@@ -3,7 +3,7 @@
 use crate::Severity;
 use crate::node::Node;
 use crate::orders::timeline_event;
-use hearth_cib::{Failure, MemberState, Record, ResourceState};
+use hearth_cib::{Failure, MemberState, Record, ResourceState, Voter};
 use hearth_config::Medium;
 use hearth_control::{
     EpochStatus, FailureView, GroupView, LastChange, LinkView, NodeView, PingView, Reply, ResourceView, Status,
@@ -135,8 +135,8 @@ impl Node {
             return health("degraded", format!("{all}, but {} is unclean.", unclean.join(", ")));
         }
         if !dead.is_empty() {
-            let nobody = "nobody could take over";
-            return health("degraded", format!("{all}, but {} is offline: {nobody}.", dead.join(", ")));
+            let nobody = if self.could_lose_another(status) { "" } else { ": nobody could take over" };
+            return health("degraded", format!("{all}, but {} is offline{nobody}.", dead.join(", ")));
         }
         if !status.quorum {
             return health("degraded", format!("{all}, but nothing can be changed: no DC at the moment."));
@@ -157,6 +157,23 @@ impl Node {
             return health("degraded", text);
         }
         health("ok", format!("{all} and every node is online."))
+    }
+
+    /// Whether one more machine may fail, and what it ran would be taken: a majority of the voters is left, and a machine
+    /// that may run something.
+    fn could_lose_another(&self, status: &Status) -> bool {
+        let Some(record) = self.ledger.record().filter(|_| self.is_many()) else { return false };
+        let speaks = |voter: &&Voter| voter.name == self.local || self.voice(voter).is_some();
+        let here = |voter: &&Voter| speaks(voter) && !self.says_it_cannot_write(&voter.name);
+        let able = |view: &&NodeView| view.online && !record.model.witnesses.iter().any(|it| it.as_str() == view.name);
+        let votes = record.voters.iter().filter(here).count();
+        votes > record.majority() && status.nodes.iter().filter(able).count() > 1
+    }
+
+    /// What a node is for, where that is not to run something.
+    fn part(&self, name: &NodeName) -> Option<String> {
+        let witness = self.config.resources.is_witness(name);
+        witness.then(|| "a witness: it votes and runs nothing".to_owned())
     }
 
     fn node_view(&self, now: Timestamp, name: &NodeName) -> NodeView {
@@ -188,7 +205,9 @@ impl Node {
                 pings: Some(self.standing.pings(now, timing.deadping)).filter(|pings| pings.1 > 0),
                 unservable,
                 watchdog: self.watchdog.in_words(),
-                reason: reason.or_else(|| self.alone.verdict.clone().filter(|_| !self.keeping.confirmed)),
+                reason: reason
+                    .or_else(|| self.alone.verdict.clone().filter(|_| !self.keeping.confirmed))
+                    .or_else(|| self.part(name)),
             };
         }
         let Some(peer) = self.members.peer(name) else { return stranger(name) };
@@ -222,7 +241,11 @@ impl Node {
                 .filter(|_| peer.is_alive())
                 .and_then(|claimed| claimed.watchdog.as_ref())
                 .map(crate::watchdog::in_words),
-            reason: reason.or(why).or_else(|| self.refusal_of(name)).or_else(|| self.rolled_back_reason(name)),
+            reason: reason
+                .or(why)
+                .or_else(|| self.refusal_of(name))
+                .or_else(|| self.rolled_back_reason(name))
+                .or_else(|| self.part(name)),
         }
     }
 

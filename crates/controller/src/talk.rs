@@ -374,10 +374,13 @@ impl Node {
         let timing = self.config.cluster.timing;
         let stuck = self.ledger.is_stuck();
         let gone = self.is_many() && self.leader_is_gone(now);
+        // A witness leads only while no node can.
+        let is_witness = |name: &NodeName| self.config.resources.is_witness(name);
+        let by_witness = !is_witness(&self.local) && self.ledger.dc().is_some_and(|dc| is_witness(&dc));
         let wanted = self.ledger.is_voting()
             && !self.cannot_write()
             && !self.is_listening()
-            && (self.ledger.dc().is_none() || stuck || gone);
+            && (self.ledger.dc().is_none() || stuck || gone || by_witness);
         let late = self.channels.keys().any(|node| self.is_on_its_way(node));
         let Some(record) = self.ledger.record().filter(|_| wanted && !late) else {
             self.without_dc_since = None;
@@ -398,7 +401,8 @@ impl Node {
             self.without_dc_since = None;
             return;
         }
-        let first = here.iter().all(|voter| self.local <= voter.name);
+        let turn = |name: &NodeName| (is_witness(name), name.clone());
+        let first = here.iter().all(|voter| turn(&self.local) <= turn(&voter.name));
         let wait = match (first && !stuck, gone) {
             // The others have just said so too: nothing is waited for.
             (true, true) => Duration::ZERO,

@@ -157,7 +157,7 @@ fn spec(address: bool, args: &[&str]) -> ResourceSpec {
 
 fn model(spec: ResourceSpec) -> ResourceModel {
     let group = GroupSpec { id: "g".into(), preferred: vec![ME.into()], resources: vec![spec] };
-    ResourceModel { groups: vec![group], auto_failback: AutoFailback::Off }
+    ResourceModel { groups: vec![group], auto_failback: AutoFailback::Off, witnesses: Vec::new() }
 }
 
 /// One node with one resource, and a DC that applies what it says at once.

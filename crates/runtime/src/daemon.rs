@@ -147,7 +147,7 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
         media: Media::new(&config.cluster.media),
         peers: PeerAddresses::new(config.cluster.local.clone()),
         ring,
-        gate: Gatekeeper::open(config.cluster.gate, config.cluster.timing.lease(), agent.clone()),
+        gate: Gatekeeper::open(config.is_gated(), config.cluster.timing.lease(), agent.clone()),
         volatile,
         watchdog: WatchdogThread::new(post.clone(), realtime),
         mailbox,

@@ -39,7 +39,7 @@ impl Fresh {
             let ring = ring(&config)?;
             let log = Opened::open(&config.cluster.logging)?;
             let ports = media::prepare(&old.cluster.media, &config.cluster.media)?;
-            let wanted = config.cluster.gate && !old.cluster.gate;
+            let wanted = config.is_gated() && !old.is_gated();
             let gate = wanted.then(|| Gate::open(config.cluster.timing.lease())).transpose();
             Ok((ring, log, ports, gate.map_err(|error| format!("`gate yes`: {error}"))?))
         };
@@ -140,6 +140,9 @@ pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
     changed.extend(gone.map(|medium| format!("ha.cf: {medium} is gone")));
     if old.keys != new.keys {
         changed.push("authkeys".to_owned());
+    }
+    if old.resources.witnesses != new.resources.witnesses {
+        changed.push("ha.cf: witness".to_owned());
     }
     let (before, after) = (&old.resources.groups, &new.resources.groups);
     for group in after {

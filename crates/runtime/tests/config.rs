@@ -193,6 +193,9 @@ fn value(text: &mut String, config: &Config) {
     writeln!(text, "logging {}", json(&cluster.logging)).unwrap();
     cluster.env.iter().for_each(|(name, value)| writeln!(text, "env {name}={value}").unwrap());
     writeln!(text, "auto_failback {}", json(&config.resources.auto_failback)).unwrap();
+    for witness in &config.resources.witnesses {
+        writeln!(text, "witness {witness}").unwrap();
+    }
     for group in &config.resources.groups {
         let names: Vec<&str> = group.preferred.iter().map(|node| node.as_str()).collect();
         writeln!(text, "group {} on {}", group.id, names.join(" ")).unwrap();

@@ -59,6 +59,8 @@ pub enum Cause {
     Pings,
     /// A member is to be started that this assignment does not cover yet.
     Member,
+    /// Its node has become a witness.
+    Witness,
     /// A healed split is cleaned up.
     Confirmed,
 }

@@ -32,6 +32,9 @@ fn leave(cause: Cause, text: String) -> Option<Obstacle> {
 /// What keeps the node from running the group; none: it can.
 pub(crate) fn obstacle(record: &Record, view: &Alive, group: &GroupSpec, name: &NodeName) -> Option<Obstacle> {
     let Some(node) = record.nodes.get(name) else { return wait("is not in ha.cf") };
+    if record.model.is_witness(name) {
+        return Some(Obstacle { text: "is a witness".into(), leave: Some(Cause::Witness), at_once: true });
+    }
     if node.member != MemberState::Admitted {
         return wait(match node.member {
             MemberState::Lost => "is lost",

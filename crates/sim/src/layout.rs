@@ -61,6 +61,8 @@ pub struct Layout {
     pub sealed: bool,
     /// Clocks drift by up to 2.4 %, each its own way; else none does.
     pub drift: bool,
+    /// The machine that votes and runs nothing.
+    pub witness: Option<usize>,
     /// A watchdog resets a machine whose daemon has armed it and not petted it for this long; none: no machine has one.
     pub watchdog: Option<Duration>,
 }
@@ -90,6 +92,7 @@ impl Layout {
             variants: vec![Vec::new()],
             sealed: false,
             drift: false,
+            witness: None,
             watchdog: None,
         }
     }
@@ -166,6 +169,7 @@ impl Layout {
             resources: ResourceModel {
                 groups: self.variants[variant].clone(),
                 auto_failback: if self.auto_failback { AutoFailback::On } else { AutoFailback::Off },
+                witnesses: self.witness.map(|node| self.names[node].clone()).into_iter().collect(),
             },
             keys: Keys { signing: 1, keys: BTreeMap::new() },
         }

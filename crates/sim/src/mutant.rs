@@ -59,4 +59,6 @@ pub enum Mutant {
     FencesUnconfirmed,
     /// A node of a pair may fence as soon as it has booted: its token is that of the boot before.
     FencesWithoutToken,
+    /// Files are read as if a witness were a node like others.
+    WitnessRuns,
 }

@@ -184,6 +184,9 @@ impl World {
     /// The files of a machine become those of a variant; a daemon that runs reads them at once.
     pub(crate) fn reload(&mut self, node: usize, variant: usize) {
         let mut config = self.site.layout.config(node, variant);
+        if self.site.mutant == Some(Mutant::WitnessRuns) {
+            config.resources.witnesses.clear();
+        }
         let machine = &mut self.site.machines[node];
         config.cluster.wire_version = machine.config.cluster.wire_version;
         machine.variant = variant;

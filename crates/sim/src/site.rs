@@ -59,6 +59,9 @@ impl Site {
                 _ => 1000,
             };
             let mut config = layout.config(node, 0);
+            if mutant == Some(Mutant::WitnessRuns) {
+                config.resources.witnesses.clear();
+            }
             if mutant == Some(Mutant::Impatient) && node == 0 {
                 let timing = &mut config.cluster.timing;
                 timing.deadtime /= 8;

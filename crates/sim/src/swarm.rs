@@ -185,7 +185,28 @@ fn draw_layout(rng: &mut Rng, seed: u64, nodes: Option<usize>) -> Layout {
         _ => {}
     }
     layout.variants = draw_variants(rng, &layout);
+    draw_witness(seed, &mut layout);
     layout
+}
+
+/// Machines that vote from the beginning (R-LEDGER-2).
+const VOTERS: usize = 7;
+
+/// Of three and more, one in four has a machine that votes and runs nothing.
+fn draw_witness(seed: u64, layout: &mut Layout) {
+    let mut rng = Rng::new(seed, "witness");
+    if layout.names.len() < 3 || !rng.chance(250) {
+        return;
+    }
+    let witness = rng.index(layout.names.len().min(VOTERS));
+    layout.witness = Some(witness);
+    let (name, other) = (&layout.names[witness], &layout.names[(witness + 1) % layout.names.len()]);
+    for group in layout.variants.iter_mut().flatten() {
+        group.preferred.retain(|preferred| preferred != name);
+        if group.preferred.is_empty() {
+            group.preferred.push(other.clone());
+        }
+    }
 }
 
 fn draw_variants(rng: &mut Rng, layout: &Layout) -> Vec<Vec<GroupSpec>> {

@@ -167,12 +167,20 @@ pub struct ResourceModel {
     pub groups: Vec<GroupSpec>,
     /// Whether they go home.
     pub auto_failback: AutoFailback,
+    /// Nodes that vote and run nothing (R-LEDGER-2), in file order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<NodeName>,
 }
 
 impl ResourceModel {
     /// All resources with their group.
     pub fn resources(&self) -> impl Iterator<Item = (&GroupSpec, &ResourceSpec)> {
         self.groups.iter().flat_map(|group| group.resources.iter().map(move |resource| (group, resource)))
+    }
+
+    /// Whether a node votes and runs nothing.
+    pub fn is_witness(&self, node: &NodeName) -> bool {
+        self.witnesses.contains(node)
     }
 
     /// The group of that name.

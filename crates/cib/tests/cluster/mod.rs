@@ -39,7 +39,11 @@ pub fn model(groups: &[&str]) -> ResourceModel {
         let resources: Vec<ResourceSpec> = members.split_whitespace().map(spec).collect();
         GroupSpec { id: resources[0].id.as_str().into(), preferred: vec!["a".into()], resources }
     };
-    ResourceModel { groups: groups.iter().map(group).collect(), auto_failback: AutoFailback::Off }
+    ResourceModel {
+        groups: groups.iter().map(group).collect(),
+        auto_failback: AutoFailback::Off,
+        witnesses: Vec::new(),
+    }
 }
 
 pub fn epoch(number: u64) -> EpochName {

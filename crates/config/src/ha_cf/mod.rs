@@ -29,6 +29,8 @@ pub(crate) struct File {
     pub(crate) times: BTreeMap<&'static str, (Duration, Range<usize>)>,
     /// Where each of the cluster's nodes stands, in the same order.
     pub(crate) nodes: Vec<Range<usize>>,
+    /// Nodes that vote and run nothing, and where each stands.
+    pub(crate) witnesses: Vec<(NodeName, Range<usize>)>,
     /// Whether nodeinfo named this machine.
     pub(crate) from_nodeinfo: bool,
     /// Where `tiebreaker` stands.
@@ -125,6 +127,7 @@ fn blank(local: NodeName) -> File {
         unchecked: Vec::new(),
         times: BTreeMap::new(),
         nodes: Vec::new(),
+        witnesses: Vec::new(),
         from_nodeinfo: false,
         tiebreaker: None,
         unfenced: None,
@@ -184,7 +187,11 @@ impl Reader<'_> {
             return;
         }
         match name.text {
-            "node" => {
+            "node" | "witness" => {
+                let named = list.iter().map(|word| (NodeName::new(word.text), word.span.clone()));
+                if name.text == "witness" {
+                    self.file.witnesses.extend(named);
+                }
                 self.file.cluster.nodes.extend(list.iter().map(|word| NodeName::new(word.text)));
                 self.file.nodes.extend(list.iter().map(|word| word.span.clone()));
             }

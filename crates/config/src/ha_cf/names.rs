@@ -3,6 +3,7 @@
 /// Every directive that is known, honoured or not.
 pub(super) const DIRECTIVES: &[&str] = &[
     "node",
+    "witness",
     "keepalive",
     "deadtime",
     "warntime",
@@ -79,6 +80,7 @@ pub(super) const DIRECTIVES: &[&str] = &[
 /// Those that may stand more than once.
 pub(super) const REPEATED: &[&str] = &[
     "node",
+    "witness",
     "bcast",
     "udp",
     "mcast",

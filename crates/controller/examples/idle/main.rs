@@ -283,7 +283,7 @@ fn config(local: usize, count: usize) -> Config {
             logging: Logging::default(),
             env: BTreeMap::new(),
         },
-        resources: ResourceModel { groups: groups(count), auto_failback: AutoFailback::Off },
+        resources: ResourceModel { groups: groups(count), auto_failback: AutoFailback::Off, witnesses: Vec::new() },
         keys: Keys { signing: 1, keys: BTreeMap::new() },
     }
 }

@@ -176,7 +176,7 @@ pub fn config(local: &str, count: usize, groups: Vec<GroupSpec>) -> Config {
             logging: Logging::default(),
             env: BTreeMap::new(),
         },
-        resources: ResourceModel { groups, auto_failback: AutoFailback::Off },
+        resources: ResourceModel { groups, auto_failback: AutoFailback::Off, witnesses: Vec::new() },
         keys: Keys { signing: 1, keys: BTreeMap::new() },
     }
 }

@@ -52,7 +52,11 @@ pub fn group(members: &str) -> GroupSpec {
 }
 
 pub fn model(groups: &[&str]) -> ResourceModel {
-    ResourceModel { groups: groups.iter().map(|it| group(it)).collect(), auto_failback: AutoFailback::Off }
+    ResourceModel {
+        groups: groups.iter().map(|it| group(it)).collect(),
+        auto_failback: AutoFailback::Off,
+        witnesses: Vec::new(),
+    }
 }
 
 pub struct World {

@@ -18,6 +18,7 @@ mod overlap;
 mod put_back;
 mod takeover;
 mod truth;
+mod witness;
 
 pub use liveness::unwell;
 
@@ -178,6 +179,7 @@ impl Checkers {
             Box::<put_back::PutBack>::default(),
             Box::<fence_loop::FenceLoop>::default(),
             Box::<needless::Needless>::default(),
+            Box::<witness::Witness>::default(),
         ];
         let on_inputs = (0..all.len()).filter(|at| all[*at].sees_inputs()).collect();
         Checkers { all, on_inputs, gap: gap::Gap::default(), double: double::Double::default() }

@@ -58,6 +58,10 @@ impl Setup {
             }
             // The groups that follow are those of the next files, for `reload NODE NUMBER`.
             "files" => layout.variants.push(Vec::new()),
+            "witness" => {
+                let node = layout.node(word()?).ok_or_else(|| refused("witness: no such machine"))?;
+                layout.witness = Some(node);
+            }
             "ucast" => layout.ucast = yes(word()?)?,
             "tiebreaker" => layout.tiebreaker = yes(word()?)?,
             "stonith" => layout.stonith = yes(word()?)?,

@@ -39,6 +39,7 @@ const MUST_SEE: [(Mutant, &str, u64); 26] = [
     (Mutant::MarksTooEarly, "put back", 1000),
     (Mutant::FencesUnconfirmed, "one owner", 1000),
     (Mutant::FencesWithoutToken, "fence loop", 1000),
+    (Mutant::WitnessRuns, "witness", 1000),
     (Mutant::PetsWhileUnclean, "isolated owner", 300),
     (Mutant::PetsOnlyOwners, "needless reset", 300),
 ];
