@@ -13,7 +13,7 @@ const OF_TWO: [Mutant; 3] = [Mutant::ClockStops, Mutant::ClockDrifts, Mutant::Fe
 const PIECE: u64 = 40;
 
 /// What is broken, which checker must see it, and within how many seeds.
-const MUST_SEE: [(Mutant, &str, u64); 26] = [
+const MUST_SEE: [(Mutant, &str, u64); 27] = [
     (Mutant::GateFailsOpen, "one owner", 1000),
     (Mutant::StopLies, "one owner", 1000),
     (Mutant::ProbeDenies, "one owner", 1000),
