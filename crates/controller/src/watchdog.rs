@@ -89,6 +89,10 @@ impl Node {
         let timing = self.config.cluster.timing;
         let holding = self.executor.holds_anything();
         let may = may_pet(now, self.keeping.keep, holding, timing.lease());
+        if may.is_none() && !self.watchdog.ordered {
+            // Nothing is known yet of what could run here, and nothing is armed that would reset anything.
+            return;
+        }
         self.tell_of_pets(now, may.is_some());
         let Some(not_after) = may.filter(|_| now >= self.watchdog.next_at) else { return };
         self.watchdog.next_at = now + hearth_config::pet_period(self.watchdog.timeout(), timing.keepalive);
