@@ -40,11 +40,11 @@ impl Record {
             Entry::Leased { node, incarnation, epoch } => self.leased(node, *incarnation, epoch),
             Entry::Proven { node, admission, addresses } => self.proven(node, *admission, addresses),
             Entry::Resigned { node, admission } => self.resigned(node, *admission),
-            Entry::Fenced { node, admission, how, request } => {
+            Entry::Fenced { node, admission, how, upto, request } => {
                 if let Some(request) = request {
                     self.request(request)?;
                 }
-                self.fenced(node, *admission, how)
+                self.fenced(node, *admission, how, *upto)
             }
             Entry::Left { node } => self.left(node),
             Entry::Unclean { node, reason, running, identity } => self.unclean(node, reason, running, *identity),

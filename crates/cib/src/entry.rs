@@ -209,6 +209,10 @@ pub enum Entry {
         admission: Admission,
         /// Whose word it is, for people.
         how: String,
+        /// What was decided up to there was known when the word was given, and nothing was heard of the node since: what
+        /// it said of itself after its loss is over, too.
+        #[serde(default)]
+        upto: Index,
         /// The order of a person, if it is one.
         #[serde(default)]
         request: Option<RequestId>,

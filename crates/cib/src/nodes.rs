@@ -5,7 +5,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use hearth_types::{
-    Admission, AssignmentId, EpochName, Incarnation, NodeIdentity, NodeName, PermitKind, ResourceId, ResourceKind,
+    Admission, AssignmentId, EpochName, Incarnation, Index, NodeIdentity, NodeName, PermitKind, ResourceId,
+    ResourceKind,
 };
 
 use crate::record::{LINEAGE, MemberState, Unclean, Voter};
@@ -226,7 +227,13 @@ impl Record {
 
     /// R-TAKE-1: flags up to the entry that declared the node lost. Who answers for an address all the same is found out
     /// on the wire.
-    pub(crate) fn fenced(&mut self, name: &NodeName, admission: Admission, how: &str) -> Result<(), Rejection> {
+    pub(crate) fn fenced(
+        &mut self,
+        name: &NodeName,
+        admission: Admission,
+        how: &str,
+        upto: Index,
+    ) -> Result<(), Rejection> {
         self.spoken_from(FENCED_FROM)?;
         let node = self.node_mut(name)?;
         if node.member != MemberState::Lost {
@@ -235,8 +242,8 @@ impl Record {
         if node.admission != admission {
             return Err(Rejection::Admission { node: name.clone(), known: node.admission, named: admission });
         }
-        let lost = AssignmentId(node.lost.0);
-        let old = |id: &&ResourceId| self.flag(id, name).is_some_and(|flag| flag <= lost);
+        let last = AssignmentId(node.lost.max(upto).0);
+        let old = |id: &&ResourceId| self.flag(id, name).is_some_and(|flag| flag <= last);
         for resource in self.active_on(name).filter(old).cloned().collect::<Vec<_>>() {
             self.clear_flag(&resource, name);
             self.states.remove(&(resource.clone(), name.clone()));

@@ -487,7 +487,7 @@ fn older_daemon_finds_a_fence_in_its_log_and_never_starts_again() {
     let mut it = Cluster::new(&["web"]);
     it.ok(Cluster::assign("web", "b"));
     let admission = it.0.nodes[&NodeName::from("b")].admission;
-    let fenced = Entry::Fenced { node: "b".into(), admission, how: "said".into(), request: None };
+    let fenced = Entry::Fenced { node: "b".into(), admission, how: "said".into(), upto: Index(0), request: None };
     let permit = PermitKind::Fenced;
     let alone = Entry::Epoch { name: epoch(2), voters: vec![voter("a", 1)], permit: Some(permit) };
     let forced = Entry::Forced { node: "b".into(), permit, node_silent: true };
@@ -523,7 +523,7 @@ fn address_of_a_fenced_machine_is_taken_without_asking_the_wire_because_an_older
     it.ok(Entry::Lost { node: node.clone(), admission });
     let mut newer = Cluster(it.0.clone());
     newer.0.wire_version = FENCED_FROM;
-    newer.ok(Entry::Fenced { node: node.clone(), admission, how: "said".into(), request: None });
+    newer.ok(Entry::Fenced { node: node.clone(), admission, how: "said".into(), upto: Index(0), request: None });
     let batch = |admission: Admission| {
         let addresses = BTreeSet::from(["10.0.0.1".into()]);
         Entry::Batch(vec![
@@ -538,6 +538,24 @@ fn address_of_a_fenced_machine_is_taken_without_asking_the_wire_because_an_older
         assert!(it.0.may_be_active.is_empty() && !it.0.nodes[&node].leased);
         assert_eq!(it.0.check_wire, BTreeSet::from(["10.0.0.1".into()]));
     }
+}
+
+/// R-TAKE-1: what a lost machine said after its loss holds until it is off, and not for ever.
+#[test]
+fn what_a_machine_said_after_it_was_lost_keeps_its_address_away_though_it_was_fenced_since() {
+    let mut it = Cluster::new(&["10.0.0.1"]);
+    it.0.wire_version = FENCED_FROM;
+    let node = NodeName::from("b");
+    let admission = it.0.nodes[&node].admission;
+    it.ok(Entry::Lost { node: node.clone(), admission });
+    let running = vec!["10.0.0.1".into()];
+    it.ok(Entry::Unclean { node: node.clone(), reason: "too old".into(), running, identity: None });
+    let said = it.0.applied;
+    let fenced = |upto: Index| Entry::Fenced { node: node.clone(), admission, how: "said".into(), upto, request: None };
+    it.ok(fenced(Index(said.0 - 1)));
+    assert!(it.flagged("10.0.0.1", "b"), "the word was given before that was said");
+    it.ok(fenced(said));
+    assert!(!it.flagged("10.0.0.1", "b"));
 }
 
 fn aged(node: &str, action: OpAction, index: Index) -> Entry {

@@ -83,13 +83,14 @@ fn entries(it: &Cluster) -> Vec<(&'static str, Entry)> {
         ("another epoch", Entry::Leased { node: name(), incarnation: run, epoch: epoch(99) }),
         ("", Entry::Proven { node: name(), admission, addresses: others }),
         ("", Entry::Resigned { node: name(), admission }),
-        ("", Entry::Fenced { node: name(), admission, how: "said".into(), request: None }),
+        ("", Entry::Fenced { node: name(), admission, how: "said".into(), upto: Index(0), request: None }),
         (
             "an older admission",
             Entry::Fenced {
                 node: name(),
                 admission: Admission(admission.0.wrapping_sub(1)),
                 how: "said".into(),
+                upto: Index(0),
                 request: None,
             },
         ),

@@ -303,7 +303,7 @@ impl Node {
         let known = record.nodes.get(node)?;
         let (node, admission) = (node.clone(), known.admission);
         if self.may_say_fenced() {
-            return Some(Entry::Fenced { node, admission, how, request });
+            return Some(Entry::Fenced { node, admission, how, upto: record.applied, request });
         }
         let is_address = |id: &&ResourceId| record.spec(id).is_some_and(|spec| spec.address().is_some());
         let addresses: BTreeSet<ResourceId> = record.active_on(&node).filter(is_address).cloned().collect();
