@@ -30,3 +30,4 @@ mod standby;
 mod start;
 mod three;
 mod upgrade;
+mod witness;

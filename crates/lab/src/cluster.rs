@@ -27,6 +27,8 @@ pub struct Programs {
 pub struct Files {
     /// Lines of ha.cf besides nodes and media.
     pub ha_cf: String,
+    /// The machine that is named in a `witness` line and not in a `node` line.
+    pub witness: Option<String>,
     /// Networks on which every machine has a ucast line.
     pub nets: Vec<Net>,
     /// haresources.
@@ -42,6 +44,7 @@ impl Default for Files {
     fn default() -> Self {
         Self {
             ha_cf: "keepalive 50ms\ndeadtime 500ms\nwarntime 200ms\ninitdead 2s\n".into(),
+            witness: None,
             nets: Net::ALL.into(),
             haresources: String::new(),
             authkeys: "auth 1\n1 sha256 a-key-that-only-this-lab-knows\n".into(),
@@ -100,7 +103,12 @@ impl Cluster {
                 writeln!(ha_cf, "ucast {} {}", net.interface(), self.lab.address(&node, net)?)?;
             }
         }
-        writeln!(ha_cf, "node {}", self.lab.names().join(" "))?;
+        let (witness, nodes): (Vec<_>, Vec<_>) =
+            self.lab.names().into_iter().partition(|node| files.witness.as_ref() == Some(node));
+        writeln!(ha_cf, "node {}", nodes.join(" "))?;
+        for node in witness {
+            writeln!(ha_cf, "witness {node}")?;
+        }
         std::fs::write(folder.join("ha.cf"), ha_cf)?;
         std::fs::write(folder.join("haresources"), &files.haresources)?;
         let keys = folder.join("authkeys");

@@ -54,19 +54,40 @@ impl Lab {
     /// # Errors
     /// When the switch refuses it.
     pub fn silence(&self, name: &str, nets: &[Net], directions: &[Direction]) -> anyhow::Result<u64> {
-        {
-            let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-            for net in nets {
-                dropped
-                    .extend(directions.iter().map(|direction| (self.port(name, *net).unwrap_or_default(), *direction)));
-            }
+        let mut rules = Vec::new();
+        for net in nets {
+            let port = self.port(name, *net)?;
+            rules.extend(directions.iter().map(|direction| match direction {
+                Direction::In => format!("oifname \"{port}\""),
+                Direction::Out => format!("iifname \"{port}\""),
+            }));
         }
+        self.lose(rules)
+    }
+
+    /// Loses in the switch what two machines send each other, over all networks; all others hear both. Returns the time
+    /// right before.
+    ///
+    /// # Errors
+    /// When the switch refuses it.
+    pub fn part(&self, one: &str, other: &str) -> anyhow::Result<u64> {
+        let mut rules = Vec::new();
+        for net in Net::ALL {
+            let (one, other) = (self.port(one, net)?, self.port(other, net)?);
+            rules.push(format!("iifname \"{one}\" oifname \"{other}\""));
+            rules.push(format!("iifname \"{other}\" oifname \"{one}\""));
+        }
+        self.lose(rules)
+    }
+
+    fn lose(&self, rules: Vec<String>) -> anyhow::Result<u64> {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner).extend(rules);
         let at = crate::now();
         self.write_drops()?;
         Ok(at)
     }
 
-    /// Ends every [`Lab::silence`]. Returns the time right before.
+    /// Ends every [`Lab::silence`] and [`Lab::part`]. Returns the time right before.
     ///
     /// # Errors
     /// When the switch refuses it.
@@ -83,12 +104,8 @@ impl Lab {
              priority 0;\n  ether daddr {} drop\n",
             text(OBSERVER_CARD)
         );
-        for (port, direction) in self.dropped.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let side = match direction {
-                Direction::In => "oifname",
-                Direction::Out => "iifname",
-            };
-            writeln!(rules, "  {side} \"{port}\" drop")?;
+        for rule in self.dropped.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            writeln!(rules, "  {rule} drop")?;
         }
         rules.push_str(" }\n}\n");
         let mut command = std::process::Command::new("nsenter");

@@ -1,6 +1,5 @@
 //! The machines, the switch between them, and a client and a ping target on the service network.
 
-use crate::faults::Direction;
 use crate::space::{Helper, Setting, Space};
 use anyhow::{Context, bail};
 use std::collections::BTreeSet;
@@ -51,7 +50,8 @@ pub struct Lab {
     machines: Vec<Machine>,
     client: Space,
     target: Space,
-    pub(crate) dropped: Mutex<BTreeSet<(String, Direction)>>,
+    /// What the switch loses, as it is written in the rules of its filter.
+    pub(crate) dropped: Mutex<BTreeSet<String>>,
     // Last: its holder removes the disk's folder, which machines still use until they are gone.
     switch: Space,
     disk: tempfile::TempDir,

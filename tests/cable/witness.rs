@@ -1,0 +1,105 @@
+//! Two machines and a witness: a majority as of three, and nothing ever runs on the third.
+
+use crate::bench::{ADDRESS, Bench, DEADTIME, NONE, Sample, ms, row};
+use crate::three::{taken_over, trio};
+use hearth_lab::{AddressWatch, ChangeKind, Direction, Net};
+
+/// One fault, from two nodes that are quiet on: what a client feels, and that the witness, `c`, has had nothing.
+fn beside_a_witness(fault: &str, bound: u64, mut happens: impl FnMut(&mut Bench) -> Sample) {
+    row(fault, bound, || {
+        let mut bench = trio(Some("c"));
+        let watch = AddressWatch::start(bench.cluster.lab.machine("c").unwrap()).unwrap();
+        let sample = happens(&mut bench);
+        nothing_ran_on_the_witness(&bench, &watch);
+        (bench, sample)
+    });
+}
+
+/// R-LEDGER-2: neither its kernel nor its daemon nor anybody on the network has seen the address there, and it has no gate.
+fn nothing_ran_on_the_witness(bench: &Bench, watch: &AddressWatch) {
+    let had =
+        watch.changes(0).into_iter().any(|change| change.kind == ChangeKind::Present && change.address == ADDRESS);
+    let answered = bench.observer.owners(0, hearth_lab::now()).order().contains(&"c");
+    let log = bench.cluster.log("c", usize::MAX);
+    let started = log.lines().find(|line| line.contains("10.77.0.50/24/eth0: start"));
+    if had || answered || started.is_some() {
+        bench.fail(&format!("the witness had the address: kernel {had}, network {answered}, log {started:?}"));
+    }
+    if let Ok(machine) = bench.cluster.lab.machine("c") {
+        let tables = machine.run(&["nft", "list", "tables"]).unwrap();
+        if tables.contains("netdev") {
+            bench.fail(&format!("the witness has a gate: {tables}"));
+        }
+    }
+}
+
+/// Nobody but `a` answered, and nobody has moved anything.
+fn keeps(bench: &Bench, sample: &Sample) {
+    if sample.owners.order() != ["a"] {
+        bench.fail(&format!("a does not keep the address: {:?}", sample.owners));
+    }
+}
+
+/// R-LEASE-4, R-LEDGER-4
+#[test]
+fn owner_beside_a_witness_off() {
+    beside_a_witness("48 power off, two nodes and a witness", DEADTIME + ms(100), |bench| {
+        let from = bench.cluster.lab.power_off("a").unwrap();
+        taken_over(bench, from);
+        bench.served_by("b", from);
+        let to = bench.watch(ms(500));
+        bench.sample(from, to)
+    });
+}
+
+/// The two others stay a majority; the owner stops what it holds before they start it.
+#[test]
+fn owner_cut_off_from_node_and_witness() {
+    beside_a_witness("49 owner cut off from node and witness", DEADTIME + ms(100), |bench| {
+        let from = bench.cluster.lab.silence("a", &Net::ALL, &Direction::BOTH).unwrap();
+        taken_over(bench, from);
+        bench.served_by("b", from);
+        let to = bench.watch(ms(500));
+        bench.sample(from, to)
+    });
+}
+
+/// The nodes do not hear each other and both hear the witness: the owner keeps what it has, and the other takes nothing.
+#[test]
+fn nodes_parted_before_a_witness() {
+    beside_a_witness("49a nodes cut from each other, both hear the witness", NONE, |bench| {
+        let from = bench.cluster.lab.part("a", "b").unwrap();
+        for (name, other) in [("a", "b"), ("b", "a")] {
+            bench.wait(name, "the nodes do not hear each other", |status| {
+                let down = |view: &hearth_control::NodeView| view.links.iter().all(|link| link.state != "up");
+                status.nodes.iter().any(|view| view.name == other && down(view))
+            });
+        }
+        let to = bench.watch(3 * DEADTIME);
+        let sample = bench.sample(from, to);
+        keeps(bench, &sample);
+        sample
+    });
+}
+
+/// Two nodes without their witness are a majority of the three: nothing is felt, and orders are carried out.
+#[test]
+fn witness_off() {
+    beside_a_witness("49b witness off", NONE, |bench| {
+        let from = bench.cluster.lab.power_off("c").unwrap();
+        bench.wait("a", "the witness counts as lost", |status| {
+            status.nodes.iter().any(|node| node.name == "c" && !node.online)
+        });
+        let to = bench.watch(3 * DEADTIME);
+        let sample = bench.sample(from, to);
+        keeps(bench, &sample);
+        let from = bench.order("a", &["standby"]);
+        bench.served_by("b", from);
+        let to = bench.watch(ms(500));
+        let owners = bench.sample(from, to).owners;
+        if owners.two > 0 || owners.order().last() != Some(&"b") {
+            bench.fail(&format!("a standby without the witness: {owners:?}"));
+        }
+        sample
+    });
+}
