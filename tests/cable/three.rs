@@ -3,10 +3,11 @@
 use crate::bench::{ADDRESS_LINE, Bench, DEADTIME, NONE, UDP, ms, row};
 use hearth_lab::{Direction, Files, Net};
 
-/// Three machines and an address on `a`; one of them can be a witness.
-pub fn trio(witness: Option<&str>) -> Bench {
+/// Three machines and an address on `a`; one of them can be a witness. `extra` are lines of ha.cf.
+pub fn trio(witness: Option<&str>, extra: &str) -> Bench {
     let witness = witness.map(str::to_owned);
-    let files = Files { haresources: ADDRESS_LINE.into(), witness, ..Files::default() };
+    let mut files = Files { haresources: ADDRESS_LINE.into(), witness, ..Files::default() };
+    files.ha_cf.push_str(extra);
     Bench::of(&["a", "b", "c"], files, UDP).warm()
 }
 
@@ -28,7 +29,7 @@ pub fn taken_over(bench: &Bench, from: u64) {
 #[test]
 fn owner_of_three_off() {
     row("40 power off, three nodes", DEADTIME + ms(100), || {
-        let mut bench = trio(None);
+        let mut bench = trio(None, "");
         let from = bench.cluster.lab.power_off("a").unwrap();
         taken_over(&bench, from);
         let to = bench.watch(ms(500));
@@ -41,7 +42,7 @@ fn owner_of_three_off() {
 #[test]
 fn owner_of_three_cut_off() {
     row("41 owner cut off from both others", DEADTIME + ms(100), || {
-        let bench = trio(None);
+        let bench = trio(None, "");
         let from = bench.cluster.lab.silence("a", &Net::ALL, &[Direction::In, Direction::Out]).unwrap();
         taken_over(&bench, from);
         let to = bench.watch(ms(500));
@@ -53,7 +54,7 @@ fn owner_of_three_cut_off() {
 #[test]
 fn owner_of_three_frozen() {
     row("42 owner frozen, three nodes", DEADTIME + ms(100), || {
-        let bench = trio(None);
+        let bench = trio(None, "");
         let from = bench.cluster.lab.freeze("a").unwrap();
         taken_over(&bench, from);
         let thawed = bench.cluster.lab.thaw("a").unwrap();
@@ -68,7 +69,7 @@ fn owner_of_three_frozen() {
 fn another_of_three_off() {
     for leads in [true, false] {
         row(if leads { "43 DC off, owner elsewhere" } else { "44 third machine off" }, NONE, || {
-            let mut bench = trio(None);
+            let mut bench = trio(None, "");
             let dc = dc(&bench);
             let other = if dc == "b" { "c" } else { "b" };
             let victim = if leads && dc != "a" { dc.as_str() } else { other };

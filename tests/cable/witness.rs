@@ -1,13 +1,13 @@
 //! Two machines and a witness: a majority as of three, and nothing ever runs on the third.
 
-use crate::bench::{ADDRESS, Bench, DEADTIME, NONE, Sample, ms, row};
+use crate::bench::{ADDRESS, Bench, DEADTIME, LEASE, NONE, Sample, ms, row};
 use crate::three::{taken_over, trio};
-use hearth_lab::{AddressWatch, ChangeKind, Direction, Net};
+use hearth_lab::{AddressWatch, ChangeKind, Direction, Files, Net};
 
 /// One fault, from two nodes that are quiet on: what a client feels, and that the witness, `c`, has had nothing.
 fn beside_a_witness(fault: &str, bound: u64, mut happens: impl FnMut(&mut Bench) -> Sample) {
     row(fault, bound, || {
-        let mut bench = trio(Some("c"));
+        let mut bench = trio(Some("c"), "");
         let watch = AddressWatch::start(bench.cluster.lab.machine("c").unwrap()).unwrap();
         let sample = happens(&mut bench);
         nothing_ran_on_the_witness(&bench, &watch);
@@ -101,5 +101,38 @@ fn witness_off() {
             bench.fail(&format!("a standby without the witness: {owners:?}"));
         }
         sample
+    });
+}
+
+/// R-LEASE-8, R-LEASE-11: the record calls it a node and its own file, read at its start, a witness: what it is given stands
+/// behind no gate, so nobody takes that before the address has ended by itself, also where
+/// nobody asks the wire first.
+#[test]
+fn an_owner_that_started_as_a_witness_says_that_it_has_no_gate() {
+    row("49c owner frozen that started as a witness", LEASE + ms(1000) + ms(1200), || {
+        let bench = trio(Some("c"), "wire_check no\n");
+        for name in ["a", "b"] {
+            bench.cluster.write(name, &Files { witness: None, ..bench.files.clone() }).unwrap();
+            bench.order(name, &["reload"]);
+        }
+        let from = bench.order("c", &["takeover"]);
+        bench.served_by("c", from);
+        bench.settled("c");
+        let tables = bench.cluster.lab.machine("c").unwrap().run(&["nft", "list", "tables"]).unwrap();
+        assert!(!tables.contains("netdev"), "it has a gate: nothing is shown here");
+        let gates: Vec<_> = bench.cluster.status("c").unwrap().resources.into_iter().map(|it| it.gate).collect();
+        assert_eq!(gates, [Some("off".to_owned())]);
+        let from = bench.cluster.lab.freeze("c").unwrap();
+        let status = bench.wait("a", "another machine owns the address", |status| {
+            status.groups.iter().all(|group| group.state == "started" && group.node.as_deref() != Some("c"))
+        });
+        bench.served_by(status.groups[0].node.as_deref().unwrap_or_default(), from);
+        bench.cluster.lab.thaw("c").unwrap();
+        let to = bench.watch(ms(1000));
+        let sample = bench.sample(from, to);
+        if sample.gap < ms(1000) {
+            bench.fail("the address was taken before it had ended by itself");
+        }
+        (bench, sample)
     });
 }

@@ -78,7 +78,7 @@ impl Node {
         let number = self.members.next_message(now);
         let stall = self.members.take_stall();
         let held = self.held_addresses();
-        let gated = self.config.cluster.gate && self.gate_trouble.is_none();
+        let gated = self.config.is_gated() && self.gate_trouble.is_none();
         let refused = if self.is_many() { self.not_vouched_for() } else { BTreeSet::new() };
         let entitled = if self.is_many() { self.ledger.is_voting() } else { self.ledger.record().is_some() };
         let mut peers = self.members.reports(now, |name| !own_clone && entitled && !refused.contains(name));

@@ -383,7 +383,7 @@ impl Node {
         let view = |(group, spec): (String, &ResourceSpec)| {
             let (state, node) = self.resource_state(record, spec);
             let gate = spec.address().map(|_| match held.contains(&spec.id) {
-                true if !self.config.cluster.gate => "off",
+                true if !self.config.is_gated() => "off",
                 true if self.keeping.is_suspended() => "shut",
                 true => "open",
                 false => "shut",
