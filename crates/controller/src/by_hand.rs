@@ -46,19 +46,23 @@ impl Node {
         (known.member == MemberState::Lost).then_some(known.admission)
     }
 
-    /// `hearth fence NODE`.
-    pub(crate) fn order_fence_by_hand(
+    /// `hearth fence NODE`, or `hearth node confirm-off NODE` if it `is_off`.
+    pub(crate) fn order_off(
         &mut self,
         now: Timestamp,
-        token: u64,
+        (token, is_off): (u64, bool),
         name: &str,
         by: &str,
         out: &mut Vec<Output>,
     ) {
-        let node = match self.other_that_is_silent(now, name) {
-            Ok(node) => node,
-            Err(answer) => return reply(out, token, answer, false),
-        };
+        match self.other_that_is_silent(now, name) {
+            Ok(node) if is_off => self.confirm_off(now, token, node, by, out),
+            Ok(node) => self.fence_by_hand(now, token, node, by, out),
+            Err(answer) => reply(out, token, answer, false),
+        }
+    }
+
+    fn fence_by_hand(&mut self, now: Timestamp, token: u64, node: NodeName, by: &str, out: &mut Vec<Output>) {
         if self.fence_levels(&node).is_empty() {
             let help = format!("turn {node} off by hand, then `hearth node confirm-off {node}`");
             let reason = format!("no fence device turns {node} off from here");
@@ -86,19 +90,7 @@ impl Node {
         self.fences.rehearsals.push(Rehearsal { token, node, since: now, waits });
     }
 
-    /// `hearth node confirm-off NODE`.
-    pub(crate) fn order_confirm_off(
-        &mut self,
-        now: Timestamp,
-        token: u64,
-        name: &str,
-        by: &str,
-        out: &mut Vec<Output>,
-    ) {
-        let node = match self.other_that_is_silent(now, name) {
-            Ok(node) => node,
-            Err(answer) => return reply(out, token, answer, false),
-        };
+    fn confirm_off(&mut self, now: Timestamp, token: u64, node: NodeName, by: &str, out: &mut Vec<Output>) {
         let held = self.record().is_some_and(|record| record.active_on(&node).next().is_some());
         let decides = self.is_many() || (self.ledger.is_sole() && self.keeping.confirmed);
         let waits = held || !decides;

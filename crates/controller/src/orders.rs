@@ -118,9 +118,9 @@ impl Node {
                 // The driver reads files; it answers this one itself and never hands it on.
                 reply(out, token, refused("this daemon has no files to read".to_owned(), None, false), false);
             }
-            Request::Fence { node } => self.order_fence_by_hand(now, token, &node, &by, out),
+            Request::Fence { node } => self.order_off(now, (token, false), &node, &by, out),
             Request::FenceTest { node } => self.order_rehearsal(now, token, &node, out),
-            Request::ConfirmOff { node } => self.order_confirm_off(now, token, &node, &by, out),
+            Request::ConfirmOff { node } => self.order_off(now, (token, true), &node, &by, out),
             Request::Stop => self.begin_shutdown(now, format!("hearth stop by {by}"), Some(token)),
         }
     }

@@ -3,7 +3,7 @@
 
 use hearth_config::{ClusterConfig, Config, Keys, Logging, Medium, Permits, Timing};
 use hearth_control::{Reply, Request};
-use hearth_controller::{Carrier, Controller, Event, Input, Output, Start};
+use hearth_controller::{Carrier, Controller, Event, HeldBack, Input, Next, Output, Start};
 use hearth_types::{
     AddressSpec, AgentClass, AutoFailback, GroupId, GroupSpec, Incarnation, LinkId, NodeIdentity, NodeName, OnStopFail,
     OpAction, OpOutcome, OpResult, OpTimeouts, ResourceId, ResourceKind, ResourceModel, ResourceSpec, Timestamp,
@@ -57,7 +57,6 @@ struct Write {
     ticket: u64,
     state: Option<String>,
     log: Vec<String>,
-    behind: Vec<Output>,
 }
 
 pub struct Machine {
@@ -69,8 +68,9 @@ pub struct Machine {
     log: Vec<String>,
     volatile: Option<String>,
     lease: Option<Timestamp>,
-    /// Writes under way, each with what waits behind it (R-LEDGER-3).
     writes: VecDeque<Write>,
+    /// What waits behind them (R-LEDGER-3).
+    held: HeldBack,
     /// How long a write takes that begins now.
     pub write: Duration,
     pub running: BTreeMap<ResourceId, ResourceSpec>,
@@ -201,6 +201,7 @@ impl World {
             volatile: None,
             lease: None,
             writes: VecDeque::new(),
+            held: HeldBack::default(),
             write: WRITE,
             running: BTreeMap::new(),
             gate: BTreeMap::new(),
@@ -241,6 +242,7 @@ impl World {
         let machine = &mut self.machines[node];
         // What a daemon that ended in order still wanted to write is lost like any other write.
         machine.writes.clear();
+        machine.held = HeldBack::default();
         machine.held_back.clear();
         machine.incarnation += 1;
         machine.powered = true;
@@ -285,6 +287,7 @@ impl World {
         machine.held_back.clear();
         // What was not written is lost.
         machine.writes.clear();
+        machine.held = HeldBack::default();
     }
 
     pub fn power_off(&mut self, node: usize) {
@@ -361,37 +364,24 @@ impl World {
 
     /// What stands behind a write waits for it, except what overtakes (R-LEDGER-3).
     fn offer(&mut self, node: usize, output: Output) {
-        let overtakes = matches!(
-            output,
-            Output::Send { message: Message::Heartbeat(_), .. }
-                | Output::GateTick { .. }
-                | Output::GateShut { .. }
-                | Output::RenewLifetime { .. }
-                | Output::VolatileLease { .. }
-        );
         let (now, machine) = (self.now, &mut self.machines[node]);
         let incarnation = machine.incarnation;
-        match output {
-            Output::Persist { ticket, state, log } => {
-                machine.writes.push_back(Write { ticket, state, log, behind: Vec::new() });
-                if machine.writes.len() == 1 {
-                    let ends = now + machine.write;
-                    self.push(ends, What::Written { node, incarnation });
-                }
+        if let Output::Persist { ticket, state, log } = output {
+            machine.held.barrier(ticket);
+            machine.writes.push_back(Write { ticket, state, log });
+            if machine.writes.len() == 1 {
+                let ends = now + machine.write;
+                self.push(ends, What::Written { node, incarnation });
             }
-            output if !overtakes && !machine.writes.is_empty() => {
-                if let Some(write) = machine.writes.back_mut() {
-                    write.behind.push(output);
-                }
-            }
-            output => self.carry_out(node, output),
+        } else if let Some(output) = machine.held.offer(output) {
+            self.carry_out(node, output);
         }
     }
 
     fn written(&mut self, node: usize) {
         let (now, machine) = (self.now, &mut self.machines[node]);
         let incarnation = machine.incarnation;
-        let Some(Write { ticket, state, log, behind }) = machine.writes.pop_front() else { return };
+        let Some(Write { ticket, state, log }) = machine.writes.pop_front() else { return };
         if let Some(state) = state {
             machine.state = Some(state);
             machine.log.clear();
@@ -401,8 +391,11 @@ impl World {
             let ends = now + machine.write;
             self.push(ends, What::Written { node, incarnation });
         }
-        for output in behind {
-            self.carry_out(node, output);
+        for next in self.machines[node].held.release(ticket, false) {
+            match next {
+                Next::Do(output) => self.carry_out(node, output),
+                Next::Tell(input) => self.feed(node, input),
+            }
         }
         self.feed(node, Input::Persisted { ticket });
     }
