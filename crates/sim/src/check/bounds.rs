@@ -32,7 +32,7 @@ pub struct Bounds {
 }
 
 /// Counts one more; the number within this second.
-fn count(paces: &mut BTreeMap<usize, Pace>, now: Timestamp, node: usize) -> u32 {
+fn in_this_second(paces: &mut BTreeMap<usize, Pace>, now: Timestamp, node: usize) -> u32 {
     let (since, count) = paces.entry(node).or_insert((now, 0));
     if now.since(*since) >= SECOND {
         (*since, *count) = (now, 0);
@@ -53,7 +53,7 @@ impl Checker for Bounds {
     fn see(&mut self, site: &Site, seen: &Seen<'_>, blame: &mut Blame<'_>) {
         match seen {
             Seen::Outputs { node, count } => {
-                let inputs = self::count(&mut self.inputs, site.now, *node);
+                let inputs = in_this_second(&mut self.inputs, site.now, *node);
                 let nodes = site.machines.len() as u32;
                 if inputs > INPUTS_MAX * nodes * nodes {
                     blame.that(format!("{} has {inputs} inputs within a second", site.name(*node)));
@@ -63,7 +63,7 @@ impl Checker for Bounds {
                 }
             }
             Seen::Written { node } => {
-                let writes = count(&mut self.writes, site.now, *node);
+                let writes = in_this_second(&mut self.writes, site.now, *node);
                 if writes > WRITES_MAX {
                     blame.that(format!("{} writes {writes} times within a second", site.name(*node)));
                 }
