@@ -78,7 +78,8 @@ fn witnesses(file: &File, report: &mut Report) {
     let Some((name, span)) = file.witnesses.first() else { return };
     let nodes = &file.cluster.nodes;
     let able = nodes.iter().filter(|node| !file.witnesses.iter().any(|(witness, _)| witness == *node)).count();
-    if let Some((second, span)) = file.witnesses.get(1) {
+    // One that stands twice is said to stand twice.
+    if let Some((second, span)) = file.witnesses.iter().find(|(second, _)| second != name) {
         let wrong = error("second-witness", span.clone(), format!("`{second}` would be a second witness"));
         report.push(wrong.label("one too many").help(format!("keep one, `{name}`")));
     } else if able < 2 {

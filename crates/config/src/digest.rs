@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
-use hearth_types::{AutoFailback, GroupSpec, OnStopFail, ResourceKind, ResourceModel, ResourceSpec};
+use hearth_types::{AutoFailback, GroupSpec, NodeName, OnStopFail, ResourceKind, ResourceModel, ResourceSpec};
 
 /// FNV-1a over fields that each say their own length, so that it means the same in every version.
 struct Fnv(u64);
@@ -137,9 +137,7 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
         ));
     }
     if old.cluster.nodes != new.cluster.nodes {
-        refusals.push(String::from(
-            "the list of nodes changes: the record counts its voters by it; stop all nodes, then start",
-        ));
+        refusals.push(nodes_refused(&old.cluster.nodes, &new.cluster.nodes));
     }
     if old.cluster.name != new.cluster.name {
         refusals.push(String::from(
@@ -172,4 +170,19 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
         ));
     }
     refusals
+}
+
+fn nodes_refused(old: &[NodeName], new: &[NodeName]) -> String {
+    let sorted = |nodes: &[NodeName]| {
+        let mut sorted = nodes.to_vec();
+        sorted.sort_unstable();
+        sorted
+    };
+    if sorted(old) == sorted(new) {
+        let kept = old.iter().map(|node| node.as_str()).collect::<Vec<_>>().join(", ");
+        return format!(
+            "the order of the nodes changes, and the first seven vote: keep it over all `node` and `witness` lines: {kept}"
+        );
+    }
+    String::from("the list of nodes changes: the record counts its voters by it; stop all nodes, then start")
 }

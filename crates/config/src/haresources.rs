@@ -113,8 +113,8 @@ impl Reader<'_> {
                 return None;
             }
             let node = NodeName::new(part);
-            // Without any node in ha.cf, that is what is said, once.
-            if self.nodes.witnesses.contains(&node) {
+            // Without any node in ha.cf that could run something, that is what is said, once.
+            if self.nodes.witnesses.contains(&node) && self.nodes.witnesses.len() < self.nodes.all.len() {
                 let wrong = error("witness-preferred", span, format!("`{part}` is a witness and runs nothing"));
                 let able = self.nodes.all.iter().filter(|node| !self.nodes.witnesses.contains(node));
                 let able = able.map(|node| node.as_str()).collect::<Vec<_>>().join(", ");

@@ -216,6 +216,7 @@ fn a_reload_refuses_only_what_is_part_of_who_the_cluster_is() {
     assert!(reload_refusals(&old, &times).is_empty());
     let renamed = config(&WHOLE.replace("cluster c", "cluster d"), GROUPS);
     let alone = config(&WHOLE.replace("alpha beta", "alpha"), "");
+    let turned = config(&WHOLE.replace("alpha beta", "beta alpha"), GROUPS);
     let mut moved = old.clone();
     moved.cluster.local = hearth_types::NodeName::new("beta");
     let open = config(&format!("{WHOLE}gate no\n"), GROUPS);
@@ -227,7 +228,9 @@ fn a_reload_refuses_only_what_is_part_of_who_the_cluster_is() {
         let refusals = reload_refusals(&old, &new);
         assert!(refusals.len() == 1 && refusals[0].contains(words) && refusals[0].contains("restart"), "{refusals:?}");
     }
-    for (new, words) in [(renamed, "cluster's name"), (alone, "list of nodes"), (moved, "this machine's name")] {
+    for (new, words) in
+        [(renamed, "cluster's name"), (alone, "list of nodes"), (turned, "alpha, beta"), (moved, "this machine's name")]
+    {
         let refusals = reload_refusals(&old, &new);
         assert!(refusals.len() == 1 && refusals[0].contains(words), "{refusals:?}");
     }

@@ -33,7 +33,7 @@ impl Gatekeeper {
         let left = !wanted && Gate::is_left();
         if left {
             tracing::warn!(
-                "the gate of an earlier daemon stands: it is used until hearthd stops, in spite of `gate no`"
+                "the gate of an earlier daemon stands: it is used until hearthd stops, though the files ask for none"
             );
         }
         let gate = if wanted || left {
