@@ -136,3 +136,26 @@ fn an_owner_that_started_as_a_witness_says_that_it_has_no_gate() {
         (bench, sample)
     });
 }
+
+/// What a careless hand asks of a witness harms nobody, and is refused with what is so and the way out.
+#[test]
+fn a_witness_that_is_told_to_take_over_says_that_it_is_one() {
+    let bench = trio(Some("c"), "");
+    let from = hearth_lab::now();
+    let (machine, old) = (bench.cluster.lab.machine("c").unwrap(), "/mnt/hb_takeover");
+    let link = bench.cluster.lab.room("c").join("hb_takeover");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_hearth"), link).unwrap();
+    let answers = [
+        bench.cluster.hearth("c", &["takeover"]).unwrap(),
+        machine.command(std::path::Path::new(old)).arg("all").output().unwrap(),
+    ];
+    for output in answers {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let wanted = ["c is a witness and runs nothing", "on one of: a, b"];
+        if output.status.success() || !wanted.iter().all(|words| said.contains(words)) {
+            bench.fail(&format!("{}: {said}", output.status));
+        }
+    }
+    let to = bench.watch(ms(200));
+    keeps(&bench, &bench.sample(from, to));
+}

@@ -203,6 +203,9 @@ impl Node {
             Ok(groups) => groups,
             Err(answer) => return reply(out, token, answer, false),
         };
+        if let Some(answer) = self.refused_as_witness().filter(|_| takeover && !groups.is_empty()) {
+            return reply(out, token, answer, false);
+        }
         let local = Some(self.local.clone());
         match takeover {
             true => {
@@ -212,6 +215,15 @@ impl Node {
                 self.order_move(now, token, groups, None, local, format!("standby by {by}"), wait, "given up", out)
             }
         }
+    }
+
+    /// What a witness says that is to take something.
+    fn refused_as_witness(&self) -> Option<Reply> {
+        let model = &self.ledger.record().filter(|record| record.model.is_witness(&self.local))?.model;
+        let able = self.config.cluster.nodes.iter().filter(|node| !model.is_witness(node));
+        let able = able.map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+        let help = format!("run `hearth takeover` on one of: {able}");
+        Some(refused(format!("{} is a witness and runs nothing", self.local), Some(&help), false))
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one order")]
