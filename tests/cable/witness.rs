@@ -137,6 +137,36 @@ fn an_owner_that_started_as_a_witness_says_that_it_has_no_gate() {
     });
 }
 
+/// The owner becomes a witness by a reload: it stops what it has before another starts that; and a node again, with a gate.
+#[test]
+fn owner_made_a_witness_and_a_node_again() {
+    row("49d owner made a witness by a reload, and a node again", ms(100), || {
+        let bench = trio(None, "");
+        let reload = |witness: Option<&str>| {
+            let files = Files { witness: witness.map(str::to_owned), ..bench.files.clone() };
+            for name in ["c", "a", "b"] {
+                bench.cluster.write(name, &files).unwrap();
+                bench.order(name, &["reload"]);
+                bench.watch(ms(100));
+            }
+        };
+        let from = bench.order("c", &["takeover"]);
+        bench.served_by("c", from);
+        reload(Some("c"));
+        bench.served_by("a", from);
+        reload(None);
+        let again = bench.order("c", &["takeover"]);
+        bench.served_by("c", again);
+        let to = bench.watch(DEADTIME);
+        let tables = bench.cluster.lab.machine("c").unwrap().run(&["nft", "list", "tables"]).unwrap();
+        let sample = bench.sample(from, to);
+        if !tables.contains("netdev") || sample.owners.order() != ["a", "c", "a", "c"] {
+            bench.fail(&format!("{tables}: {:?}", sample.owners));
+        }
+        (bench, sample)
+    });
+}
+
 /// What a careless hand asks of a witness harms nobody, and is refused with what is so and the way out.
 #[test]
 fn a_witness_that_is_told_to_take_over_says_that_it_is_one() {
