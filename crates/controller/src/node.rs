@@ -151,6 +151,11 @@ impl Controller {
         self.node.objections(now, config)
     }
 
+    /// Whether bytes that came over the channel of a peer are something that a peer says. Changes nothing.
+    pub fn understands(bytes: &[u8]) -> bool {
+        PeerMessage::read(bytes).is_some()
+    }
+
     /// When [`Input::Deadline`] is wanted next, and why.
     pub fn next_deadline(&self) -> Option<(Timestamp, TimerKind)> {
         Some(self.node.due)

@@ -6,7 +6,7 @@ use crate::{Output, Severity};
 use hearth_cib::{Entry, Record, Rejection, ReportKind, Voter};
 use hearth_ledger::{LedgerMessage, LedgerOut};
 use hearth_types::{NodeName, Timestamp};
-use hearth_wire::{Message, Segment};
+use hearth_wire::{Message, Segment, is_shallow};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -29,6 +29,12 @@ pub(crate) enum PeerMessage {
 }
 
 impl PeerMessage {
+    /// What came over a channel; none if it is nothing that a peer says. What is nested too deep is not decoded: that
+    /// would take more stack than there is.
+    pub(crate) fn read(bytes: &[u8]) -> Option<PeerMessage> {
+        is_shallow(bytes).then(|| minicbor_serde::from_slice(bytes).ok()).flatten()
+    }
+
     /// Whether its origin says it again until it has an effect: a copy behind one that has not arrived yet says nothing.
     pub(crate) fn is_repeated(&self) -> bool {
         match self {
@@ -71,7 +77,7 @@ impl Node {
         }
         for bytes in received.messages {
             // A peer that holds the key and says nonsense is a bug or a version that we do not speak: dropped.
-            if let Ok(message) = minicbor_serde::from_slice::<PeerMessage>(&bytes) {
+            if let Some(message) = PeerMessage::read(&bytes) {
                 news |= !matches!(&message, PeerMessage::Ledger(message) if message.is_ballot());
                 let leads = (!news).then(|| (self.ledger.leader(), self.ledger.dc()));
                 self.take_message(now, &from, message);

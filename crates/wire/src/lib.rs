@@ -16,6 +16,7 @@ mod channel;
 mod frame;
 mod key;
 mod message;
+mod nesting;
 mod second;
 mod serial;
 mod window;
@@ -31,5 +32,6 @@ pub use frame::{
 pub use hearth_types::{NEWEST_WIRE_VERSION as NEWEST_VERSION, OLDEST_WIRE_VERSION as OLDEST_VERSION};
 pub use key::Method;
 pub use message::*;
+pub use nesting::{DEEPEST, is_shallow};
 pub use serial::{FRAME_DATA, SerialReceiver, SerialSender, line_bytes, line_time};
 pub use window::{SequenceWindow, WINDOW_BITS};
