@@ -41,7 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "controller",
         &["types", "wire", "config", "control", "membership", "cib", "ledger", "scheduler", "fencer", "executor"],
     ),
-    ("recording", &["types", "controller"]),
+    ("recording", &["types", "wire", "controller"]),
     ("sim", &["types", "wire", "config", "control", "controller", "recording"]),
     ("agents", &["types"]),
     ("lab", &["types", "control"]),

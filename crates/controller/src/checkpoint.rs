@@ -30,6 +30,9 @@ impl Controller {
     /// # Errors
     /// For people: what cannot be read, as when another version wrote it.
     pub fn resume(bytes: &[u8]) -> Result<Controller, String> {
+        if !hearth_wire::is_shallow(bytes) {
+            return Err("it is nested too deep".to_owned());
+        }
         let mut node: Box<Node> = minicbor_serde::from_slice(bytes).map_err(|error| error.to_string())?;
         node.ledger.join_up();
         Ok(Controller { node })

@@ -136,8 +136,7 @@ impl<'a> Reader<'a> {
             HEAD => {
                 let length = take_number(from).ok_or_else(|| damaged.clone())?;
                 let bytes = take(from, length as usize).ok_or(damaged)?;
-                let head: Head =
-                    minicbor_serde::from_slice(bytes).map_err(|error| ReadError::Unknown(error.to_string()))?;
+                let head: Head = decode(bytes)?;
                 self.seen = Seen::default();
                 self.last_at = head.at;
                 Item::Head(Box::new(head))
@@ -146,8 +145,7 @@ impl<'a> Reader<'a> {
                 let since = take_number(from).ok_or_else(|| damaged.clone())?;
                 let bytes = self.seen.take(from).ok_or_else(|| damaged.clone())?;
                 let check = take(from, 2).and_then(|check| check.try_into().ok()).ok_or(damaged)?;
-                let input =
-                    minicbor_serde::from_slice(&bytes).map_err(|error| ReadError::Unknown(error.to_string()))?;
+                let input = decode(&bytes)?;
                 self.last_at = Timestamp(self.last_at.0.wrapping_add(since));
                 Item::Input { at: self.last_at, input: Box::new(input), bytes, check }
             }
@@ -192,6 +190,14 @@ fn strange(all: &[u8]) -> ReadError {
     };
     let line = version.split(|byte| *byte == b'\n').next().unwrap_or_default();
     ReadError::Format(String::from_utf8_lossy(&line[..line.len().min(16)]).into_owned())
+}
+
+/// What was written down; nothing that is nested so deep that it takes more stack than there is.
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, ReadError> {
+    if !hearth_wire::is_shallow(bytes) {
+        return Err(ReadError::Unknown("it is nested too deep".to_owned()));
+    }
+    minicbor_serde::from_slice(bytes).map_err(|error| ReadError::Unknown(error.to_string()))
 }
 
 #[cfg(test)]
