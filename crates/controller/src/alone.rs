@@ -358,7 +358,7 @@ impl Node {
         if let Some(how) = self.word_on(peer).filter(|_| said == PermitKind::Fenced) {
             let known = self.ledger.record().and_then(|record| record.nodes.get(peer));
             let admission = known.map(|node| node.admission).unwrap_or_default();
-            let upto = self.ledger.record().map(|record| record.applied).unwrap_or_default();
+            let upto = self.known_at_order(peer);
             entries.push(Entry::Fenced { node: peer.clone(), admission, how, upto, request: None });
         }
         self.ledger.set_note("fork-weight", &weight.to_string());

@@ -7,7 +7,7 @@ use hearth_cib::{Entry, FENCED_FROM, MemberState, NodeRecord, Record, RequestId}
 use hearth_config::FenceDevice;
 use hearth_control::{DeviceView, FenceView, FencingView};
 use hearth_fencer::Fence;
-use hearth_types::{Admission, FenceId, FenceTask, NodeName, PermitKind, ResourceId, Timestamp};
+use hearth_types::{Admission, FenceId, FenceTask, Index, NodeName, PermitKind, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -30,6 +30,10 @@ struct Wanted {
     fence: Fence,
     /// The admission under which the record calls it lost; none in a pair, whose record cannot say so before.
     admission: Option<Admission>,
+    /// What was applied here when the newest order was given: what is said of the machine later, its word does not cover
+    /// (R-TAKE-1), whoever may have heard that.
+    #[serde(default)]
+    known: Index,
 }
 
 /// Whether a device would work.
@@ -203,7 +207,7 @@ impl Node {
         // What was confirmed of another loss says nothing of this one.
         if known.is_none_or(|known| known.admission != admission && !known.fence.is_running()) {
             let fence = Fence::new(now, node.clone(), self.fence_levels(node), delay);
-            self.fences.fences.insert(node.clone(), Wanted { fence, admission });
+            self.fences.fences.insert(node.clone(), Wanted { fence, admission, known: Index(0) });
         }
     }
 
@@ -262,7 +266,7 @@ impl Node {
             }
             self.want(now, &node, Duration::ZERO, Some(admission));
             let same = self.fences.fences.get(&node).is_some_and(|wanted| wanted.admission == Some(admission));
-            // What it said to run after it was lost no fence of that loss clears: said over and over, it stays.
+            // What it said to run after that was ordered no such fence clears: said over and over, it stays.
             let clears = |entry: &Entry| {
                 self.coming().is_some_and(|coming| {
                     let mut next = coming.clone();
@@ -275,6 +279,11 @@ impl Node {
                 self.propose(entry);
             }
         }
+    }
+
+    /// What was applied here when a device was last ordered to turn a machine off.
+    pub(crate) fn known_at_order(&self, node: &NodeName) -> Index {
+        self.fences.fences.get(node).map_or(Index(0), |wanted| wanted.known)
     }
 
     /// Whether every daemon of the record can read that a machine is off (R-WIRE-6).
@@ -303,7 +312,9 @@ impl Node {
         let known = record.nodes.get(node)?;
         let (node, admission) = (node.clone(), known.admission);
         if self.may_say_fenced() {
-            return Some(Entry::Fenced { node, admission, how, upto: record.applied, request });
+            // A person says it now, a device of when it was ordered.
+            let upto = if request.is_some() { record.applied } else { self.known_at_order(&node) };
+            return Some(Entry::Fenced { node, admission, how, upto, request });
         }
         let is_address = |id: &&ResourceId| record.spec(id).is_some_and(|spec| spec.address().is_some());
         let addresses: BTreeSet<ResourceId> = record.active_on(&node).filter(is_address).cloned().collect();
@@ -376,8 +387,10 @@ impl Node {
         let Some(position) = wanted.fence.due(now) else { return };
         let Some(device) = self.config.cluster.fencing.devices.get(position).cloned() else { return };
         let id = self.fences.next_id();
+        let known = self.ledger.record().map_or(Index(0), |record| record.applied);
         if let Some(wanted) = self.fences.fences.get_mut(node) {
             wanted.fence.ordered(now, id);
+            wanted.known = known;
         }
         if !self.is_many() {
             // Noted for the next daemon of this boot before it is done.
