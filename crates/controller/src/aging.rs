@@ -88,8 +88,7 @@ impl Node {
         let due = |known: &&Known| known.ends_with_time() && now.since(known.at) >= timeout;
         let entries: Vec<Entry> = self.failures.known.iter().filter(due).map(as_entry).collect();
         for entry in entries {
-            let counts = |record: &Record| record.clone().apply(record.applied.next(), &entry).is_ok();
-            if self.coming().is_some_and(counts) {
+            if self.would_apply(&entry).is_some() {
                 self.propose(entry);
             }
         }

@@ -43,6 +43,12 @@ impl Node {
         self.ahead.as_ref().or(self.ledger.record())
     }
 
+    /// What is coming, and then this entry; none if that would be refused.
+    pub(crate) fn would_apply(&self, entry: &Entry) -> Option<Record> {
+        let mut next = self.coming()?.clone();
+        next.apply(next.applied.next(), entry).is_ok().then_some(next)
+    }
+
     /// The files are taken over when the record has none yet, or when all nodes state the same newer ones (R-JOIN-4).
     fn propose_configuration(&mut self, now: Timestamp) {
         let Some(record) = self.coming() else { return };

@@ -266,19 +266,23 @@ impl Node {
             }
             self.want(now, &node, Duration::ZERO, Some(admission));
             let same = self.fences.fences.get(&node).is_some_and(|wanted| wanted.admission == Some(admission));
-            // What it said to run after that was ordered no such fence clears: said over and over, it stays.
-            let clears = |entry: &Entry| {
-                self.coming().is_some_and(|coming| {
-                    let mut next = coming.clone();
-                    let applied = next.apply(next.applied.next(), entry).is_ok();
-                    applied && next.active_on(&node).count() < coming.active_on(&node).count()
-                })
-            };
             let entry = self.word_on(&node).filter(|_| same).and_then(|how| self.off(&node, how, None));
-            if let Some(entry) = entry.filter(clears) {
+            let Some((entry, coming)) = entry.zip(self.coming()) else { continue };
+            let left = |record: &Record| record.active_on(&node).count();
+            if self.would_apply(&entry).is_some_and(|next| left(&next) < left(coming)) {
                 self.propose(entry);
+            } else if self.stated_since_order(coming, &node) {
+                // That word does not cover it, however often it is said: the word on a new order does.
+                self.fences.fences.remove(&node);
             }
         }
+    }
+
+    /// Whether a device has confirmed its order, and the machine stated after it was given that something runs there.
+    fn stated_since_order(&self, record: &Record, node: &NodeName) -> bool {
+        let Some(wanted) = self.fences.fences.get(node) else { return false };
+        let since = |id: &ResourceId| record.flag(id, node).is_some_and(|flag| flag.0 > wanted.known.0);
+        wanted.fence.confirmed().is_some() && record.active_on(node).any(since)
     }
 
     /// What was applied here when a device was last ordered to turn a machine off.

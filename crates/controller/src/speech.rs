@@ -6,7 +6,7 @@
 
 use crate::Severity;
 use crate::node::Node;
-use hearth_cib::{Entry, MemberState, Record, Speaks};
+use hearth_cib::{Entry, MemberState, Speaks};
 use hearth_ledger::Join;
 use hearth_types::{NodeName, PermitKind, Timestamp};
 use hearth_wire::{Heartbeat, NEWEST_VERSION, OLDEST_VERSION};
@@ -192,8 +192,7 @@ impl Node {
         }
         for word in words {
             // A voter's word is the permit's matter, and among more than two time proves.
-            let counts = |record: &Record| record.clone().apply(record.applied.next(), &word).is_ok();
-            if self.coming().is_some_and(counts) {
+            if self.would_apply(&word).is_some() {
                 self.propose(word);
             }
         }
@@ -223,7 +222,7 @@ impl Node {
             stated.push(Speaks { node: name.clone(), incarnation: node.incarnation, newest });
         }
         let entry = Entry::RaiseWire { version, stated };
-        if record.clone().apply(record.applied.next(), &entry).is_ok() {
+        if self.would_apply(&entry).is_some() {
             self.propose(entry);
         }
     }

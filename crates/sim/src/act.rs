@@ -145,6 +145,8 @@ pub enum SwitchMode {
     Works,
     /// The same, after 5 s.
     Slow,
+    /// Off within 100 ms, on again after a boot, and its word comes 5 s after the order.
+    SaysLate,
     /// Says no.
     Fails,
     /// Says yes and does nothing.
@@ -172,9 +174,10 @@ const FLAWS: [(&str, Flaw); 8] = [
     ("says it is stopped", Flaw::SaysStopped),
 ];
 
-const SWITCHES: [(&str, SwitchMode); 4] = [
+const SWITCHES: [(&str, SwitchMode); 5] = [
     ("works", SwitchMode::Works),
     ("slow", SwitchMode::Slow),
+    ("says so late", SwitchMode::SaysLate),
     ("fails", SwitchMode::Fails),
     ("lies", SwitchMode::Lies),
 ];

@@ -21,7 +21,7 @@ impl World {
         }
         let mode = self.site.machines[target].switch;
         let acts_in = match mode {
-            SwitchMode::Works => Some(ms(100)),
+            SwitchMode::Works | SwitchMode::SaysLate => Some(ms(100)),
             SwitchMode::Slow => Some(ms(5000)),
             SwitchMode::Fails | SwitchMode::Lies => None,
         };
@@ -35,7 +35,7 @@ impl World {
             excuse::lie(&mut self.site, target);
         }
         let answers_in = match (mode, harmless) {
-            (SwitchMode::Slow, false) => ms(5020),
+            (SwitchMode::Slow | SwitchMode::SaysLate, false) => ms(5020),
             _ => ms(120),
         };
         let (took, result) = match mode {

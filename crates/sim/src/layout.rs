@@ -65,6 +65,8 @@ pub struct Layout {
     pub witness: Option<usize>,
     /// A watchdog resets a machine whose daemon has armed it and not petted it for this long; none: no machine has one.
     pub watchdog: Option<Duration>,
+    /// How long an order to a power switch may take.
+    pub fence_timeout: Duration,
 }
 
 impl Layout {
@@ -94,6 +96,7 @@ impl Layout {
             drift: false,
             witness: None,
             watchdog: None,
+            fence_timeout: ms(1000),
         }
     }
 
@@ -138,7 +141,7 @@ impl Layout {
             params: Vec::new(),
         };
         let names = self.names.iter().filter(|_| self.stonith);
-        Fencing { devices: names.map(device).collect(), timeout: ms(1000) }
+        Fencing { devices: names.map(device).collect(), timeout: self.fence_timeout }
     }
 
     /// The files of a machine in one variant.

@@ -239,7 +239,7 @@ impl World {
 
     fn power_cycle(&mut self, node: usize) {
         let after = match self.site.machines[node].switch {
-            SwitchMode::Works => ms(100),
+            SwitchMode::Works | SwitchMode::SaysLate => ms(100),
             SwitchMode::Slow => ms(5000),
             SwitchMode::Fails | SwitchMode::Lies => return,
         };

@@ -101,8 +101,9 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
     let lost = draw_lost(&mut rng, &layout);
     draw_packages(&mut Rng::new(seed, "packages"), &layout, &mut steps);
     draw_forced(&mut Rng::new(seed, "forced"), &mut steps);
-    restores::draw(&mut Rng::new(seed, "restores"), &layout, &mut steps);
     stuck::draw(&mut Rng::new(seed, "stuck"), &layout, &mut steps);
+    // The last: whoever knows what a disk has forgotten is there when it comes back, with its cables in.
+    restores::draw(&mut Rng::new(seed, "restores"), &layout, &mut steps);
     Run { seed, layout, steps, lost }
 }
 

@@ -71,6 +71,7 @@ impl Setup {
             "sealed" => layout.sealed = yes(word()?)?,
             "drift" => layout.drift = yes(word()?)?,
             "failure_timeout" => layout.timing.failure_timeout = Some(act::span(word()?)?),
+            "fence_timeout" => layout.fence_timeout = act::span(word()?)?,
             "watchdog" => layout.watchdog = Some(act::span(word()?)?),
             _ => return Ok(false),
         }
