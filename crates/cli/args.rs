@@ -57,9 +57,9 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page, or write all of them into a folder
+    /// Print the manual page, or write all of them below a folder
     Man {
-        /// Folder for one page a command; none: hearth(1) on stdout
+        /// Folder for man1 and man8, as /usr/local/share/man is; none: hearth(1) on stdout
         directory: Option<PathBuf>,
     },
 }

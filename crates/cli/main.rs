@@ -15,6 +15,8 @@ mod clock;
 mod connection;
 mod demo;
 mod generate;
+#[path = "../daemon/options.rs"]
+mod hearthd;
 mod moves;
 mod old;
 mod page;

@@ -4,6 +4,7 @@ use crate::daemon::{Daemon, Script, load, replies};
 use hearth_control::{Reply, Status};
 use std::io::Read;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 fn hearth(socket: &std::path::Path) -> Command {
@@ -134,9 +135,30 @@ fn manual_pages_are_written_for_every_command() {
         if name == "help" {
             continue;
         }
-        assert!(folder.path().join(format!("hearth-{name}.1")).is_file(), "no page for {name}");
+        assert!(folder.path().join(format!("man1/hearth-{name}.1")).is_file(), "no page for {name}");
         assert!(documentation().contains(&format!("hearth {name}")), "`hearth {name}` is not in docs/cli.md");
         pages += 1;
     }
     assert!(pages >= 11, "{help}");
+    for (page, said) in [
+        ("man8/hearthd.8", "Stay as parent"),
+        ("man1/cl_status.1", "what ha.cf says of NAME"),
+        ("man1/hb_standby.1", "what prefers this node"),
+        ("man1/hb_takeover.1", "what prefers another node"),
+        ("man8/crm_mon.8", "print the status once"),
+    ] {
+        let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(said), "{page}: {text}");
+    }
+}
+
+#[test]
+fn who_asks_hb_standby_for_help_reads_what_its_words_mean() {
+    for name in ["hb_standby", "hb_takeover"] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = hearth(&folder.path().join("nobody")).arg0(name).arg("--help").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(text.contains("foreign    what prefers another node"), "{text}");
+    }
 }

@@ -22,7 +22,7 @@ const UNKNOWN: u8 = 13;
 /// After that long Heartbeat's own command gave up.
 const LIMIT: Duration = Duration::from_secs(5);
 
-const HELP: &str = "\
+pub(super) const HELP: &str = "\
 usage: cl_status SUB-COMMAND [OPTIONS] [ARGUMENTS]
 
   hbstatus [-v]                 is the cluster running on this machine?

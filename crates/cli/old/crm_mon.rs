@@ -13,7 +13,7 @@ const DISCONNECTED: u8 = 102;
 /// Pacemaker's code for any other failure.
 const FAILED: u8 = 1;
 
-const HELP: &str = "\
+pub(super) const HELP: &str = "\
 usage: crm_mon [-1] [-rfARtcoNV]
 
   -1, --one-shot   print the status once; else again at each change
