@@ -128,7 +128,8 @@ impl Bench {
         self
     }
 
-    /// Waits until `owner` has all groups, the client hears it, and all nodes see each other, for a second on end.
+    /// Waits until `owner` has all groups, the client hears it, and all nodes see each other, for longer than deadtime on
+    /// end: whoever is silent since then is found dead within it.
     pub fn settled(&self, owner: &str) {
         let whole = |status: &Status| {
             status.nodes.iter().all(|node| node.online && !node.unclean && node.state == "active")
@@ -151,7 +152,7 @@ impl Bench {
                 seen = format!("answering: {:?}", self.observer.answering());
                 since = now();
             }
-            (now() - since > ms(1000)).then_some(())
+            (now() - since > DEADTIME + ms(200)).then_some(())
         });
         if quiet.is_none() {
             self.fail(&format!("{owner} does not become the quiet owner; {seen}"));

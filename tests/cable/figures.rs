@@ -85,13 +85,14 @@ fn table(lines: &[Value]) -> String {
         ));
     }
     text.push_str(
-        "\n| idle node | CPU ms/s | resident MB | processes | packets/s sent | bytes/s sent |\n| --- | --- | --- | --- | --- | --- |\n",
+        "\n| idle node | CPU ms/s | of a bare loop | resident MB | processes | packets/s sent | bytes/s sent |\n| --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for line in lines.iter().filter(|line| line["idle"].is_string()) {
         text.push_str(&format!(
-            "| {} | {} | {} | {} | {} | {} |\n",
+            "| {} | {} | {} | {} | {} | {} | {} |\n",
             line["idle"].as_str().unwrap_or(""),
             figure(line, "cpu_ms_per_s"),
+            figure(line, "bare_ms_per_s"),
             figure(line, "resident_mb"),
             line["processes"],
             figure(line, "packets_per_s"),

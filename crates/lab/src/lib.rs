@@ -21,6 +21,7 @@
 //! class and locked memory are then not allowed, so the daemons warn and run without them.
 #![deny(unsafe_code)]
 
+mod bare;
 mod client;
 mod clock;
 mod cluster;
@@ -39,6 +40,7 @@ mod stall;
 mod sys;
 mod verdict;
 
+pub use bare::BareLoop;
 pub use client::{Answer, Client, Felt};
 pub use clock::{millis, now, wait_until};
 pub use cluster::{Cluster, Files, Programs};
