@@ -56,9 +56,10 @@ impl Gatekeeper {
         self.build()
     }
 
-    /// Becomes readable when somebody touches the kernel's tables.
+    /// Becomes readable when somebody touches the kernel's tables. None while no gate should stand: nothing reads it then,
+    /// and whoever waited for it would never wait again.
     pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.gate.as_ref().map(AsFd::as_fd)
+        self.gate.as_ref().filter(|_| self.asked).map(AsFd::as_fd)
     }
 
     /// [`Gatekeeper::as_fd`] is readable.

@@ -40,3 +40,21 @@ pub fn gate_on_new_interfaces() {
     assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
     assert!(!machine.log().contains("gate-broken"), "{}", machine.log());
 }
+
+/// Nothing of the record is an address, so there is no gate to look after: a table of somebody else is no news. A thread
+/// that turns round it without a pause never sleeps, and has real-time priority: nothing else would run on that processor.
+pub fn firewall_without_addresses() {
+    let mut machine = Machine::new(HA_CF, "");
+    machine.start("daemon");
+    machine.up();
+    machine.run("nft add table ip somebody");
+    let slept = || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", machine.pid())).unwrap();
+        let mut texts = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+        let text = texts.find(|text| text.starts_with("Name:\theartbeat")).expect("the heartbeat thread");
+        let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).expect("its waits");
+        line.trim().parse::<u64>().unwrap()
+    };
+    let before = slept();
+    wait("the heartbeat thread waits for something", || (slept() >= before + 20).then_some(()));
+}

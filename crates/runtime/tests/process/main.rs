@@ -32,6 +32,7 @@ const TESTS: &[Test] = &[
     ("systemd_is_told_of_start_life_and_stop", running::told_to_systemd),
     ("the_daemon_stays_small", running::small),
     ("r_lease_8_the_gate_stands_on_new_interfaces", interfaces::gate_on_new_interfaces),
+    ("a_firewall_that_changes_takes_the_processor_of_a_node_without_addresses", interfaces::firewall_without_addresses),
 ];
 
 fn main() -> ExitCode {
