@@ -212,6 +212,7 @@ impl Node {
             return self.resume_alone(now);
         }
         if let Some(peer) = self.peer() {
+            self.fence_unstopped_peer(now, &peer);
             // Also one that went on alone: its peer may have come back, run something, and died again before it voted.
             let held_there = self.ledger.record().is_some_and(|record| record.active_on(&peer).next().is_some());
             let needs_permit = !self.ledger.is_sole() || !self.keeping.confirmed || held_there;

@@ -96,6 +96,8 @@ impl Node {
             let lost = record.nodes.get(name).map(|node| node.lost);
             let back = |claimed: &&Arc<Heartbeat>| {
                 !self.is_refused(name)
+                    && !self.waits_for_fence(record, name)
+                    && !self.was_turned_off(name, claimed.incarnation)
                     && self.beyond(name).is_none()
                     && is_new(name, claimed.incarnation)
                     && lost.is_none_or(|lost| claimed.decided >= lost)

@@ -7,7 +7,7 @@ use hearth_cib::{Entry, FENCED_FROM, MemberState, NodeRecord, Record, RequestId}
 use hearth_config::FenceDevice;
 use hearth_control::{DeviceView, FenceView, FencingView};
 use hearth_fencer::Fence;
-use hearth_types::{Admission, FenceId, FenceTask, Index, NodeName, PermitKind, ResourceId, Timestamp};
+use hearth_types::{Admission, FenceId, FenceTask, Incarnation, Index, NodeName, PermitKind, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -34,6 +34,10 @@ struct Wanted {
     /// (R-TAKE-1), whoever may have heard that.
     #[serde(default)]
     known: Index,
+    /// The run that was heard when the newest order was given: a machine that is turned off because something there did not
+    /// stop (R-TAKE-8).
+    #[serde(default)]
+    run: Option<Incarnation>,
 }
 
 /// Whether a device would work.
@@ -169,10 +173,30 @@ impl Node {
         if let Some(word) = self.fences.words.get(peer) {
             return Some(word.clone());
         }
-        let confirmed = self.fences.fences.get(peer)?.fence.confirmed()?;
-        let heard_at = self.members.peer(peer).map_or(Timestamp::ZERO, |view| view.last_heard_at);
-        let device = self.devices().get(confirmed.device)?;
-        (heard_at <= confirmed.ordered_at).then(|| format!("{} says that it is off, or was", device.name))
+        let wanted = self.fences.fences.get(peer).filter(|wanted| self.is_said(peer, wanted))?;
+        let device = self.devices().get(wanted.fence.confirmed()?.device)?;
+        Some(format!("{} says that it is off, or was", device.name))
+    }
+
+    /// Whether a device's word counts: nothing was heard of the machine since the order; or, of one that was heard when that
+    /// was given, nothing of that run since the word, for so long that it is late: what is heard was not turned off.
+    fn is_said(&self, peer: &NodeName, wanted: &Wanted) -> bool {
+        let view = self.members.peer(peer);
+        let heard_at = view.map_or(Timestamp::ZERO, |view| view.last_heard_at);
+        let late = self.last_wake_at.since(heard_at) >= self.config.cluster.timing.warntime;
+        let observed = wanted.run.is_none() || late || view.and_then(|view| view.incarnation) != wanted.run;
+        observed && self.is_not_denied(peer, wanted)
+    }
+
+    /// Whether there is a device's word, and nothing that was heard of the machine speaks against it.
+    fn is_not_denied(&self, peer: &NodeName, wanted: &Wanted) -> bool {
+        let view = self.members.peer(peer);
+        let heard_at = view.map_or(Timestamp::ZERO, |view| view.last_heard_at);
+        let over = |said_at: Timestamp| {
+            let present = view.and_then(|view| view.incarnation);
+            wanted.run.is_some_and(|run| present != Some(run) || heard_at <= said_at)
+        };
+        wanted.fence.confirmed().is_some_and(|word| heard_at <= word.ordered_at || over(word.said_at))
     }
 
     /// The peer of a pair must be fenced before this node may go on: says what that waits for.
@@ -190,7 +214,7 @@ impl Node {
         format!("{}; {way}", self.fence_text(now, peer))
     }
 
-    fn fence_text(&self, now: Timestamp, node: &NodeName) -> String {
+    pub(crate) fn fence_text(&self, now: Timestamp, node: &NodeName) -> String {
         let name = |device: usize| self.devices().get(device).map_or("a device", |device| device.name.as_str());
         self.fences.fences.get(node).map(|wanted| wanted.fence.text(now, name)).unwrap_or_default()
     }
@@ -201,14 +225,28 @@ impl Node {
         self.is_many() || entitled || self.fences.ordered.contains_key(node)
     }
 
-    fn want(&mut self, now: Timestamp, node: &NodeName, delay: Duration, admission: Option<Admission>) {
+    /// A machine is to be turned off, with nothing ordered before that delay is over. True if that is new.
+    pub(crate) fn want(
+        &mut self,
+        now: Timestamp,
+        node: &NodeName,
+        delay: Duration,
+        admission: Option<Admission>,
+    ) -> bool {
         self.fences.wanted.insert(node.clone());
         let known = self.fences.fences.get(node);
         // What was confirmed of another loss says nothing of this one.
-        if known.is_none_or(|known| known.admission != admission && !known.fence.is_running()) {
+        let new = known.is_none_or(|known| known.admission != admission && !known.fence.is_running());
+        if new {
             let fence = Fence::new(now, node.clone(), self.fence_levels(node), delay);
-            self.fences.fences.insert(node.clone(), Wanted { fence, admission, known: Index(0) });
+            self.fences.fences.insert(node.clone(), Wanted { fence, admission, known: Index(0), run: None });
         }
+        new
+    }
+
+    /// Whether a device has turned that run of a machine off: what is still heard of it was said before.
+    pub(crate) fn was_turned_off(&self, node: &NodeName, run: Incarnation) -> bool {
+        self.fences.fences.get(node).is_some_and(|wanted| wanted.run == Some(run) && self.is_not_denied(node, wanted))
     }
 
     /// A person's order: no turn is waited for, and no pause.
@@ -260,8 +298,10 @@ impl Node {
         let lost: Vec<(NodeName, Admission)> =
             record.nodes.iter().filter(owes).map(|(name, node)| (name.clone(), node.admission)).collect();
         for (node, admission) in lost {
-            // Whoever is heard says itself what runs there.
-            if self.members.is_alive(&node) || self.is_alive_for_majority(&node) {
+            if self.ledger.record().is_some_and(|record| self.waits_for_fence(record, &node)) {
+                self.want_unstopped(now, &node, Some(admission));
+            } else if self.members.is_alive(&node) || self.is_alive_for_majority(&node) {
+                // Whoever is heard says itself what runs there.
                 continue;
             }
             self.want(now, &node, Duration::ZERO, Some(admission));
@@ -365,12 +405,18 @@ impl Node {
             }
         }
         let wanted = std::mem::take(&mut self.fences.wanted);
-        let heard_at = |node: &NodeName| self.members.peer(node).map_or(Timestamp::ZERO, |view| view.last_heard_at);
         self.fences.words.retain(|node, _| !self.members.is_alive(node));
-        self.fences.fences.retain(|node, it| {
-            let said = it.fence.confirmed().is_some_and(|confirmed| heard_at(node) <= confirmed.ordered_at);
-            it.fence.is_running() || said || (wanted.contains(node) && it.fence.confirmed().is_none())
-        });
+        let (all, fences) = (std::mem::take(&mut self.fences.fences), &mut BTreeMap::new());
+        for (node, it) in all {
+            let waits = wanted.contains(&node) && it.fence.confirmed().is_none();
+            if it.fence.is_running() || waits || self.is_not_denied(&node, &it) {
+                fences.insert(node, it);
+            } else if it.run.is_some() && it.fence.confirmed().is_some() {
+                let text = format!("{node} goes on talking: it was not turned off, whatever its fence device says.");
+                self.chronicle.note(now, Severity::Error, "fence-denied", &node, text);
+            }
+        }
+        self.fences.fences = std::mem::take(fences);
         for node in &wanted {
             self.order_fence(now, node, out);
         }
@@ -392,9 +438,10 @@ impl Node {
         let Some(device) = self.config.cluster.fencing.devices.get(position).cloned() else { return };
         let id = self.fences.next_id();
         let known = self.ledger.record().map_or(Index(0), |record| record.applied);
+        let run = self.members.peer(node).filter(|view| view.is_alive()).and_then(|view| view.incarnation);
         if let Some(wanted) = self.fences.fences.get_mut(node) {
             wanted.fence.ordered(now, id);
-            wanted.known = known;
+            (wanted.known, wanted.run) = (known, run);
         }
         if !self.is_many() {
             // Noted for the next daemon of this boot before it is done.

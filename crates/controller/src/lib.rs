@@ -38,6 +38,7 @@ mod rights;
 mod speech;
 mod standing;
 mod start;
+mod stops;
 mod talk;
 mod together;
 mod watchdog;

@@ -43,6 +43,7 @@ impl Node {
                 self.propose(entry);
             }
         }
+        self.lose_unstopped(now);
         self.prove(now);
         self.fence_losses(now);
         self.take_resignations();

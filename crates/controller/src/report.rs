@@ -299,7 +299,7 @@ impl Node {
             let waits = group.resources.iter().find_map(|it| self.waiting.get(&it.id).cloned());
             let reason = match state {
                 "started" => reason,
-                state => with_way_out(record, group, state, blocked.or(waits).unwrap_or(reason)),
+                state => self.with_way_out(record, group, state, blocked.or(waits).unwrap_or(reason)),
             };
             GroupView {
                 id: group.id.to_string(),
@@ -500,6 +500,11 @@ impl Node {
         Reply::Why { why: self.explain(record, group, name) }
     }
 
+    /// Why a group does not run, and what is done about it, or what somebody can do.
+    fn with_way_out(&self, record: &Record, group: &GroupSpec, state: &str, why: String) -> String {
+        self.group_waits_for_fence(record, group).unwrap_or_else(|| with_hands(record, group, state, why))
+    }
+
     fn explain(&self, record: &Record, group: &GroupSpec, name: &str) -> Why {
         let plan = hearth_scheduler::plan(record, &self.alive());
         let placement = plan.placements.iter().find(|placement| placement.group == group.id);
@@ -514,12 +519,12 @@ impl Node {
             }
             (Some(assignment), state) => {
                 let why = waits.or(blocked).or(reason).unwrap_or_default();
-                let why = with_way_out(record, group, state, why);
+                let why = self.with_way_out(record, group, state, why);
                 format!("{} is {state} on {}: {why}.", group.id, assignment.node)
             }
             (None, state) => {
                 let planned = placement.map(|placement| placement.reason.clone());
-                let why = with_way_out(record, group, state, blocked.or(planned).unwrap_or_default());
+                let why = self.with_way_out(record, group, state, blocked.or(planned).unwrap_or_default());
                 format!("{} is {state}: {why}.", group.id)
             }
         };
@@ -542,7 +547,7 @@ impl Node {
 }
 
 /// Why a group does not run, and what somebody can do about it where an operation has failed.
-fn with_way_out(record: &Record, group: &GroupSpec, state: &str, why: String) -> String {
+fn with_hands(record: &Record, group: &GroupSpec, state: &str, why: String) -> String {
     let lost = group.resources.iter().find_map(|it| record.waits_for_lost(it)).filter(|_| state == "blocked");
     if let Some(node) = lost {
         return format!("{why}; start {node}, or if it is off, say `hearth node confirm-off {node}`");

@@ -243,9 +243,12 @@ impl Node {
             return;
         }
         let (severity, name, subject, text) = match entry {
-            Entry::Batch(entries) => match called_off(entries) {
-                Some((node, how)) => off(node, how),
-                None => return entries.iter().for_each(|entry| self.note_applied(now, entry, None)),
+            Entry::Batch(entries) => match (called_off(entries), &entries[..]) {
+                (Some((node, how)), _) => off(node, how),
+                (None, [Entry::Lost { node, .. }, Entry::Unclean { reason, .. }]) => {
+                    (Severity::Error, "node-lost", node.to_string(), format!("{node} counts as lost: {reason}."))
+                }
+                _ => return entries.iter().for_each(|entry| self.note_applied(now, entry, None)),
             },
             Entry::Noop | Entry::Standing { .. } | Entry::Epoch { .. } => return,
             Entry::Configure { model, .. } => {
@@ -383,10 +386,11 @@ impl Node {
         // A witness leads only while no node can.
         let is_witness = |name: &NodeName| self.config.resources.is_witness(name);
         let by_witness = !is_witness(&self.local) && self.ledger.dc().is_some_and(|dc| is_witness(&dc));
+        let by_unstopped = !is_witness(&self.local) && self.is_led_by_unstopped();
         let wanted = self.ledger.is_voting()
             && !self.cannot_write()
             && !self.is_listening()
-            && (self.ledger.dc().is_none() || stuck || gone || by_witness);
+            && (self.ledger.dc().is_none() || stuck || gone || by_witness || by_unstopped);
         let late = self.channels.keys().any(|node| self.is_on_its_way(node));
         let Some(record) = self.ledger.record().filter(|_| wanted && !late) else {
             self.without_dc_since = None;
@@ -407,7 +411,8 @@ impl Node {
             self.without_dc_since = None;
             return;
         }
-        let turn = |name: &NodeName| (is_witness(name), name.clone());
+        let deposed = |name: &NodeName| by_unstopped && self.ledger.dc().as_ref() == Some(name);
+        let turn = |name: &NodeName| (is_witness(name) || deposed(name), name.clone());
         let first = here.iter().all(|voter| turn(&self.local) <= turn(&voter.name));
         let wait = match (first && !stuck, gone) {
             // The others have just said so too: nothing is waited for.

@@ -27,6 +27,9 @@ pub struct Confirmed {
     pub device: usize,
     /// When the order was given: nothing that the machine did before counts any more.
     pub ordered_at: Timestamp,
+    /// When the device said so.
+    #[serde(default)]
+    pub said_at: Timestamp,
 }
 
 /// One machine that must be turned off. One order runs at a time; nothing here waits for it.
@@ -67,7 +70,7 @@ impl Fence {
         let Some(order) = self.running.filter(|order| order.id == id) else { return false };
         self.running = None;
         match result {
-            Ok(_) => self.confirmed = Some(Confirmed { device: order.device, ordered_at: order.at }),
+            Ok(_) => self.confirmed = Some(Confirmed { device: order.device, ordered_at: order.at, said_at: now }),
             Err(why) => {
                 self.failure = Some(why.clone());
                 self.level += 1;
@@ -198,7 +201,7 @@ mod tests {
         assert!(!fence.finished(at(2), FenceId(6), &Ok(String::new())));
         assert_eq!(fence.confirmed(), None);
         assert!(fence.finished(at(2), FenceId(7), &Ok(String::new())));
-        assert_eq!(fence.confirmed(), Some(Confirmed { device: 0, ordered_at: at(1) }));
+        assert_eq!(fence.confirmed(), Some(Confirmed { device: 0, ordered_at: at(1), said_at: at(2) }));
         assert_eq!(fence.due(at(900)), None, "what is confirmed is not fenced again");
     }
 }
