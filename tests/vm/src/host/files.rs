@@ -1,0 +1,101 @@
+//! What is configured on the guests: the three files of Hearth, a script, and how a machine starts.
+
+use super::cpio::Archive;
+use super::event::{NAMES, Who};
+
+/// The watchdog's timeout.
+pub const WATCHDOG_S: u64 = 6;
+/// The deadtime: software emulation on a busy machine stands still for a second now and then.
+pub const DEADTIME_S: u64 = 4;
+/// The time that a fence device may take.
+pub const FENCE_S: u64 = 2;
+
+/// The script of the group's service.
+const SERVICE: &str = "#!/bin/sh
+runs() { [ -s /run/writer.pid ] && kill -0 $(cat /run/writer.pid) 2>/dev/null; }
+case $1 in
+start) runs || { setsid vm-writer </dev/null >/dev/null 2>>/dev/console & echo $! >/run/writer.pid; } ;;
+stop)
+    if runs; then
+        kill $(cat /run/writer.pid)
+        while runs; do usleep 20000; done
+    fi
+    rm -f /run/writer.pid ;;
+status) if runs; then echo running; else echo stopped; exit 3; fi ;;
+*) exit 2 ;;
+esac
+";
+
+/// One way to configure both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Heartbeats over the network; else over the serial line alone.
+    pub network: bool,
+    /// Power switches as fence devices.
+    pub stonith: bool,
+    /// The watchdog's driver never lets it be closed again.
+    pub nowayout: bool,
+}
+
+impl Setup {
+    /// Network and serial line, switches, a watchdog that can be closed.
+    pub const USUAL: Self = Self { network: true, stonith: true, nowayout: false };
+
+    /// Without switches: whoever is silent is taken over from.
+    pub const UNFENCED: Self = Self { stonith: false, ..Self::USUAL };
+
+    /// The serial line alone, and a watchdog that Hearth must not arm.
+    pub const SERIAL: Self = Self { network: false, nowayout: true, ..Self::USUAL };
+
+    /// Whether Hearth arms the watchdog here (R-LEASE-7).
+    pub fn arms(&self) -> bool {
+        !self.nowayout
+    }
+
+    /// Writes the files of one guest.
+    pub fn write(&self, who: Who, archive: &mut Archive) {
+        archive.file("etc/rc", 0o755, rc(who).as_bytes());
+        let option = format!("options i6300esb nowayout={}\n", u8::from(self.nowayout));
+        archive.file("etc/modprobe.d/watchdog.conf", 0o644, option.as_bytes());
+        archive.file("etc/ha.d/ha.cf", 0o644, self.ha_cf().as_bytes());
+        archive.file("etc/ha.d/haresources", 0o644, self.haresources().as_bytes());
+        archive.file("etc/ha.d/authkeys", 0o600, b"auth 1\n1 sha256 a-key-that-only-this-lab-knows\n");
+        archive.file("etc/ha.d/resource.d/writer", 0o755, SERVICE.as_bytes());
+    }
+
+    fn ha_cf(&self) -> String {
+        let mut text = format!(
+            "keepalive 400ms\nwarntime 2s\ndeadtime {DEADTIME_S}s\ninitdead 30s\nwatchdog /dev/watchdog {WATCHDOG_S}s\n"
+        );
+        if self.network {
+            text += "udpport 694\nucast eth0 10.77.0.1\nucast eth0 10.77.0.2\n";
+        }
+        text += "baud 115200\nserial /dev/ttyS1\n";
+        if self.stonith {
+            text += &format!(
+                "timeout fence {FENCE_S}s\n\
+                 stonith_host a /usr/sbin/fence_vm pcmk_host_list=b\n\
+                 stonith_host b /usr/sbin/fence_vm pcmk_host_list=a\n"
+            );
+        }
+        text + "node a b\n"
+    }
+
+    fn haresources(&self) -> String {
+        // Without a network there is none for an address to answer on.
+        let address = if self.network { "10.77.0.50/24/eth0 " } else { "" };
+        format!("a {address}Filesystem::/dev/vda::/srv::ext4 writer\n")
+    }
+}
+
+fn rc(who: Who) -> String {
+    let (name, last) = (NAMES[who], who + 1);
+    format!(
+        "hostname {name}\n\
+         ip link set lo up\n\
+         ip link set eth0 up\n\
+         ip addr add 10.77.0.{last}/24 dev eth0\n\
+         mount -t ext4 /dev/vdb /var/lib/hearth || exit 1\n\
+         exec hearthd >$LOG 2>&1\n"
+    )
+}

@@ -1,0 +1,429 @@
+//! The scenes: what befalls the owner, what must come of it, and what was measured.
+
+use super::event::{Event, NAMES, What, Who};
+use super::files::{DEADTIME_S, FENCE_S, Setup, WATCHDOG_S};
+use super::kit::Kit;
+use super::stage::Stage;
+use anyhow::{Context, bail, ensure};
+use std::time::{Duration, Instant};
+
+/// A reset and everything until the group runs again, or two turns of fencing: far beyond what either takes.
+const LIMIT: Duration = Duration::from_secs(90);
+/// How much earlier than its timeout a watchdog fires at most: since the last pet (a tenth of it, or a keepalive), and
+/// what the emulation's clock is wrong by.
+const EARLY: Duration = Duration::from_millis(1500);
+/// How much later: what a busy machine adds.
+const LATE: Duration = Duration::from_millis(2500);
+
+/// Power switches while the scene plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Switch {
+    Works,
+    Broken,
+}
+
+/// One scene.
+struct Scene {
+    name: &'static str,
+    setup: Setup,
+    switch: Switch,
+    /// Part of the short form.
+    short: bool,
+    /// Shows what must not be: afterwards the file system is not looked at.
+    spoils: bool,
+    play: fn(&mut Stage, &mut Row) -> anyhow::Result<()>,
+}
+
+/// What was measured of it, from the moment of the blow.
+#[derive(Clone, Debug)]
+struct Row {
+    at: Instant,
+    owner: Who,
+    reset: Option<Duration>,
+    off: Option<Duration>,
+    mounted: Option<(Who, Duration)>,
+}
+
+const fn scene(
+    name: &'static str,
+    setup: Setup,
+    switch: Switch,
+    play: fn(&mut Stage, &mut Row) -> anyhow::Result<()>,
+) -> Scene {
+    Scene { name, setup, switch, short: false, spoils: false, play }
+}
+
+const SCENES: &[Scene] = &[
+    Scene { short: true, ..scene("power cut", Setup::USUAL, Switch::Works, power_cut) },
+    Scene { short: true, ..scene("kernel crashed", Setup::USUAL, Switch::Broken, kernel_crashed) },
+    scene("daemon killed", Setup::USUAL, Switch::Broken, daemon_killed),
+    scene("daemon stopped", Setup::USUAL, Switch::Broken, daemon_stopped),
+    scene("daemon replaced", Setup::USUAL, Switch::Broken, daemon_replaced),
+    scene("orderly stop", Setup::USUAL, Switch::Broken, orderly_stop),
+    scene("all frozen", Setup::USUAL, Switch::Broken, all_frozen),
+    scene("processor frozen", Setup::USUAL, Switch::Broken, processor_frozen),
+    scene("paused", Setup::USUAL, Switch::Works, paused),
+    scene("paused, resumed", Setup::USUAL, Switch::Broken, paused_and_resumed),
+    scene("networks cut", Setup::USUAL, Switch::Works, networks_cut),
+    scene("cable pulled", Setup::USUAL, Switch::Works, cable_pulled),
+    scene("all pulled", Setup::USUAL, Switch::Works, all_pulled),
+    scene("serial only", Setup::SERIAL, Switch::Works, serial_only),
+    Scene { spoils: true, ..scene("paused, unfenced", Setup::UNFENCED, Switch::Works, paused_without_fencing) },
+];
+
+/// Plays them; whether all went well. Scenes of one setup share a stage.
+pub fn play(kit: &Kit, wanted: &[String]) -> anyhow::Result<bool> {
+    let is_wanted = |scene: &&Scene| match wanted {
+        [] => true,
+        [short] if short == "short" => scene.short,
+        names => names.iter().any(|name| scene.name.contains(name.as_str())),
+    };
+    let scenes: Vec<&Scene> = SCENES.iter().filter(is_wanted).collect();
+    ensure!(!scenes.is_empty(), "no scene is called so; there are: {}", list());
+    let (mut table, mut well, mut stage) = (Vec::new(), true, None::<(Stage, Setup)>);
+    for scene in scenes {
+        if stage.as_ref().is_some_and(|(_, setup)| *setup != scene.setup) {
+            well &= close(stage.take(), &mut table);
+        }
+        let (mut on, setup) = match stage.take() {
+            Some(stage) => stage,
+            None => (Stage::new(kit, &scene.setup)?, scene.setup),
+        };
+        let from = Instant::now();
+        match scene_on(scene, &mut on) {
+            Ok(line) => {
+                if std::env::var_os("HEARTH_VM_STORY").is_some() {
+                    println!("{}", on.story(from));
+                }
+                table.push(line);
+                stage = (!scene.spoils).then_some((on, setup));
+            }
+            Err(error) => {
+                eprintln!("{}: {error:#}\n{}", scene.name, on.story(from));
+                table.push(format!("{:<16} FAILED: {error:#}", scene.name));
+                well = false;
+            }
+        }
+    }
+    well &= close(stage.take(), &mut table);
+    println!(
+        "\n{:<16} {:<8} {:>8} {:>9} {:>16} {:>9} {:>11} {:>7}",
+        "scene", "switch", "reset", "fenced", "mounted again", "gap", "two mounts", "lines"
+    );
+    println!("{}", table.join("\n"));
+    Ok(well)
+}
+
+fn list() -> String {
+    SCENES.iter().map(|scene| scene.name).collect::<Vec<_>>().join(", ")
+}
+
+fn close(stage: Option<(Stage, Setup)>, table: &mut Vec<String>) -> bool {
+    let Some((mut stage, _)) = stage else { return true };
+    match stage.close() {
+        Ok(lines) => {
+            table.push(format!("{:<16} the file system is whole, its {lines} lines are in order", "in the end"));
+            true
+        }
+        Err(error) => {
+            table.push(format!("{:<16} FAILED: {error:#}", "in the end"));
+            false
+        }
+    }
+}
+
+fn scene_on(scene: &Scene, stage: &mut Stage) -> anyhow::Result<String> {
+    println!("--- {}", scene.name);
+    stage.break_switches(false);
+    let owner = stage.whole(&scene.setup).context("before anything happens")?;
+    stage.break_switches(scene.switch == Switch::Broken);
+    let mut row = Row { at: Instant::now(), owner, reset: None, off: None, mounted: None };
+    (scene.play)(stage, &mut row)?;
+    if !scene.spoils {
+        stage.judge.verdict(row.at)?;
+        stage.break_switches(false);
+        stage.whole(&scene.setup).context("afterwards")?;
+        stage.judge.verdict(row.at)?;
+    }
+    let seconds = |span: Option<Duration>| span.map_or("-".into(), |span| format!("{:.1} s", span.as_secs_f64()));
+    let mounted = row.mounted.map_or("-".into(), |(who, span)| {
+        format!("{} on {}", seconds(Some(span)), if who == row.owner { "the same" } else { "the other" })
+    });
+    Ok(format!(
+        "{:<16} {:<8} {:>8} {:>9} {:>16} {:>9} {:>8} ms {:>7}",
+        scene.name,
+        if scene.switch == Switch::Works { "works" } else { "broken" },
+        seconds(row.reset),
+        seconds(row.off),
+        mounted,
+        seconds(Some(stage.judge.gap(row.at))),
+        stage.judge.two_mounts(row.at, Instant::now()).as_millis(),
+        stage.judge.written(row.at),
+    ))
+}
+
+// --- scenes ----------------------------------------------------------------------------------------------------------
+
+/// The owner loses its power: it is fenced all the same, since nobody knows, and then the other one has what it had.
+fn power_cut(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    stage.machines[row.owner].power_off();
+    fenced(stage, row)
+}
+
+/// R-LEASE-6, R-LEASE-7: a kernel that does nothing any more is reset by the hardware.
+fn kernel_crashed(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    stage.machines[row.owner].tell("echo c >/proc/sysrq-trigger")?;
+    reset(stage, row)
+}
+
+fn daemon_killed(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    order(stage, row, "kill -9 $(pidof hearthd)")?;
+    reset(stage, row)
+}
+
+fn daemon_stopped(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    order(stage, row, "kill -STOP $(pidof hearthd)")?;
+    reset(stage, row)
+}
+
+/// R-LEASE-7: the next daemon goes on with the armed watchdog, and what runs is not touched.
+fn daemon_replaced(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    order(stage, row, "kill -9 $(pidof hearthd); hearthd </dev/null >/dev/null 2>&1 &")?;
+    stage.watch(Duration::from_secs(WATCHDOG_S) + LATE)?;
+    untouched(stage, row)?;
+    let gap = stage.judge.gap(row.at);
+    ensure!(gap < Duration::from_secs(DEADTIME_S), "nobody wrote for {gap:?}");
+    Ok(())
+}
+
+/// R-LEAVE-1, R-LEASE-7: everything moves, the watchdog is closed, and a machine without Hearth is not reset.
+fn orderly_stop(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    let (owner, other) = (row.owner, 1 - row.owner);
+    order(stage, row, "kill $(pidof hearthd)")?;
+    let at = row.at;
+    let (_, mounted) = stage.until("the other one mounts it", LIMIT, |judge, _| judge.mounted(Some(other), at))?;
+    stage.until("and writes", LIMIT, |judge, _| judge.has_written(other, mounted).then_some(()))?;
+    row.mounted = Some((other, mounted - at));
+    stage.watch(Duration::from_secs(WATCHDOG_S) + LATE)?;
+    unharmed(stage, row)?;
+    unasked(stage, row)?;
+    let (code, said) = stage.machines[owner].order("hearthd </dev/null >/dev/null 2>&1 &", LIMIT)?;
+    ensure!(code == 0, "hearthd is not started again: {code} {said}");
+    Ok(())
+}
+
+/// Every process but the first one, which belongs to the lab.
+fn all_frozen(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    order(stage, row, "freeze everything")?;
+    reset(stage, row)
+}
+
+/// The machine without its processor: what is hardware counts on.
+fn processor_frozen(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    let (at, owner) = (row.at, row.owner);
+    let frozen = stage.machines[owner].freeze_processor()?;
+    stage.until("the watchdog fires while the processor stands still", LIMIT, |_, seen| {
+        find(seen, at, |event| event.who == owner && event.what == What::Watchdog).map(drop)
+    })?;
+    // QEMU resets nothing without it.
+    drop(frozen);
+    reset(stage, row)
+}
+
+/// A hypervisor that stops its guest stops its watchdog too: only a switch helps.
+fn paused(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    stage.machines[row.owner].pause(true)?;
+    fenced(stage, row)
+}
+
+/// With a switch that fails nothing moves, and the guest goes on where it was.
+fn paused_and_resumed(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    let (at, owner, other) = (row.at, row.owner, 1 - row.owner);
+    stage.machines[owner].pause(true)?;
+    stage.until("the other one tries the switch twice", LIMIT, |_, seen| {
+        let tries = seen.iter().filter(|event| event.at > at && event.who == other);
+        (tries.filter(|event| matches!(&event.what, What::Asked(action, _) if action == "reboot")).count() > 1)
+            .then_some(())
+    })?;
+    stage.machines[owner].pause(false)?;
+    let resumed = Instant::now();
+    stage.until("it goes on", LIMIT, |judge, _| judge.has_written(owner, resumed).then_some(()))?;
+    stage.watch(Duration::from_secs(2 * DEADTIME_S))?;
+    untouched(stage, row)
+}
+
+/// Frames are lost, carriers stay: the serial line is enough.
+fn networks_cut(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    stage.wires.cut_network(true);
+    let looked = stage.status(row.owner, "the network is dead and the serial line is not", LIMIT, |status| {
+        let nodes = status["nodes"].as_array()?;
+        let links = nodes.iter().find(|node| node["local"] == false)?["links"].as_array()?;
+        let is = |name: &str, state: &str| {
+            links.iter().any(|link| link["name"].as_str().is_some_and(|it| it.contains(name)) && link["state"] == state)
+        };
+        (is("eth0", "dead") && is("ttyS1", "up")).then_some(())
+    });
+    let watched = looked.and_then(|()| stage.watch(Duration::from_secs(2 * DEADTIME_S)));
+    stage.wires.cut_network(false);
+    watched?;
+    untouched(stage, row)?;
+    let gap = stage.judge.gap(row.at);
+    ensure!(gap < Duration::from_secs(DEADTIME_S), "nobody wrote for {gap:?}");
+    unasked(stage, row)
+}
+
+/// R-MEM-7: the owner's only cable; the serial line carries the agreement to move, and nobody is fenced for it.
+fn cable_pulled(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    let (at, owner, other) = (row.at, row.owner, 1 - row.owner);
+    stage.machines[owner].carrier(false)?;
+    let moved = stage.until("the other one mounts it", LIMIT, |judge, _| judge.mounted(Some(other), at));
+    let moved = moved.and_then(|(_, mounted)| {
+        row.mounted = Some((other, mounted - at));
+        stage.until("and writes", LIMIT, |judge, _| judge.has_written(other, mounted).then_some(()))
+    });
+    stage.machines[owner].carrier(true)?;
+    moved?;
+    unharmed(stage, row)
+}
+
+/// R-MEM-7: without any carrier the address is withdrawn, and what is no address stays where it is: of a pair with switches
+/// only a fence moves it, and nobody fences while the serial line carries.
+fn all_pulled(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    let (owner, other) = (row.owner, 1 - row.owner);
+    // First the other one's, so that the owner finds nobody who could serve.
+    stage.machines[other].carrier(false)?;
+    let alone = stage.status(owner, "the other one cannot serve", LIMIT, |status| {
+        let nodes = status["nodes"].as_array()?;
+        let there = nodes.iter().find(|node| node["local"] == false)?["unservable"].as_array()?;
+        (!there.is_empty()).then_some(())
+    });
+    stage.machines[owner].carrier(false)?;
+    let withdrawn = alone.and_then(|()| {
+        stage.status(owner, "its address is not served", LIMIT, |status| {
+            status["resources"].as_array()?.iter().any(|resource| resource["state"] != "started").then_some(())
+        })
+    });
+    let watched = withdrawn.and_then(|()| stage.watch(Duration::from_secs(2 * DEADTIME_S + WATCHDOG_S)));
+    for machine in &stage.machines {
+        machine.carrier(true)?;
+    }
+    watched?;
+    untouched(stage, row)?;
+    unasked(stage, row)
+}
+
+/// A pair without a network. Its watchdog could never be closed, so Hearth says so and leaves it alone (R-LEASE-7).
+fn serial_only(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    for who in 0..NAMES.len() {
+        stage.status(who, "its watchdog is refused", LIMIT, |status| {
+            let notes = status["notes"].as_array()?;
+            notes.iter().any(|note| note.as_str().is_some_and(|note| note.contains("nowayout"))).then_some(())
+        })?;
+    }
+    power_cut(stage, row)
+}
+
+/// What only a switch covers, without one: two owners, and the judge sees it. Hearth says so afterwards, and for how long.
+fn paused_without_fencing(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    let (at, owner, other) = (row.at, row.owner, 1 - row.owner);
+    stage.machines[owner].pause(true)?;
+    let (_, mounted) = stage.until("the other one mounts it", LIMIT, |judge, _| judge.mounted(Some(other), at))?;
+    stage.until("and writes", LIMIT, |judge, _| judge.has_written(other, mounted).then_some(()))?;
+    row.mounted = Some((other, mounted - at));
+    stage.machines[owner].pause(false)?;
+    stage.until("one of them gives way", LIMIT, |judge, _| judge.owner().map(drop))?;
+    let two = stage.judge.two_mounts(at, Instant::now());
+    ensure!(two > Duration::ZERO && stage.judge.verdict(at).is_err(), "two owners, and the judge saw nothing");
+    let told = [owner, other].map(|who| stage.told(who, "two-owners-possible"));
+    let [Ok(mut told), Ok(more)] = told else { bail!("a daemon does not tell its timeline: {told:?}") };
+    told.extend(more);
+    ensure!(!told.is_empty(), "two owners, and neither tells of it");
+    println!("two had it mounted for {two:.1?}; told is: {}", told.join(" / "));
+    Ok(())
+}
+
+// --- what must come of it --------------------------------------------------------------------------------------------
+
+fn order(stage: &Stage, row: &mut Row, line: &str) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    let (code, said) = stage.machines[row.owner].order(line, Duration::from_secs(10))?;
+    ensure!(code == 0, "{line}: {code} {said}");
+    Ok(())
+}
+
+fn find(seen: &[Event], since: Instant, is: impl Fn(&Event) -> bool) -> Option<&Event> {
+    seen.iter().find(|event| event.at > since && is(event))
+}
+
+/// R-PAIR-1, R-TAKE-1: the switch has confirmed that the owner is off before the other one mounts what it had.
+fn fenced(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    let (at, other) = (row.at, 1 - row.owner);
+    let is_off = |event: &Event| matches!(&event.what, What::Asked(_, said) if said == "ok") && event.who == other;
+    let off =
+        stage.until("the switch turns the owner off", LIMIT, |_, seen| find(seen, at, is_off).map(|event| event.at))?;
+    let (_, mounted) = stage.until("the other one mounts it", LIMIT, |judge, _| judge.mounted(Some(other), at))?;
+    ensure!(mounted > off, "it was mounted before the switch had answered");
+    stage.until("the other one writes", LIMIT, |judge, _| judge.has_written(other, mounted).then_some(()))?;
+    row.off = Some(off - at);
+    row.mounted = Some((other, mounted - at));
+    let least = Duration::from_secs(DEADTIME_S) - Duration::from_millis(500);
+    ensure!(off - at >= least, "the owner was fenced after {:?}, before its deadtime", off - at);
+    let most = Duration::from_secs(2 * DEADTIME_S + 2 * FENCE_S + 4);
+    ensure!(off - at <= most, "fencing took {:?}", off - at);
+    Ok(())
+}
+
+/// No machine was reset or turned off.
+fn unharmed(stage: &Stage, row: &Row) -> anyhow::Result<()> {
+    let harm = find(stage.seen(), row.at, |event| matches!(event.what, What::Reset | What::Watchdog | What::Gone));
+    match harm {
+        Some(event) => bail!("{} {}", NAMES[event.who], event.what),
+        None => Ok(()),
+    }
+}
+
+/// Nobody wanted a machine off.
+fn unasked(stage: &Stage, row: &Row) -> anyhow::Result<()> {
+    let asked = |event: &Event| matches!(&event.what, What::Asked(action, _) if action != "monitor");
+    ensure!(find(stage.seen(), row.at, asked).is_none(), "a switch was asked");
+    Ok(())
+}
+
+/// Nor did anything move.
+fn untouched(stage: &Stage, row: &Row) -> anyhow::Result<()> {
+    let moved = find(stage.seen(), row.at, |event| matches!(event.what, What::Mounted | What::Unmounted));
+    match moved {
+        Some(event) => bail!("{} {}", NAMES[event.who], event.what),
+        None => unharmed(stage, row),
+    }
+}
+
+/// The hardware resets the owner in time, and nothing is mounted anywhere before that: no switch works.
+fn reset(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    let (at, owner) = (row.at, row.owner);
+    let reset = stage.until("the watchdog resets the owner", LIMIT, |_, seen| {
+        find(seen, at, |event| event.who == owner && event.what == What::Reset).map(|event| event.at)
+    })?;
+    row.reset = Some(reset - at);
+    if let Some((who, early)) = stage.judge.mounted(None, at)
+        && early < reset
+    {
+        bail!("{} mounted it {:?} before the reset", NAMES[who], reset - early);
+    }
+    let timeout = Duration::from_secs(WATCHDOG_S);
+    ensure!(reset - at + EARLY >= timeout, "it was reset after {:?}, too early", reset - at);
+    ensure!(reset - at <= timeout + LATE, "it was reset after {:?}, too late", reset - at);
+    let (who, mounted) = stage.until("one of them mounts it", LIMIT, |judge, _| judge.mounted(None, at))?;
+    stage.until("and writes", LIMIT, |judge, _| judge.has_written(who, mounted).then_some(()))?;
+    row.mounted = Some((who, mounted - at));
+    Ok(())
+}
