@@ -45,6 +45,9 @@ pub(crate) enum Command {
     Reload,
     /// Fence a lost node now, or `test` whether its fence devices would work, which harms nobody
     Fence(FenceOptions),
+    /// Try whether alerts arrive
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// Tell the cluster something about a node
     #[command(subcommand)]
     Node(NodeCommand),
@@ -166,6 +169,19 @@ pub(crate) struct FenceOptions {
     pub(crate) words: Vec<String>,
     /// Give up waiting after so many seconds; the order itself stands
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertCommand {
+    /// Send one alert that says that it is a trial to every script of this node's ha.cf, and say what each answered
+    Test(AlertTestOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AlertTestOptions {
+    /// Give up waiting after so many seconds; the scripts themselves go on
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
 }
 

@@ -84,6 +84,7 @@ fn run(command: Command, socket: &Path) -> Result<Exit, Trouble> {
         Command::Check(options) => check::run(&options, &look),
         Command::Reload => moves::reload(socket),
         Command::Fence(options) => moves::fence(socket, &options),
+        Command::Alert(args::AlertCommand::Test(options)) => moves::alert_test(socket, &options),
         Command::Node(args::NodeCommand::ConfirmOff(options)) => moves::confirm_off(socket, &options),
         Command::Stop(options) => moves::stop(socket, &options),
         Command::Demo(options) => demo::run(&options, &look),

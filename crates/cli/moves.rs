@@ -1,6 +1,6 @@
 //! Orders: standby, takeover, failback, clear, reload, stop.
 
-use crate::args::{ConfirmOffOptions, FenceOptions, MoveOptions, StopOptions, WaitOptions};
+use crate::args::{AlertTestOptions, ConfirmOffOptions, FenceOptions, MoveOptions, StopOptions, WaitOptions};
 use crate::clock;
 use crate::connection::{Connection, Heard, PATIENCE, closed, misplaced};
 use crate::page::{clean, clean_lines, write_out};
@@ -60,6 +60,10 @@ pub(crate) fn fence(socket: &Path, options: &FenceOptions) -> Result<Exit, Troub
         }
     };
     order(socket, &request, Duration::from_secs(options.timeout))
+}
+
+pub(crate) fn alert_test(socket: &Path, options: &AlertTestOptions) -> Result<Exit, Trouble> {
+    order(socket, &Request::AlertTest, Duration::from_secs(options.timeout))
 }
 
 pub(crate) fn confirm_off(socket: &Path, options: &ConfirmOffOptions) -> Result<Exit, Trouble> {

@@ -6,6 +6,7 @@
 //!
 //! Needs root and namespaces, and fails without them.
 
+mod alert;
 mod bench;
 mod cables;
 mod clock;

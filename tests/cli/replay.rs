@@ -36,6 +36,10 @@ impl Environment for Machine {
     fn is_character_device(&self, _: &str) -> bool {
         false
     }
+    fn not_a_program(&self, _: &str) -> Option<String> {
+        Some("does not exist".into())
+    }
+
     fn fence_program(&self, _: &str) -> Option<String> {
         None
     }

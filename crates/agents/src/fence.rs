@@ -110,7 +110,7 @@ async fn call(device: &Device, action: &str, node: &str, timeout: Duration) -> R
     process::run(&invocation, cancel).await.map_err(|error| error.to_string())
 }
 
-fn exit(finished: &Finished, action: &str, timeout: Duration) -> Result<i32, String> {
+pub(crate) fn exit(finished: &Finished, action: &str, timeout: Duration) -> Result<i32, String> {
     match finished.ending {
         Ending::Exited(code) => Ok(code),
         Ending::TimedOut { .. } => Err(format!("{action} did not end within {}{}", span(timeout), said(finished))),
@@ -120,7 +120,7 @@ fn exit(finished: &Finished, action: &str, timeout: Duration) -> Result<i32, Str
 }
 
 /// The last line of what it said.
-fn said(finished: &Finished) -> String {
+pub(crate) fn said(finished: &Finished) -> String {
     let last = finished.said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("");
     let short: String = last.chars().filter(|letter| !letter.is_control()).take(SAID_MAX).collect();
     if short.is_empty() { String::new() } else { format!("; it said: {short}") }

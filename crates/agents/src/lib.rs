@@ -14,6 +14,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod alert;
 pub mod cancel;
 pub mod fence;
 pub mod filesystem;

@@ -7,8 +7,9 @@ use hearth_types::{OpAction, OpOutcome};
 use std::fs;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use support::*;
 
 /// Runs `body` in a child whose network holds nothing but a loopback device and a pair `v0`, `v1`.
@@ -112,6 +113,49 @@ async fn mailto_tells_both_ways_and_says_when_it_cannot() {
     assert!(
         mails.contains("-s Web Migrating resource away at ") && mails.contains(" on nodea root@localhost"),
         "{mails}"
+    );
+}
+
+/// Harm: `alert MailTo ADDRESS` mails nothing, or says that it did; the sample script does not run.
+#[tokio::test]
+async fn scripts_of_alerts_tell_what_happened() {
+    let mut site = Site::new();
+    without_mail(&mut site);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let told = async |site: &Site, script: &str, recipient: &str| {
+        let mut env = site.scripts.surroundings();
+        let words = [
+            ("CRM_alert_kind", "resource"),
+            ("CRM_alert_recipient", recipient),
+            ("CRM_alert_rsc", "web"),
+            ("HEARTH_alert_name", "takeover"),
+            ("HEARTH_alert_text", "web runs on b."),
+            ("HEARTH_alert_left_out", "3"),
+        ];
+        env.extend(words.map(|(name, value)| (name.to_owned(), value.into())));
+        let env = env.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        hearth_agents::alert::run(&shipped.join(script), env, Duration::from_secs(10)).await
+    };
+    let mail_to = "resources/heartbeat/MailTo";
+    let why = told(&site, mail_to, "root@localhost").await.expect_err("there is no mail program");
+    assert!(why.contains("exited with 5") && why.contains("neither mail nor sendmail"), "{why}");
+    site.script("mail", "{ echo \"$*\"; cat; } >>\"$SITE/mails\"");
+    fs::copy(site.dir.path().join("resource.d/mail"), site.file("bin/mail")).expect("a mail program");
+    told(&site, mail_to, "root@localhost").await.expect("it is mailed");
+    let mails = site.content("mails");
+    assert!(
+        mails.starts_with("-s hearth: takeover web ") && mails.contains("root@localhost\nweb runs on b."),
+        "{mails}"
+    );
+    assert!(mails.contains("3 more like it"), "{mails}");
+    let why = told(&site, mail_to, "").await.expect_err("nobody to mail");
+    assert!(why.contains("not a mail address"), "{why}");
+    let log = site.file("alerts.log").display().to_string();
+    told(&site, "etc/alert.sh", &log).await.expect("it is written");
+    assert!(
+        site.content("alerts.log").contains("takeover: web runs on b. (3 more like it"),
+        "{}",
+        site.content("alerts.log")
     );
 }
 

@@ -29,6 +29,8 @@ pub(crate) fn input(input: &Input) -> String {
         },
         Input::FenceFinished { id, result: Ok(said), .. } => format!("fence order {} is done: {said}", id.0),
         Input::FenceFinished { id, result: Err(why), .. } => format!("fence order {} failed: {why}", id.0),
+        Input::AlertFinished { id, result: Ok(_), .. } => format!("alert {} has arrived", id.0),
+        Input::AlertFinished { id, result: Err(why), .. } => format!("alert {} failed: {why}", id.0),
         Input::WireAsked { resource } => format!("the wire was asked for {resource}"),
         Input::WireAnswered { resource, hardware } => format!("{hardware} answered for {resource}"),
         Input::WireTrouble { resource, trouble } => format!("the wire cannot be asked for {resource}: {trouble}"),
@@ -83,6 +85,9 @@ fn one(output: &Output) -> Option<String> {
         Output::StartOp(request) => format!("{:?} {}", request.action, request.resource.id).to_lowercase(),
         Output::CancelOp(id) => format!("cancel operation {}", id.0),
         Output::Fence { device, node, task, .. } => format!("fence device {}: {task} {node}", device.name),
+        Output::Alert { alert, program, recipient, .. } => {
+            format!("alert {} to {program} {}", alert.name(), recipient.as_deref().unwrap_or_default())
+        }
         Output::GateTick { resources, .. } => format!("gate stays open for {}", list(resources)),
         Output::GateShut { resources } => format!("gate shuts for {}", list(resources)),
         Output::RenewLifetime { resources, .. } => format!("lifetime renewed of {}", list(resources)),

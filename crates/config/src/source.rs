@@ -50,6 +50,8 @@ pub trait Environment {
     /// Path of the program of a fence device, by its type (`fence_NAME`, `external/NAME`) or its full path; none: nowhere
     /// or not executable.
     fn fence_program(&self, kind: &str) -> Option<String>;
+    /// Why the file at that path cannot be run as a program, if so: one phrase for people.
+    fn not_a_program(&self, path: &str) -> Option<String>;
     /// Text of another file that a line names; else why it cannot be read.
     fn text(&self, path: &str) -> Result<String, String>;
     /// Whether this machine itself has that address.

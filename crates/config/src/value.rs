@@ -68,6 +68,44 @@ pub struct ClusterConfig {
     pub fencing: Fencing,
     /// `env NAME=VALUE`: handed to scripts as HA_NAME.
     pub env: BTreeMap<String, String>,
+    /// Who is told of what a person should know (`alert`). Read of each node alone.
+    #[serde(default)]
+    pub alerts: Alerts,
+}
+
+/// The `alert` lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alerts {
+    /// In the order of their lines.
+    pub scripts: Vec<AlertScript>,
+    /// `timeout alert`: the longest that one of them may run for one alert. Default 30 s.
+    pub timeout: Duration,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Alerts { scripts: Vec::new(), timeout: Duration::from_secs(30) }
+    }
+}
+
+impl Alerts {
+    /// Each script with each of its recipients; one without any stands once, with none.
+    pub fn receivers(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.scripts.iter().flat_map(|script| {
+            let alone = script.recipients.is_empty().then_some(None);
+            let each = script.recipients.iter().map(|recipient| Some(recipient.as_str()));
+            alone.into_iter().chain(each).map(|recipient| (script.program.as_str(), recipient))
+        })
+    }
+}
+
+/// One `alert` line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertScript {
+    /// The program, by its full path.
+    pub program: String,
+    /// It is run once for each of them; none: once, and told none.
+    pub recipients: Vec<String>,
 }
 
 /// The `watchdog` line. Read of each node alone.

@@ -38,6 +38,10 @@ impl Environment for Machine {
     fn is_character_device(&self, path: &str) -> bool {
         path == "/dev/ttyS0"
     }
+    fn not_a_program(&self, _: &str) -> Option<String> {
+        Some("does not exist".into())
+    }
+
     fn fence_program(&self, _: &str) -> Option<String> {
         None
     }

@@ -64,6 +64,8 @@ pub enum Request {
         /// Which.
         node: String,
     },
+    /// Send one alert that says that it is a trial to every script of this node; answered when all have ended.
+    AlertTest,
     /// A person says that a lost node is off.
     ConfirmOff {
         /// Which.

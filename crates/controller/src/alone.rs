@@ -1,6 +1,7 @@
 //! Going on alone, meeting again, and the evidence that both rest on: the first epoch, permits, the wire check, joins
 //! and rival epochs (protocol sections 5 to 7).
 
+use crate::alert::AlertKind;
 use crate::forgotten::Forgotten;
 use crate::node::Node;
 use crate::talk::PeerMessage;
@@ -570,6 +571,9 @@ impl Node {
     fn split_won(&mut self, now: Timestamp, peer: NodeName, running: Vec<ResourceId>) {
         let text = format!("This node goes on, {peer} stops: what runs here is not touched.");
         self.chronicle.lead(now, Severity::Warning, "split-won", &peer, text);
+        let local = &self.local;
+        let told = format!("{peer} and {local} had both gone on alone: {peer} stops what it runs, {local} goes on.");
+        self.alert_alone(now, AlertKind::Split, &peer, told);
         let reason = "it went on alone too while the machines were split".to_owned();
         let identity = self.members.peer(&peer).and_then(|it| it.claimed.as_ref()).map(|claimed| claimed.identity);
         self.propose(Entry::Unclean { node: peer, reason, running, identity });
@@ -714,7 +718,9 @@ impl Node {
             None => {
                 if let Some(ms) = join.overlap_ms.filter(|_| !self.alone.joins.contains_key(from)) {
                     let text = format!("{from} reports that there may have been two owners for up to {ms} ms.");
-                    self.chronicle.lead(now, Severity::Error, "two-owners-possible", from, text);
+                    self.chronicle.lead(now, Severity::Error, "two-owners-possible", from, text.clone());
+                    let overlap = Duration::from_millis(ms);
+                    self.alert_alone(now, AlertKind::SplitHealed { overlap }, from, text);
                 }
                 self.alone.joins.insert(from.clone(), join);
             }

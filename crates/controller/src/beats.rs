@@ -246,6 +246,7 @@ impl Node {
                 self.chronicle.lead(now, Severity::Error, "node-died", &node, text);
                 self.channels.remove(&node);
                 self.leaving.remove(&node);
+                self.note_silent(now, &node);
                 // The other voters wait for our word (R-LEASE-2).
                 self.beat_now |= self.is_many();
             }

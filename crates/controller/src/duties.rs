@@ -28,7 +28,7 @@ impl Node {
         self.propose_admissions(now);
         self.judge_losses(now);
         self.propose_refused();
-        self.propose_strangers();
+        self.propose_strangers(now);
         self.propose_wire();
         self.propose_standings(now);
         self.propose_aged(now);

@@ -1,6 +1,7 @@
 //! Fencing: whom this node has to turn off, the orders to devices and what came of them, and whether they would work
 //! (protocol section 5, R-PAIR-1 .. 4, R-TAKE-1).
 
+use crate::alert::{AlertKind, DeviceState};
 use crate::node::Node;
 use crate::{Output, Severity};
 use hearth_cib::{Entry, FENCED_FROM, MemberState, NodeRecord, Record, RequestId};
@@ -47,6 +48,29 @@ struct Check {
     due_at: Timestamp,
     last: Option<(Timestamp, Result<String, String>)>,
     good_at: Option<Timestamp>,
+    /// Since when it has not answered well.
+    #[serde(default)]
+    bad_since: Option<Timestamp>,
+    /// What people were told of it last; none: nothing, or that it works.
+    #[serde(default)]
+    told: Option<DeviceState>,
+}
+
+impl Check {
+    /// What people are told of this answer: that it is a bad one, that none was good for a day, that it is good again.
+    fn news(&mut self, now: Timestamp, result: &Result<String, String>) -> Option<DeviceState> {
+        match result {
+            Ok(_) => {
+                self.bad_since = None;
+                self.told.take().map(|_| DeviceState::Works)
+            }
+            Err(_) => {
+                let since = *self.bad_since.get_or_insert(self.good_at.unwrap_or(now));
+                let state = if now.since(since) < CHECK_STALE { DeviceState::Fails } else { DeviceState::Stale };
+                (self.told.replace(state) != Some(state)).then_some(state)
+            }
+        }
+    }
 }
 
 /// One order that ended.
@@ -492,12 +516,15 @@ impl Node {
         }
         // None: the files have changed since, and what came of the old order is not judged by the new ones.
         let Some((node, device)) = found else { return };
-        let device = device.and_then(|it| self.devices().get(it)).map(|it| it.name.clone()).unwrap_or_default();
+        let device = device.and_then(|it| self.devices().get(it));
+        let task = device.filter(|it| it.stays_off).map_or(FenceTask::Reboot, |_| FenceTask::Off);
+        let device = device.map(|it| it.name.clone()).unwrap_or_default();
         let (severity, name, text) = match &result {
             Ok(_) => (Severity::Warning, "node-fenced", format!("{device} says that {node} is off, or was.")),
             Err(why) => (Severity::Error, "fence-failed", format!("{device} did not turn {node} off: {why}.")),
         };
-        self.chronicle.lead(now, severity, name, &node, text);
+        self.chronicle.lead(now, severity, name, &node, text.clone());
+        self.alert_alone(now, AlertKind::Fence { task, done: result.is_ok() }, &node, text);
         if self.fences.past.len() == HISTORY_MAX {
             self.fences.past.pop_front();
         }
@@ -517,6 +544,10 @@ impl Node {
             check.good_at = Some(now);
         }
         check.last = Some((now, result.clone()));
+        let news = check.news(now, &result);
+        if let Some(state) = news {
+            self.alert_device(now, &name, state, &result);
+        }
         match (worked, result) {
             (Some(true), Ok(_)) | (Some(false), Err(_)) => {}
             (_, Ok(_)) => {
@@ -531,6 +562,17 @@ impl Node {
         for rehearsal in &mut self.fences.rehearsals {
             rehearsal.waits.remove(&position);
         }
+    }
+
+    fn alert_device(&mut self, now: Timestamp, device: &str, state: DeviceState, result: &Result<String, String>) {
+        let said = result.as_ref().err().map(String::as_str).unwrap_or_default();
+        let text = match state {
+            DeviceState::Fails => format!("The fence device {device} would not work: {said}."),
+            DeviceState::Stale => format!("The fence device {device} has not answered well for a day: {said}."),
+            DeviceState::Works => format!("The fence device {device} would work again."),
+        };
+        let what = AlertKind::FenceDevice { device: device.to_owned(), state };
+        self.alert_alone(now, what, &self.local.clone(), text);
     }
 
     /// What is wrong with the devices, a sentence behind the one on what is not protected (R-PAIR-4).

@@ -3,6 +3,7 @@
 //! could know, the epoch that can never again have a majority gives way (R-LEDGER-3, R-LEDGER-6, decision 0029).
 
 use crate::Severity;
+use crate::alert::AlertKind;
 use crate::node::Node;
 use hearth_cib::{Entry, Voter};
 use hearth_ledger::Relation;
@@ -100,7 +101,7 @@ impl Node {
     }
 
     /// The DC: who comes over from another epoch runs what we cannot know, until it says otherwise.
-    pub(crate) fn propose_strangers(&mut self) {
+    pub(crate) fn propose_strangers(&mut self, now: Timestamp) {
         if let Some(record) = self.ledger.record() {
             // An epoch that began while who remembers another one was just being heard.
             let foreign = |epoch: &EpochName| {
@@ -118,6 +119,8 @@ impl Node {
                 let reason = "it comes from another epoch".to_owned();
                 let claimed = self.members.peer(&node).and_then(|peer| peer.claimed.as_ref());
                 let identity = claimed.map(|claimed| claimed.identity);
+                let text = format!("{node} comes from another epoch: it stops what it ran there, and is let in.");
+                self.alert_alone(now, AlertKind::Split, &node, text);
                 self.propose(Entry::Unclean { node: node.clone(), reason, running, identity });
             }
             self.alone.forgotten.strangers.remove(&node);

@@ -111,6 +111,9 @@ fn without_disk(output: Output) -> Option<Next> {
         Output::Fence { id, .. } => {
             Some(Next::Tell(Input::FenceFinished { id, result: Err(LOST.into()), took: Duration::ZERO }))
         }
+        Output::Alert { id, .. } => {
+            Some(Next::Tell(Input::AlertFinished { id, result: Err(LOST.into()), took: Duration::ZERO }))
+        }
         Output::Send { .. } | Output::Announce { .. } => None,
         other => Some(Next::Do(other)),
     }

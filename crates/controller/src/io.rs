@@ -2,12 +2,13 @@
 
 use hearth_config::FenceDevice;
 use hearth_control::{Reply, Request};
-use hearth_types::{FenceId, FenceTask, LinkId, NodeName, OpId, OpRequest, OpResult, ResourceId, Timestamp};
+use hearth_types::{AlertId, FenceId, FenceTask, LinkId, NodeName, OpId, OpRequest, OpResult, ResourceId, Timestamp};
 use hearth_wire::Message;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::alert::Alert;
 use crate::event::Event;
 
 /// Something that happened.
@@ -73,6 +74,15 @@ pub enum Input {
         /// What it said: it is done, or it is not known to be.
         result: Result<String, String>,
         /// How long it took.
+        took: Duration,
+    },
+    /// The script of an alert ended ([`Output::Alert`]).
+    AlertFinished {
+        /// Which run.
+        id: AlertId,
+        /// What it said last, if it ended with 0; else why it is not known to have told anybody.
+        result: Result<String, String>,
+        /// How long it took, from the order on.
         took: Duration,
     },
     /// The wire was asked for an address ([`Output::AskWire`]).
@@ -210,6 +220,19 @@ pub enum Output {
         node: NodeName,
         /// What.
         task: FenceTask,
+        /// How long it may take.
+        timeout: Duration,
+    },
+    /// Run the script of an alert for one recipient; `AlertFinished` always comes, and nothing waits for it.
+    Alert {
+        /// Number of the run.
+        id: AlertId,
+        /// What it is told.
+        alert: Box<Alert>,
+        /// The script.
+        program: String,
+        /// Its recipient.
+        recipient: Option<String>,
         /// How long it may take.
         timeout: Duration,
     },

@@ -10,6 +10,9 @@
 #![forbid(unsafe_code)]
 
 mod aging;
+mod alert;
+mod alert_facts;
+mod alerts;
 mod alone;
 mod beats;
 mod by_hand;
@@ -44,6 +47,7 @@ mod together;
 mod watchdog;
 mod ways;
 
+pub use alert::{Alert, AlertKind, DeviceState};
 pub use checkpoint::NoCheckpoint;
 pub use event::{Event, EventId, Severity};
 pub use held::{HeldBack, Next, overtakes};

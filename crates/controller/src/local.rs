@@ -259,6 +259,7 @@ impl Node {
     }
 
     fn note_executor(&mut self, now: Timestamp, note: hearth_executor::Note) {
+        self.alert_local_failure(now, &note);
         let (severity, name) = match note.kind {
             NoteKind::Starting => (Severity::Info, "resource-starting"),
             NoteKind::Started => (Severity::Info, "resource-started"),

@@ -1,6 +1,7 @@
 //! How a node begins: from its files, its state and what the daemon before it left.
 
 use crate::aging::Failures;
+use crate::alerts::Alerts;
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::fences::Fences;
@@ -82,6 +83,7 @@ impl Node {
             local,
             incarnation,
             version,
+            alerts: Alerts::begin(ledger.record()),
             ledger,
             alone: Alone::default(),
             speech: Speech::default(),

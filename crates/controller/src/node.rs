@@ -1,6 +1,7 @@
 //! The node itself: what it is made of, and the order in which one input runs through it.
 
 use crate::aging::Failures;
+use crate::alerts::Alerts;
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::fences::Fences;
@@ -113,6 +114,9 @@ pub(crate) struct Node {
     /// Machines to be turned off, and the devices that do it.
     #[serde(default)]
     pub fences: Fences,
+    /// What people are told of.
+    #[serde(default)]
+    pub alerts: Alerts,
 }
 
 /// An orderly stop under way.
@@ -214,6 +218,7 @@ impl Node {
             }
             Input::OpFinished(result) => self.take_op(now, result, out),
             Input::FenceFinished { id, result, took } => self.take_fence(now, id, result, took),
+            Input::AlertFinished { id, result, took } => self.take_alert(now, id, result, took),
             Input::WireAnswered { resource, hardware } => self.take_wire_answer(now, resource, hardware),
             Input::WireTrouble { resource, trouble } => self.alone.trouble(&resource, trouble),
             Input::PeerAnswered { node } => self.alone.peer_answered(now, &node),
@@ -279,6 +284,7 @@ impl Node {
         self.poll_channels(now, out);
         self.write_volatile(out);
         self.order_fences(now, out);
+        self.send_alerts(now, out);
         for event in self.chronicle.take_fresh() {
             out.push(Output::Event(event));
         }
@@ -331,6 +337,7 @@ impl Node {
         at_latest(self.executor.next_deadline().map(|(at, _)| at), TimerKind::Operation);
         at_latest(self.orders.next_deadline(), TimerKind::Operation);
         at_latest(self.fences.next_deadline(self.last_wake_at), TimerKind::Operation);
+        at_latest(self.alerts.next_deadline(self.last_wake_at), TimerKind::Operation);
         at_latest(self.shutdown_deadline(), TimerKind::Operation);
         at_latest(self.disk_deadline(), TimerKind::Ledger);
         at_latest(self.failure_deadline(), TimerKind::Operation);

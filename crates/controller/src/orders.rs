@@ -121,6 +121,7 @@ impl Node {
             Request::Fence { node } => self.order_off(now, (token, false), &node, &by, out),
             Request::FenceTest { node } => self.order_rehearsal(now, token, &node, out),
             Request::ConfirmOff { node } => self.order_off(now, (token, true), &node, &by, out),
+            Request::AlertTest => self.order_trial(now, token, &by, out),
             Request::Stop => self.begin_shutdown(now, format!("hearth stop by {by}"), Some(token)),
         }
     }
@@ -131,6 +132,7 @@ impl Node {
         self.orders.followers.retain(|follower| follower.token != token);
         self.orders.pending.retain(|pending| pending.token != token);
         self.forget_fence_request(token);
+        self.alerts.forget_request(token);
     }
 
     pub(crate) fn next_request(&mut self) -> RequestId {

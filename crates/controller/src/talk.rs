@@ -201,6 +201,9 @@ impl Node {
                     let text = format!("Epoch {epoch} began; it votes: {}.", names.join(", "));
                     self.chronicle.note(now, Severity::Info, "epoch-began", self.local.clone(), text);
                     self.alone.epoch_began_at = now;
+                    if let Some(record) = self.ledger.record() {
+                        self.alerts.facts.learn(record);
+                    }
                     self.alone.joins.retain(|name, _| !voters.contains(name));
                     if voters.iter().any(|name| *name != self.local) {
                         self.alone.overlap_to_tell = None;
@@ -242,6 +245,7 @@ impl Node {
             self.chronicle.note(now, Severity::Debug, "entry-refused", "record", text);
             return;
         }
+        self.alert_applied(now, entry);
         let (severity, name, subject, text) = match entry {
             Entry::Batch(entries) => match (called_off(entries), &entries[..]) {
                 (Some((node, how)), _) => off(node, how),

@@ -14,6 +14,11 @@ pub fn wall_ms(at: Timestamp) -> u64 {
     to_wall(at) / 1_000_000
 }
 
+/// The same in microseconds.
+pub(crate) fn wall_us(at: Timestamp) -> u64 {
+    to_wall(at) / 1_000
+}
+
 /// A CLOCK_REALTIME stamp of the kernel on our clock; never later than now. A wall clock that was stepped since makes
 /// a stamp that cannot be used: then it is now.
 pub(crate) fn from_wall(stamp: Duration) -> Timestamp {

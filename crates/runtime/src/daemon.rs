@@ -1,5 +1,6 @@
 //! One run of the daemon: opens everything, connects the threads, ends in order.
 
+use crate::alerts::Alerts;
 use crate::control::{self, Askers, ReloadAsked};
 use crate::core_thread::Core;
 use crate::fences;
@@ -36,6 +37,9 @@ use tokio::task::JoinHandle;
 
 /// What the heartbeat and storage threads need; the system's default would be 8 MiB each.
 pub(crate) const STACK: usize = 512 << 10;
+
+/// How long scripts of alerts may still take when everything else has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Where everything lies.
 #[derive(Clone, Debug)]
@@ -163,8 +167,8 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
         .build()
         .map_err(machine("the runtime cannot be made"))?;
     let ended = runtime.block_on(async {
-        let main =
-            Main::start(config, log, folders, node, post, agent).map_err(machine("the network cannot be watched"))?;
+        let main = Main::start(config, log, folders, (node, version), post, agent)
+            .map_err(machine("the network cannot be watched"))?;
         let (done, finished) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("heartbeat".into())
@@ -221,6 +225,7 @@ fn store(mut storage: Storage, post: Post) -> io::Result<mpsc::Sender<Persist>> 
 
 /// The main thread's share.
 struct Main {
+    alerts: Alerts,
     config: Config,
     log: Log,
     agent: Arc<AddressAgent>,
@@ -240,7 +245,7 @@ impl Main {
         config: Config,
         log: Log,
         folders: Folders,
-        node: Option<String>,
+        (node, version): (Option<String>, &str),
         post: Post,
         agent: Arc<AddressAgent>,
     ) -> io::Result<Main> {
@@ -256,7 +261,9 @@ impl Main {
             }
         });
         let pings = ping(&config, &post);
+        let alerts = Alerts::new(version, &scripts(&config, &folders), post.clone());
         Ok(Main {
+            alerts,
             config,
             log,
             agent,
@@ -297,6 +304,7 @@ impl Main {
                         let ended = (&mut finished).await.map_err(|_| io::Error::other("it panicked"))?;
                         self.pings.abort();
                         self.askers.finish().await;
+                        self.alerts.finish(LAST_WORDS).await;
                         return ended.map(|()| reason.unwrap_or_else(|| "stopped".into()));
                     }
                 },
@@ -324,6 +332,9 @@ impl Main {
             Output::Fence { id, device, node, task, timeout } => {
                 let order = (id, node, task, timeout);
                 fences::start(&self.config.cluster.fencing, &device, order, self.post.clone());
+            }
+            Output::Alert { id, alert, program, recipient, timeout } => {
+                self.alerts.tell(id, &alert, (program, recipient), timeout);
             }
             Output::Guard { resources } => self.network.guard(&resources),
             Output::AskWire { resources } => self.network.ask(resources),
@@ -389,6 +400,7 @@ impl Main {
         let text = format!("reloaded by {by}:\n  {}", changes(&self.config, &fresh.config).join("\n  "));
         self.log.switch(std::mem::take(&mut fresh.log));
         self.ops.use_agents(agents(&fresh.config, &self.folders, &self.agent));
+        self.alerts.reconfigure(&fresh.config.cluster.alerts, &scripts(&fresh.config, &self.folders));
         self.pings.abort();
         self.pings = ping(&fresh.config, &self.post);
         self.config = fresh.config.clone();
@@ -403,17 +415,20 @@ impl Main {
 
 /// The agents as the files want them: where scripts lie and what they are told.
 fn agents(config: &Config, folders: &Folders, addresses: &Arc<AddressAgent>) -> Agents {
+    Agents::new(scripts(config, folders), addresses.clone())
+}
+
+fn scripts(config: &Config, folders: &Folders) -> Scripts {
     let shipped = std::env::var_os("HEARTH_RESOURCE_DIR").unwrap_or_else(|| "/usr/lib/hearth/resource.d".into());
     let logging = &config.cluster.logging;
-    let scripts = Scripts::usual(&folders.config, shipped.as_ref(), config.cluster.local.clone())
+    Scripts::usual(&folders.config, shipped.as_ref(), config.cluster.local.clone())
         .with_env(&config.cluster.env)
         .with_logging(
             logging.debug,
             logging.logfile.as_deref(),
             logging.debugfile.as_deref(),
             logging.facility.as_deref(),
-        );
-    Agents::new(scripts, addresses.clone())
+        )
 }
 
 fn ping(config: &Config, post: &Post) -> JoinHandle<()> {

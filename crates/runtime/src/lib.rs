@@ -10,6 +10,7 @@
 
 #![deny(unsafe_code)]
 
+mod alerts;
 pub mod clock;
 mod control;
 mod core_thread;

@@ -130,6 +130,7 @@ pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
         ("tiebreaker and unfenced_takeover", a.permits != b.permits),
         ("realtime and rtprio", (a.realtime, a.rtprio) != (b.realtime, b.rtprio)),
         ("log", a.logging != b.logging),
+        ("alerts", a.alerts != b.alerts),
         ("env, for operations that start from now on", a.env != b.env),
     ];
     let parts = parts.into_iter().filter(|(_, differs)| *differs);

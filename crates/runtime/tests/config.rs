@@ -19,7 +19,7 @@ use std::time::Duration;
 mod samples;
 
 /// What stands in `environment`, a fact a line: `host NAME`, `interface NAME ADDRESS/LENGTH...`, `name NAME ADDRESS...`,
-/// `script NAME CLASS`, `device PATH`, `fence TYPE`, `file PATH LINE...`, `mode OCTAL`, `nodeinfo NAME`.
+/// `script NAME CLASS`, `device PATH`, `fence TYPE`, `program PATH`, `no-program PATH WHY...`, `file PATH LINE...`, `mode OCTAL`, `nodeinfo NAME`.
 #[derive(Debug, Default)]
 struct Machine {
     host: String,
@@ -28,6 +28,7 @@ struct Machine {
     scripts: BTreeMap<String, AgentClass>,
     devices: Vec<String>,
     fences: Vec<String>,
+    programs: BTreeMap<String, Option<String>>,
     files: BTreeMap<String, String>,
     mode: u32,
     nodeinfo: Option<String>,
@@ -49,6 +50,8 @@ impl Machine {
                     let class = if *class == "lsb" { AgentClass::Lsb } else { AgentClass::Heartbeat };
                     machine.scripts.insert((*name).into(), class);
                 }
+                ["program", path] => drop(machine.programs.insert((*path).into(), None)),
+                ["no-program", path, why @ ..] => drop(machine.programs.insert((*path).into(), Some(why.join(" ")))),
                 ["fence", kind] => machine.fences.push((*kind).into()),
                 ["file", path, lines @ ..] => {
                     machine.files.insert((*path).into(), lines.join("\n"));
@@ -108,6 +111,10 @@ impl Environment for Machine {
 
     fn fence_program(&self, kind: &str) -> Option<String> {
         self.fences.iter().any(|known| known == kind).then(|| format!("/usr/sbin/{kind}"))
+    }
+
+    fn not_a_program(&self, path: &str) -> Option<String> {
+        self.programs.get(path).cloned().unwrap_or_else(|| Some("does not exist".into()))
     }
 
     fn text(&self, path: &str) -> Result<String, String> {
@@ -182,6 +189,12 @@ fn value(text: &mut String, config: &Config) {
     }
     if cluster.fencing.is_configured() {
         writeln!(text, "fence timeout {:?}", cluster.fencing.timeout).unwrap();
+    }
+    for (program, recipient) in cluster.alerts.receivers() {
+        writeln!(text, "alert {program} to {}", recipient.unwrap_or("nobody by name")).unwrap();
+    }
+    if cluster.alerts != hearth_config::Alerts::default() {
+        writeln!(text, "alert timeout {:?}", cluster.alerts.timeout).unwrap();
     }
     writeln!(text, "realtime {}, rtprio {}", cluster.realtime, cluster.rtprio).unwrap();
     if let Some(watchdog) = &cluster.watchdog {

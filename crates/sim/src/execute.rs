@@ -84,6 +84,11 @@ impl World {
                     self.fence(node, id, target, task, timeout);
                 }
             }
+            Output::Alert { id, alert, .. } => {
+                let run = machine.run;
+                self.tell(format!("{} tells people: {}: {}", self.site.name(node), alert.name(), alert.text));
+                self.push(ms(20), What::AlertDone { node, run, id });
+            }
             Output::AskWire { resources } => {
                 machine.asks = resources.into_iter().collect();
                 self.ask_on(node);

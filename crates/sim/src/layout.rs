@@ -1,8 +1,8 @@
 //! What a cluster is made of, and the files of its nodes.
 
 use hearth_config::{
-    ClusterConfig, Config, FenceDevice, FenceKind, Fencing, Keys, Logging, Medium, Permits, PingTarget, Timing,
-    WatchdogDevice,
+    AlertScript, Alerts, ClusterConfig, Config, FenceDevice, FenceKind, Fencing, Keys, Logging, Medium, Permits,
+    PingTarget, Timing, WatchdogDevice,
 };
 use hearth_types::{
     AddressSpec, AgentClass, AutoFailback, GroupId, GroupSpec, NodeName, OnStopFail, OpTimeouts, ResourceId,
@@ -67,6 +67,8 @@ pub struct Layout {
     pub watchdog: Option<Duration>,
     /// How long an order to a power switch may take.
     pub fence_timeout: Duration,
+    /// Whether a script on every machine is told of what a person should know.
+    pub alerts: bool,
 }
 
 impl Layout {
@@ -97,6 +99,7 @@ impl Layout {
             witness: None,
             watchdog: None,
             fence_timeout: ms(1000),
+            alerts: false,
         }
     }
 
@@ -168,6 +171,7 @@ impl Layout {
                 wire_version: hearth_wire::NEWEST_VERSION,
                 logging: Logging::default(),
                 env: BTreeMap::new(),
+                alerts: self.alerts(),
             },
             resources: ResourceModel {
                 groups: self.variants[variant].clone(),
@@ -176,6 +180,11 @@ impl Layout {
             },
             keys: Keys { signing: 1, keys: BTreeMap::new() },
         }
+    }
+
+    fn alerts(&self) -> Alerts {
+        let script = AlertScript { program: "/etc/ha.d/alert".into(), recipients: Vec::new() };
+        Alerts { scripts: self.alerts.then_some(script).into_iter().collect(), ..Alerts::default() }
     }
 
     /// All resources of all variants, each once.

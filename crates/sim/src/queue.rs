@@ -1,7 +1,7 @@
 //! What will happen, by time.
 
 use hearth_control::Request;
-use hearth_types::{FenceId, LinkId, ResourceId, Timestamp};
+use hearth_types::{AlertId, FenceId, LinkId, ResourceId, Timestamp};
 use hearth_wire::Message;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -46,6 +46,8 @@ pub enum What {
     Fenced { node: usize },
     /// A fence device answers.
     FenceSaid { node: usize, run: u64, id: FenceId, result: Result<String, String>, took: Duration },
+    /// The script of an alert has ended.
+    AlertDone { node: usize, run: u64, id: AlertId },
     /// A machine that was reset has booted.
     Boot { node: usize },
     /// A daemon that was thawed comes to what waited.

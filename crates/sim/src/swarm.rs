@@ -177,6 +177,7 @@ fn draw_layout(rng: &mut Rng, seed: u64, nodes: Option<usize>) -> Layout {
     layout.ucast = nodes == 2 && rng.chance(600);
     layout.drift = rng.chance(800);
     layout.sealed = seed.is_multiple_of(10);
+    layout.alerts = seed.is_multiple_of(4);
     layout.watchdog = rng.chance(150).then_some(WATCHDOG);
     let mut aging = Rng::new(seed, "aging");
     layout.timing.failure_timeout = aging.chance(300).then(|| aging.span(ms(1000), ms(6000)));

@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod address;
+pub mod alert;
 pub mod epoch;
 pub mod fence;
 pub mod node;
@@ -17,6 +18,7 @@ pub mod resource;
 pub mod time;
 
 pub use address::AddressSpec;
+pub use alert::AlertId;
 pub use epoch::{Admission, AssignmentId, EpochName, Incarnation, Index, MessageNumber, PermitKind};
 pub use fence::{FenceId, FenceTask};
 pub use node::{LinkId, NodeIdentity, NodeName};

@@ -64,7 +64,8 @@ impl Scripts {
         ]
     }
 
-    pub(super) fn environment(&self, id: &ResourceId, found: &Found) -> Vec<(OsString, OsString)> {
+    /// What every script of this machine is told, whatever it is there for.
+    pub fn surroundings(&self) -> BTreeMap<String, OsString> {
         let functions = [self.ha_dir.join("shellfuncs"), PathBuf::from("/etc/ha.d/shellfuncs")]
             .into_iter()
             .chain(self.resource_dirs.iter().map(|directory| directory.join("shellfuncs")))
@@ -75,7 +76,6 @@ impl Scripts {
             ("LC_ALL".into(), "C".into()),
             ("HOME".into(), "/".into()),
             ("HA_DIR".into(), self.ha_dir.clone().into()),
-            ("HA_RESOURCEDIR".into(), found.directory.clone().into()),
             ("HA_FUNCS".into(), functions.into()),
             ("HA_CURHOST".into(), self.node.to_string().into()),
             ("HA_LOGD".into(), "no".into()),
@@ -86,6 +86,12 @@ impl Scripts {
             ("OCF_ROOT".into(), "/usr/lib/ocf".into()),
         ]);
         all.extend(self.env.iter().map(|(name, value)| (name.clone(), value.into())));
+        all
+    }
+
+    pub(super) fn environment(&self, id: &ResourceId, found: &Found) -> Vec<(OsString, OsString)> {
+        let mut all = BTreeMap::from([("HA_RESOURCEDIR".to_owned(), found.directory.clone().into())]);
+        all.extend(self.surroundings());
         // Last: a resource must not lose the marks by which it is found.
         all.extend(self.marking(id).map(|(name, value)| (name.to_string(), value.into())));
         all.into_iter().map(|(name, value)| (name.into(), value)).collect()

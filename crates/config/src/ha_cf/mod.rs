@@ -1,5 +1,6 @@
 //! ha.cf: one directive per line.
 
+mod alert;
 mod media;
 mod names;
 mod old;
@@ -8,7 +9,9 @@ mod stonith;
 use crate::haresources::Defaults;
 use crate::lex::{Word, lines, place, uncommented, whole, words};
 use crate::report::{Report, error, note, unreadable, warning};
-use crate::{ClusterConfig, Environment, Fencing, Logging, Medium, Permits, Sources, Timing, WatchdogDevice, span};
+use crate::{
+    Alerts, ClusterConfig, Environment, Fencing, Logging, Medium, Permits, Sources, Timing, WatchdogDevice, span,
+};
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -118,6 +121,7 @@ fn blank(local: NodeName) -> File {
         logging: Logging::default(),
         fencing: Fencing::default(),
         env: BTreeMap::new(),
+        alerts: Alerts::default(),
     };
     let defaults = Defaults { timeouts: OpTimeouts::default(), monitor: Some(second * 10), wire_check: true };
     File {
@@ -231,6 +235,7 @@ impl Reader<'_> {
             "debugfile" => self.file.cluster.logging.debugfile = Some(value.text.to_owned()),
             "logfacility" => self.facility(value),
             "env" => self.env(rest),
+            "alert" => self.alert(name, rest),
             "stonith_host" => self.stonith_host(name, rest),
             "stonith" => self.stonith(name, rest),
             _ => self.old(name, value, rest),
@@ -360,7 +365,7 @@ impl Reader<'_> {
         let Some((value, old)) = span::parse(&text).filter(|(value, _)| !value.is_zero()) else {
             if text.is_empty() {
                 let wrong = error("empty-value", at, "`timeout` needs an operation and a time");
-                return self.report.push(wrong.help("write: timeout start|stop|monitor|fence TIME"));
+                return self.report.push(wrong.help("write: timeout start|stop|monitor|fence|alert TIME"));
             }
             let wrong = error("bad-time", at, format!("`{text}` is not a span of time"));
             self.report.push(wrong.help("write 2 (seconds), 0.5, 200ms, 2s or 1m; more than zero, at most a year"));
@@ -379,7 +384,8 @@ impl Reader<'_> {
             ("timeout", "stop") => return timeouts.stop = value,
             ("timeout", "monitor") => return timeouts.monitor = value,
             ("timeout", "fence") => return self.file.cluster.fencing.timeout = value,
-            ("timeout", _) => return self.bad(&rest[0], "write: timeout start|stop|monitor|fence TIME"),
+            ("timeout", "alert") => return self.file.cluster.alerts.timeout = value,
+            ("timeout", _) => return self.bad(&rest[0], "write: timeout start|stop|monitor|fence|alert TIME"),
             ("monitor", _) => return self.file.defaults.monitor = Some(value),
             ("carrier_grace", _) => return self.file.cluster.timing.carrier_grace = value,
             ("failure_timeout", _) => "failure_timeout",

@@ -76,6 +76,7 @@ pub(super) const DIRECTIVES: &[&str] = &[
     "wire_check",
     "wire_version",
     "timeout",
+    "alert",
 ];
 /// Those that may stand more than once.
 pub(super) const REPEATED: &[&str] = &[
@@ -99,6 +100,7 @@ pub(super) const REPEATED: &[&str] = &[
     "timeout",
     "stonith",
     "stonith_host",
+    "alert",
 ];
 /// Those that take exactly one word.
 pub(super) const SINGLE: &[&str] = &[

@@ -282,6 +282,7 @@ fn config(local: usize, count: usize) -> Config {
             wire_version: hearth_wire::NEWEST_VERSION,
             logging: Logging::default(),
             env: BTreeMap::new(),
+            alerts: Default::default(),
         },
         resources: ResourceModel { groups: groups(count), auto_failback: AutoFailback::Off, witnesses: Vec::new() },
         keys: Keys { signing: 1, keys: BTreeMap::new() },

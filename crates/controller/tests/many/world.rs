@@ -175,6 +175,7 @@ pub fn config(local: &str, count: usize, groups: Vec<GroupSpec>) -> Config {
             record: None,
             logging: Logging::default(),
             env: BTreeMap::new(),
+            alerts: Default::default(),
         },
         resources: ResourceModel { groups, auto_failback: AutoFailback::Off, witnesses: Vec::new() },
         keys: Keys { signing: 1, keys: BTreeMap::new() },
@@ -458,6 +459,7 @@ impl World {
             Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
             Output::Announce { .. }
             | Output::Fence { .. }
+            | Output::Alert { .. }
             | Output::RenewLifetime { .. }
             | Output::Guard { .. }
             | Output::ProbePeer { .. }

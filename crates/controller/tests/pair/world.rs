@@ -196,6 +196,7 @@ pub fn config(local: &str, groups: Vec<GroupSpec>, tiebreaker: bool) -> Config {
             wire_version: hearth_wire::NEWEST_VERSION,
             logging: Logging::default(),
             env: BTreeMap::new(),
+            alerts: Default::default(),
         },
         resources: ResourceModel { groups, auto_failback: AutoFailback::Off, witnesses: Vec::new() },
         keys: Keys { signing: 1, keys: BTreeMap::new() },
@@ -453,7 +454,11 @@ impl World {
             Output::Announce { .. } => self.machines[node].announced += 1,
             // No file here names a watchdog.
             Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
-            Output::Fence { .. } | Output::RenewLifetime { .. } | Output::Guard { .. } | Output::ProbePeer { .. } => {}
+            Output::Fence { .. }
+            | Output::Alert { .. }
+            | Output::RenewLifetime { .. }
+            | Output::Guard { .. }
+            | Output::ProbePeer { .. } => {}
         }
     }
 

@@ -3,12 +3,12 @@
 use hearth_control::Request;
 use hearth_controller::{AddressChange, Carrier, Input};
 use hearth_recording::{Begin, Check, Head, Item, Reader, Writer};
-use hearth_types::{FenceId, Incarnation, LinkId, NodeName, OpId, OpOutcome, OpResult, ResourceId, Timestamp};
+use hearth_types::{AlertId, FenceId, Incarnation, LinkId, NodeName, OpId, OpOutcome, OpResult, ResourceId, Timestamp};
 use hearth_wire::{Message, Segment};
 use proptest::prelude::*;
 use std::time::Duration;
 
-const KINDS: usize = 22;
+const KINDS: usize = 23;
 
 /// The place of each kind in [`kinds`]; a new one has to be added to both.
 fn place(input: &Input) -> usize {
@@ -36,6 +36,7 @@ fn place(input: &Input) -> usize {
         Input::Shutdown { .. } => 20,
         Input::FenceFinished { .. } => 21,
         Input::WatchdogSeen(_) => 22,
+        Input::AlertFinished { .. } => 23,
     }
 }
 
@@ -98,10 +99,15 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
             took: Duration::from_nanos(number),
         },
         Input::WatchdogSeen(if flag {
-            Ok(hearth_wire::Watchdog { driver: text, timeout_ms: number as u32, nowayout: flag })
+            Ok(hearth_wire::Watchdog { driver: text.clone(), timeout_ms: number as u32, nowayout: flag })
         } else {
-            Err(text)
+            Err(text.clone())
         }),
+        Input::AlertFinished {
+            id: AlertId(number),
+            result: if flag { Ok(text) } else { Err(text) },
+            took: Duration::from_nanos(number),
+        },
     ]
 }
 

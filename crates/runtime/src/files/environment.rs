@@ -126,6 +126,16 @@ impl Environment for System {
         full.into_iter().chain(found).find(|path| is_executable(Path::new(path)))
     }
 
+    fn not_a_program(&self, path: &str) -> Option<String> {
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some("does not exist".to_owned()),
+            Err(error) => Some(format!("cannot be looked at: {error}")),
+            Ok(facts) if !facts.is_file() => Some("is no file".to_owned()),
+            Ok(facts) if facts.permissions().mode() & 0o111 == 0 => Some("may not be executed".to_owned()),
+            Ok(_) => None,
+        }
+    }
+
     fn text(&self, path: &str) -> Result<String, String> {
         std::fs::read_to_string(path).map_err(|error| error.to_string())
     }

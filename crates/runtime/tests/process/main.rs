@@ -3,6 +3,7 @@
 //! This program plays them itself, in a first thread that nothing else uses: that is why it has no test harness. Needs
 //! CAP_SYS_ADMIN and CAP_NET_ADMIN, and fails without them.
 
+mod alerts;
 mod disk;
 mod interfaces;
 mod machine;
@@ -25,6 +26,9 @@ const TESTS: &[Test] = &[
     ("a_state_of_another_program_is_not_tried_again", supervisor::state_of_another_program),
     ("r_leave_1_a_stop_before_the_first_look_is_in_order", supervisor::stopped_at_once),
     ("r_ledger_3_heartbeats_go_on_while_the_disk_is_full", disk::full),
+    ("an_alert_tells_everything_and_inherits_nothing", alerts::told_in_full),
+    ("an_alert_that_hangs_is_ended_and_holds_up_nobody", alerts::one_that_hangs),
+    ("a_trial_says_that_nobody_would_be_told", alerts::nobody_to_tell),
     ("a_foreign_user_is_refused", running::foreign_user),
     ("a_reload_takes_effect_or_is_refused_whole", running::reload),
     ("a_reload_changes_log_environment_and_priority", running::reload_of_what_surrounds),

@@ -72,6 +72,7 @@ impl Setup {
             "drift" => layout.drift = yes(word()?)?,
             "failure_timeout" => layout.timing.failure_timeout = Some(act::span(word()?)?),
             "fence_timeout" => layout.fence_timeout = act::span(word()?)?,
+            "alert" => layout.alerts = yes(word()?)?,
             "watchdog" => layout.watchdog = Some(act::span(word()?)?),
             _ => return Ok(false),
         }
