@@ -36,6 +36,17 @@ fn files_in_order_are_said_to_be_with_what_they_promise() {
     assert!(!said.contains("a-key-that-is-long"), "{said}");
 }
 
+/// Harm: a line of ha.cf makes another machine the witness than the one that is meant, and nobody sees it.
+#[test]
+fn which_machine_is_the_witness_is_said() {
+    let folder = folder(&format!("{HA_CF}witness h3\nalert /bin/true night@example.org\n"));
+    let output = check(folder.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("this is h1: [ h1 h2 ], and h3 as the witness: it votes and runs nothing"), "{said}");
+    assert!(said.contains("alerts are told to: /bin/true night@example.org"), "{said}");
+}
+
 #[test]
 fn what_a_takeover_takes_is_told_step_by_step_and_the_pause_that_was_asked_for_is_borne() {
     // R-LEASE-10, R-LEASE-6: of these 1.5 s the takeover itself has 0.1 s.

@@ -8,6 +8,7 @@ use crate::trouble::{Exit, Trouble};
 use crate::view::counted;
 use hearth_config::{Complaint, Config, Level};
 use hearth_runtime::files;
+use hearth_types::NodeName;
 use std::path::Path;
 
 /// Says everything there is to say about the files in `options.directory`; starts nothing.
@@ -47,11 +48,23 @@ fn in_order(directory: &Path, config: &Config, complaints: &[Complaint], look: &
     page.line(Tone::Dim, &promise::protection(&config.cluster));
     let cluster = &config.cluster;
     page.heading("Cluster:");
-    let nodes: Vec<_> = cluster.nodes.iter().map(ToString::to_string).collect();
-    page.put(&format!("  * {}, this is {}: [ {} ]", cluster.name, cluster.local, nodes.join(" "))).end();
+    let is_witness = |name: &&NodeName| config.resources.is_witness(name);
+    let (witness, nodes): (Vec<_>, Vec<_>) = cluster.nodes.iter().partition(is_witness);
+    let names = |nodes: &[&NodeName]| nodes.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ");
+    let besides = match witness[..] {
+        [] => String::new(),
+        _ => format!(", and {} as the witness: it votes and runs nothing", names(&witness)),
+    };
+    page.put(&format!("  * {}, this is {}: [ {} ]{besides}", cluster.name, cluster.local, names(&nodes))).end();
     let media = counted(cluster.media.len(), "heartbeat link");
     let pings = counted(cluster.ping_targets.len(), "ping target");
     page.put(&format!("  * {media}, {pings}, {}", counted(config.resources.groups.len(), "group"))).end();
+    let told: Vec<_> =
+        cluster.alerts.receivers().map(|(program, to)| format!("{program} {}", to.unwrap_or(""))).collect();
+    if !told.is_empty() {
+        let told: Vec<_> = told.iter().map(|receiver| receiver.trim_end()).collect();
+        page.put(&format!("  * alerts are told to: {}", told.join(", "))).end();
+    }
     let fenced = promise::fencing(cluster);
     if !fenced.is_empty() {
         page.heading("Fencing:");

@@ -5,6 +5,7 @@ use crate::report::{Report, error, nearest, note, warning};
 use crate::{ALLOWANCE, Complaint, Medium, Permits, SERIAL_HEARTBEAT, budget, pet_period, serial_heartbeat, speed_for};
 use alloc::format;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::ops::Range;
 use core::time::Duration;
 
@@ -57,6 +58,7 @@ fn nodes(file: &File, report: &mut Report) {
             None => error("local-node-missing", last, title).label("the nodes end here").help(help),
         });
     }
+    addresses(file, report);
     let mut different: Vec<&str> = Vec::new();
     for (name, span) in names.iter().zip(&file.nodes) {
         if different.contains(name) {
@@ -69,6 +71,23 @@ fn nodes(file: &File, report: &mut Report) {
             let wrong = error("too-many-nodes", span.clone(), "more than 32 nodes").label("one more than 32");
             report.push(wrong.help(format!("keep 32: node {}", different[..MOST_NODES].join(" "))));
         }
+    }
+}
+
+/// A machine says itself what it is called, and none is called by its address: nobody would ever hear of it.
+fn addresses(file: &File, report: &mut Report) {
+    let address = |name: &str| name.parse::<IpAddr>().ok();
+    // Unless somebody went out of his way: then that is how they are called here.
+    if address(file.cluster.local.as_str()).is_some() {
+        return;
+    }
+    for (name, span) in file.cluster.nodes.iter().zip(&file.nodes) {
+        let Some(address) = address(name.as_str()) else { continue };
+        let medium = if address.is_ipv6() { "ucast6" } else { "ucast" };
+        let title = format!("`{name}` is an address: a machine is named as `uname -n` prints it there");
+        let wrong = error("address-as-name", span.clone(), title);
+        report
+            .push(wrong.help(format!("write its name here; its address belongs in a line: {medium} INTERFACE {name}")));
     }
 }
 
