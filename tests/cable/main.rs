@@ -19,6 +19,7 @@ mod freeze;
 mod idle;
 mod interfaces;
 mod ipv6;
+mod list;
 mod many;
 mod planned;
 mod power;

@@ -184,5 +184,8 @@ fn nodes_refused(old: &[NodeName], new: &[NodeName]) -> String {
             "the order of the nodes changes, and the first seven vote: keep it over all `node` and `witness` lines: {kept}"
         );
     }
-    String::from("the list of nodes changes: the record counts its voters by it; stop all nodes, then start")
+    String::from(
+        "the list of nodes changes, which a daemon reads when it starts: replace hearthd on one machine after the other; \
+         docs/operations.md says how (a machine more, a machine less)",
+    )
 }

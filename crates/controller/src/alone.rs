@@ -217,7 +217,9 @@ impl Node {
             // Also one that went on alone: its peer may have come back, run something, and died again before it voted.
             let held_there = self.ledger.record().is_some_and(|record| record.active_on(&peer).next().is_some());
             let needs_permit = !self.ledger.is_sole() || !self.keeping.confirmed || held_there;
-            if needs_permit {
+            if needs_permit && self.is_no_pair() {
+                self.alone.verdict = self.list_note();
+            } else if needs_permit {
                 self.ask_for_permit(now, &peer, out);
             }
         }
@@ -388,14 +390,6 @@ impl Node {
     fn executor_weight(&self) -> u32 {
         let Some(record) = self.ledger.record() else { return 0 };
         record.active_on(&self.local).count() as u32
-    }
-
-    pub(crate) fn own_configuration(&self) -> Entry {
-        Entry::Configure {
-            model: self.config.resources.clone(),
-            digest: self.digest.1,
-            nodes: self.config.cluster.nodes.clone(),
-        }
     }
 
     /// Addresses at which a peer can be asked: those of ha.cf and those that its packets came from.
@@ -651,7 +645,7 @@ impl Node {
         let name = EpochName { number: 0, founder: self.local.clone(), nonce: 0 };
         let mut record = Record::found(name, Vec::new());
         let index = record.applied.next();
-        record.apply(index, &self.own_configuration()).ok()?;
+        record.apply(index, &self.whole_configuration()).ok()?;
         Some(record)
     }
 

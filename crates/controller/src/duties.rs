@@ -53,7 +53,7 @@ impl Node {
     fn propose_configuration(&mut self, now: Timestamp) {
         let Some(record) = self.coming() else { return };
         let empty = record.node_order.is_empty();
-        let differs = record.digest != self.digest.1;
+        let differs = record.digest != self.digest.1 || self.names_others();
         if !empty && !differs {
             return;
         }
@@ -63,7 +63,12 @@ impl Node {
         let all_here = claimed.len() + 1 == self.config.cluster.nodes.len();
         let agree = claimed.iter().all(|digest| *digest == self.digest);
         if empty || (agree && all_here) {
-            let entry = self.own_configuration();
+            let entry = self.whole_configuration();
+            // A machine that still votes, or may run something, is not forgotten because no file names it.
+            let mut next = record.clone();
+            if next.apply(next.applied.next(), &entry).is_err() {
+                return;
+            }
             if !empty {
                 let text = "The files of all nodes say the same and differ from the record: they are taken over.";
                 self.chronicle.lead(now, Severity::Info, "files-taken", "record", text.to_owned());

@@ -227,8 +227,10 @@ impl Node {
             Relation::Same | Relation::Behind => self.ledger.is_sole(),
             Relation::Ahead | Relation::Rival => false,
         };
-        // Only a voter knows what is decided.
-        let votes = !self.is_many() || record.voters.iter().any(|voter| voter.name == heartbeat.from);
+        // Only a voter knows what is decided; beside a sole one, the only other that could have gone on.
+        let votes = !self.is_many()
+            || record.voters.iter().any(|voter| voter.name == heartbeat.from)
+            || (self.ledger.is_sole() && self.is_only_other(record, &heartbeat.from));
         if !alive || !current || !votes || !self.ledger.takes_part() {
             return;
         }

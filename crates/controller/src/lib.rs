@@ -28,6 +28,7 @@ mod io;
 mod keeping;
 mod leases;
 mod leave;
+mod list;
 mod local;
 mod losses;
 mod make;

@@ -156,6 +156,13 @@ impl Node {
             matches!(member, Some(MemberState::Lost | MemberState::Left)) && !self.members.is_alive(name)
         };
         let names = record.voters.iter().map(|voter| &voter.name);
+        // Whom ha.cf does not name any more does not come back: its vote goes, whatever number stays.
+        let listed = |name: &NodeName| self.config.cluster.nodes.contains(name);
+        let left: Vec<NodeName> = names.clone().filter(|name| !listed(name) && is_gone(name)).cloned().collect();
+        if !left.is_empty() && record.voters.len() - left.len() >= LEASE_VOTERS {
+            self.ledger.remove_voters(&left);
+            return;
+        }
         let mut gone: Vec<NodeName> = names.filter(|name| **name != self.local && is_gone(name)).cloned().collect();
         if (record.voters.len() - gone.len()).is_multiple_of(2) {
             gone.pop();

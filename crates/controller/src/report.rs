@@ -445,6 +445,7 @@ impl Node {
         if self.ledger.record().is_some_and(|record| record.digest != self.digest.1) {
             notes.push("haresources here differs from the record: `hearth reload` takes it over.".to_owned());
         }
+        notes.extend(self.list_note());
         notes.extend(self.unsaid_fences());
         notes.extend(self.speech_note());
         for (reason, count) in &self.refused {

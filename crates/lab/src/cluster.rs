@@ -29,6 +29,8 @@ pub struct Files {
     pub ha_cf: String,
     /// The machine that is named in a `witness` line and not in a `node` line.
     pub witness: Option<String>,
+    /// Machines that are named at all; none: all of the lab.
+    pub named: Option<Vec<String>>,
     /// Networks on which every machine has a ucast line.
     pub nets: Vec<Net>,
     /// haresources.
@@ -45,6 +47,7 @@ impl Default for Files {
         Self {
             ha_cf: "keepalive 50ms\ndeadtime 500ms\nwarntime 200ms\ninitdead 2s\n".into(),
             witness: None,
+            named: None,
             nets: Net::ALL.into(),
             haresources: String::new(),
             authkeys: "auth 1\n1 sha256 a-key-that-only-this-lab-knows\n".into(),
@@ -98,13 +101,14 @@ impl Cluster {
         use std::os::unix::fs::PermissionsExt;
         let folder = self.lab.room(name).join("ha.d");
         let mut ha_cf = format!("# written by the lab\n{}", files.ha_cf);
-        for node in self.lab.names() {
+        let named = files.named.clone().unwrap_or_else(|| self.lab.names());
+        for node in &named {
             for net in files.nets.iter().copied() {
-                writeln!(ha_cf, "ucast {} {}", net.interface(), self.lab.address(&node, net)?)?;
+                writeln!(ha_cf, "ucast {} {}", net.interface(), self.lab.address(node, net)?)?;
             }
         }
         let (witness, nodes): (Vec<_>, Vec<_>) =
-            self.lab.names().into_iter().partition(|node| files.witness.as_ref() == Some(node));
+            named.into_iter().partition(|node| files.witness.as_ref() == Some(node));
         writeln!(ha_cf, "node {}", nodes.join(" "))?;
         for node in witness {
             writeln!(ha_cf, "witness {node}")?;

@@ -3,6 +3,7 @@
 mod chance;
 mod coming;
 mod faults;
+mod list;
 mod own_vote;
 mod trio;
 mod world;

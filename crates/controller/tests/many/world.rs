@@ -62,7 +62,7 @@ struct Write {
 pub struct Machine {
     pub name: NodeName,
     pub controller: Option<Controller>,
-    config: Config,
+    pub config: Config,
     incarnation: u64,
     state: Option<String>,
     log: Vec<String>,
