@@ -66,6 +66,12 @@ impl Node {
             Entry::Lost { node, .. } => {
                 self.alert_lost(now, node, format!("{node} is lost: a majority hears nothing of it."))
             }
+            // It is heard, and to be turned off (decision 0044).
+            Entry::Batch(entries) => {
+                if let [Entry::Lost { node, .. }, Entry::Unclean { reason, .. }] = &entries[..] {
+                    self.alert_lost(now, node, format!("{node} counts as lost: {reason}."));
+                }
+            }
             Entry::Admit { node, .. } => {
                 self.alerts.facts.failed.retain(|(_, on)| on != node);
                 self.alerts.facts.alone.remove(node);
