@@ -94,6 +94,43 @@ fn a_pair_becomes_three_and_three_become_four_without_a_gap() {
     }
 }
 
+/// Harm: a machine dies while its file and the other's differ, and nothing ever runs again.
+#[test]
+fn a_machine_that_dies_between_two_lists_costs_no_more_than_before() {
+    for (new, dies) in [(A, A), (A, B), (B, A), (B, B)] {
+        let mut world = begun(3, 2);
+        list(&mut world, 3);
+        restart(&mut world, new);
+        world.power_off(dies);
+        world.run(ms(3000));
+        world.start(dies);
+        world.run(ms(3000));
+        for node in [A, B, C] {
+            restart(&mut world, node);
+        }
+        all_is_well(&mut world, 3);
+    }
+}
+
+/// The same where they lose each other for a while; each may have gone on, as a pair without a tiebreaker does.
+#[test]
+fn a_split_between_two_lists_heals() {
+    for new in [A, B] {
+        let mut world = begun(3, 2);
+        list(&mut world, 3);
+        restart(&mut world, new);
+        world.split(&[A]);
+        world.run(ms(3000));
+        world.heal();
+        world.run(ms(3000));
+        world.faults.clear();
+        for node in [A, B, C] {
+            restart(&mut world, node);
+        }
+        all_is_well(&mut world, 3);
+    }
+}
+
 /// R-LEDGER-4: a machine that has stopped in order, and that no file names any more, does not keep its vote.
 #[test]
 fn five_become_four_and_four_become_three_without_a_gap() {
