@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Replay(ReplayOptions),
     /// Forget failures, so that a resource may be started again where it failed
     Clear(ClearOptions),
+    /// Give things again to a node that was left out because it was lost too often, or start a resource again where it failed
+    Release(ReleaseOptions),
     /// Show every complaint about the three files, as the daemon would make it; starts nothing
     Check(CheckOptions),
     /// Let the daemon read the three files again; a bad file is refused and changes nothing
@@ -201,6 +203,12 @@ pub(crate) struct ConfirmOffOptions {
     /// Give up waiting after so many seconds; the word itself stands
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseOptions {
+    /// Node, group or resource
+    pub(crate) name: String,
 }
 
 #[derive(Debug, Args)]

@@ -81,6 +81,7 @@ fn run(command: Command, socket: &Path) -> Result<Exit, Trouble> {
         Command::Why(options) => why::run(socket, &options, &look),
         Command::Replay(options) => replay::run(&options, &look),
         Command::Clear(options) => moves::clear(socket, options.resource),
+        Command::Release(options) => moves::release(socket, options.name),
         Command::Check(options) => check::run(&options, &look),
         Command::Reload => moves::reload(socket),
         Command::Fence(options) => moves::fence(socket, &options),

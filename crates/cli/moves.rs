@@ -28,6 +28,10 @@ pub(crate) fn clear(socket: &Path, resource: Option<String>) -> Result<Exit, Tro
     order(socket, &Request::Clear { resource }, PATIENCE)
 }
 
+pub(crate) fn release(socket: &Path, name: String) -> Result<Exit, Trouble> {
+    order(socket, &Request::Release { name }, PATIENCE)
+}
+
 pub(crate) fn reload(socket: &Path) -> Result<Exit, Trouble> {
     match given(socket, &Request::Reload, RELOAD_PATIENCE)? {
         // What the daemon refuses of a reload is the configuration.

@@ -50,6 +50,11 @@ pub enum Request {
         /// Resource or group; none: all.
         resource: Option<String>,
     },
+    /// Give things to a node again that was lost too often, or forget failures of a resource.
+    Release {
+        /// Node, group or resource.
+        name: String,
+    },
     /// Re-read the three files (answered by the runtime, which reads them).
     Reload,
     /// Stop this node in order: its groups move away first.

@@ -64,10 +64,11 @@ impl Failures {
         resource: &ResourceId,
         node: &NodeName,
         action: OpAction,
-        timeout: Option<Duration>,
+        timeout: impl Fn(&ResourceId, &NodeName) -> Option<Duration>,
     ) -> Option<(Timestamp, Option<Timestamp>)> {
         let known = self.known.iter().find(|known| known.is(resource, node, action))?;
-        Some((known.at, timeout.filter(|_| known.ends_with_time()).map(|timeout| known.at + timeout)))
+        let timeout = timeout(resource, node).filter(|_| known.ends_with_time());
+        Some((known.at, timeout.map(|timeout| known.at + timeout)))
     }
 }
 
@@ -82,10 +83,19 @@ impl Node {
         self.config.cluster.timing.failure_timeout.filter(|_| speaks)
     }
 
+    /// The same of one resource on one node: longer each time that it has failed again, while another one has it.
+    pub(crate) fn failure_timeout_of(&self, resource: &ResourceId, node: &NodeName) -> Option<Duration> {
+        let timeout = self.failure_timeout()?;
+        let longer = self.runs_elsewhere(resource, node);
+        Some(if longer { self.flaps.timeout(resource, node, timeout) } else { timeout })
+    }
+
     /// The DC: what failed too long ago does not count any more. One that failed again meanwhile is refused by the record.
     pub(crate) fn propose_aged(&mut self, now: Timestamp) {
-        let Some(timeout) = self.failure_timeout() else { return };
-        let due = |known: &&Known| known.ends_with_time() && now.since(known.at) >= timeout;
+        let timeout = |known: &Known| self.failure_timeout_of(&known.resource, &known.node);
+        let due = |known: &&Known| {
+            known.ends_with_time() && timeout(known).is_some_and(|timeout| now.since(known.at) >= timeout)
+        };
         let entries: Vec<Entry> = self.failures.known.iter().filter(due).map(as_entry).collect();
         for entry in entries {
             if self.would_apply(&entry).is_some() {
@@ -97,8 +107,8 @@ impl Node {
     /// When the next failure is too long ago; none: none will be, or it is not for this node to say. What is due and
     /// could not be proposed is looked at again with every heartbeat.
     pub(crate) fn failure_deadline(&self) -> Option<Timestamp> {
-        let timeout = self.failure_timeout().filter(|_| self.ledger.is_dc())?;
-        let ends = self.failures.known.iter().filter(|known| known.ends_with_time()).map(|known| known.at + timeout);
+        let known = self.failures.known.iter().filter(|known| known.ends_with_time() && self.ledger.is_dc());
+        let ends = known.filter_map(|known| Some(known.at + self.failure_timeout_of(&known.resource, &known.node)?));
         ends.filter(|at| *at > self.last_wake_at).min()
     }
 }

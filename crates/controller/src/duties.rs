@@ -256,7 +256,8 @@ impl Node {
             .map(|(name, _)| name.clone())
             .collect();
         alive.insert(self.local.clone());
-        Alive { alive, leaving: self.leaving.clone(), without_disk: self.without_disk() }
+        let (leaving, without_disk) = (self.leaving.clone(), self.without_disk());
+        Alive { alive, leaving, without_disk, left_out: self.left_out() }
     }
 
     fn without_disk(&self) -> BTreeSet<NodeName> {
@@ -285,6 +286,7 @@ impl Node {
             && *epoch == record.epoch
             && there.leaving == self.leaving
             && there.without_disk == self.without_disk()
+            && there.left_out == self.left_out()
             && peers.all(|(name, peer)| there.alive.contains(name) == self.is_there(name, peer))
     }
 }

@@ -22,6 +22,7 @@ mod disk;
 mod duties;
 mod event;
 mod fences;
+mod flaps;
 mod forgotten;
 mod held;
 mod io;

@@ -5,6 +5,7 @@ use crate::alerts::Alerts;
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::fences::Fences;
+use crate::flaps::Flaps;
 use crate::keeping::{Keeping, Volatile};
 use crate::local::spent_before;
 use crate::mark::Marks;
@@ -134,6 +135,7 @@ impl Node {
             last_change_at: None,
             waiting: BTreeMap::new(),
             failures: Failures::default(),
+            flaps: Flaps::default(),
             problems: BTreeMap::new(),
             fences,
             config,

@@ -5,6 +5,7 @@ use crate::alerts::Alerts;
 use crate::alone::Alone;
 use crate::chronicle::Chronicle;
 use crate::fences::Fences;
+use crate::flaps::Flaps;
 use crate::keeping::Keeping;
 use crate::leases::Revoked;
 use crate::mark::Marks;
@@ -109,6 +110,9 @@ pub(crate) struct Node {
     pub leased_said: Option<EpochName>,
     pub last_change_at: Option<Timestamp>,
     pub(crate) failures: Failures,
+    /// Machines and resources that flap.
+    #[serde(default)]
+    pub(crate) flaps: Flaps,
     pub waiting: BTreeMap<ResourceId, String>,
     pub problems: BTreeMap<String, EventId>,
     /// Machines to be turned off, and the devices that do it.

@@ -37,6 +37,8 @@ pub(crate) enum Goal {
     Applied,
     /// That node counts as off.
     Off(NodeName),
+    /// That node is not left out any more.
+    Released(NodeName),
 }
 
 /// Orders under way and people who watch.
@@ -114,6 +116,7 @@ impl Node {
                 reply(out, token, answer, false);
             }
             Request::Clear { resource } => self.order_clear(now, token, resource, out),
+            Request::Release { name } => self.order_release(now, token, name, &by, out),
             Request::Reload => {
                 // The driver reads files; it answers this one itself and never hands it on.
                 reply(out, token, refused("this daemon has no files to read".to_owned(), None, false), false);
@@ -308,7 +311,7 @@ impl Node {
         self.order(now, token, request, entry, groups, Goal::Home, wait, "brought home", out);
     }
 
-    fn order_clear(&mut self, now: Timestamp, token: u64, subject: Option<String>, out: &mut Vec<Output>) {
+    pub(crate) fn order_clear(&mut self, now: Timestamp, token: u64, subject: Option<String>, out: &mut Vec<Output>) {
         let record = match self.changeable() {
             Ok(record) => record,
             Err(answer) => return reply(out, token, answer, false),
@@ -429,6 +432,10 @@ impl Node {
         if matches!(order.goal, Goal::Applied) {
             return Some(Reply::Done { text: "Failures are forgotten.".to_owned(), took_ms, notes: Vec::new() });
         }
+        if let Goal::Released(node) = &order.goal {
+            let text = format!("{node} is not left out any more.");
+            return Some(Reply::Done { text, took_ms, notes: Vec::new() });
+        }
         if let Goal::Off(node) = &order.goal {
             let text = format!("{node} counts as off; what it ran may be started elsewhere.");
             return Some(Reply::Done { text, took_ms, notes: Vec::new() });
@@ -502,7 +509,7 @@ impl Goal {
             Goal::To(to) => node == to,
             Goal::AwayFrom(from) => node != from,
             Goal::Home => group.is_some_and(|group| group.preferred.first() == Some(node)),
-            Goal::Applied | Goal::Off(_) => true,
+            Goal::Applied | Goal::Off(_) | Goal::Released(_) => true,
         }
     }
 }

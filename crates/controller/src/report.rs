@@ -141,6 +141,10 @@ impl Node {
         if !status.quorum {
             return health("degraded", format!("{all}, but nothing can be changed: no DC at the moment."));
         }
+        if let Some((node, why)) = self.left_out().first_key_value() {
+            let text = format!("{all} and every node is online, but {node} {why}; `hearth release {node}` ends that.");
+            return health("degraded", text);
+        }
         let dark = status.nodes.iter().flat_map(|node| &node.links).filter(|link| link.state == "dead").count();
         if dark > 0 {
             let others = status.nodes.iter().filter(|node| !node.local);
@@ -207,6 +211,7 @@ impl Node {
                 watchdog: self.watchdog.in_words(),
                 reason: reason
                     .or_else(|| self.alone.verdict.clone().filter(|_| !self.keeping.confirmed))
+                    .or_else(|| self.left_out_reason(name))
                     .or_else(|| self.part(name)),
             };
         }
@@ -245,6 +250,7 @@ impl Node {
                 .or(why)
                 .or_else(|| self.refusal_of(name))
                 .or_else(|| self.rolled_back_reason(name))
+                .or_else(|| self.left_out_reason(name))
                 .or_else(|| self.part(name)),
         }
     }
@@ -417,7 +423,7 @@ impl Node {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes = self.flap_notes();
         if let Some(overlap) = self.alone.overlap {
             notes.push(format!(
                 "A split was healed: there may have been two owners for up to {} ms.",
@@ -459,7 +465,7 @@ impl Node {
         let Some(record) = record else { return Vec::new() };
         let mut failures: Vec<_> = record.failures.iter().collect();
         failures.sort_by_key(|(_, failure)| std::cmp::Reverse(failure.index));
-        let timeout = self.failure_timeout();
+        let timeout = |resource: &ResourceId, node: &NodeName| self.failure_timeout_of(resource, node);
         let view = |((resource, node, action), failure): (&(ResourceId, NodeName, OpAction), &Failure)| {
             let times = self.failures.times(resource, node, *action, timeout);
             let ends_at = times.and_then(|(_, ends_at)| ends_at);

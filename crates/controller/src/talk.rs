@@ -245,6 +245,11 @@ impl Node {
             self.chronicle.note(now, Severity::Debug, "entry-refused", "record", text);
             return;
         }
+        self.count_flaps(now, entry);
+        self.tell_entry(now, entry);
+    }
+
+    fn tell_entry(&mut self, now: Timestamp, entry: &Entry) {
         self.alert_applied(now, entry);
         let (severity, name, subject, text) = match entry {
             Entry::Batch(entries) => match (called_off(entries), &entries[..]) {
@@ -252,7 +257,7 @@ impl Node {
                 (None, [Entry::Lost { node, .. }, Entry::Unclean { reason, .. }]) => {
                     (Severity::Error, "node-lost", node.to_string(), format!("{node} counts as lost: {reason}."))
                 }
-                _ => return entries.iter().for_each(|entry| self.note_applied(now, entry, None)),
+                _ => return entries.iter().for_each(|entry| self.tell_entry(now, entry)),
             },
             Entry::Noop | Entry::Standing { .. } | Entry::Epoch { .. } => return,
             Entry::Configure { model, .. } => {

@@ -1,5 +1,6 @@
 //! Which node each group gets, and the entries that bring it there.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -95,7 +96,15 @@ impl<'a> Planner<'a> {
             pings: self.record.nodes.get(name).map_or(0, |node| node.pings.0),
             obstacle: obstacle(&self.record, self.view, group, name),
         };
-        names.into_iter().map(candidate).collect()
+        let mut all: Vec<Candidate> = names.into_iter().map(candidate).collect();
+        // Rather a node that flaps than none.
+        if !self.view.left_out.is_empty() && all.iter().all(|candidate| candidate.obstacle.is_some()) {
+            let view = Alive { left_out: BTreeMap::new(), ..self.view.clone() };
+            for candidate in &mut all {
+                candidate.obstacle = obstacle(&self.record, &view, group, &candidate.node);
+            }
+        }
+        all
     }
 
     /// Nowhere yet, or no longer.

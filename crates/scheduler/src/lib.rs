@@ -16,7 +16,7 @@ extern crate alloc;
 mod choose;
 mod verdict;
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use hearth_cib::{Entry, Record};
@@ -35,6 +35,9 @@ pub struct Alive {
     /// Nodes that are there and cannot write their state: they can begin nothing, and confirm nothing (R-LEDGER-3).
     #[serde(default)]
     pub without_disk: BTreeSet<NodeName>,
+    /// Nodes that were lost too often of late: they get nothing that another one can run. In words that continue the name.
+    #[serde(default)]
+    pub left_out: BTreeMap<NodeName, String>,
 }
 
 /// Which kind of fact led to an action.

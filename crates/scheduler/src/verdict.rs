@@ -58,6 +58,9 @@ pub(crate) fn obstacle(record: &Record, view: &Alive, group: &GroupSpec, name: &
     if !node.probed {
         return wait("has not reported yet what runs there");
     }
+    if let Some(why) = view.left_out.get(name) {
+        return wait(why.as_str());
+    }
     for member in &group.resources {
         let failures = |action| record.failures.get(&(member.id.clone(), name.clone(), action));
         if let Some(failure) = failures(OpAction::Start) {

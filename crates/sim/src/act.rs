@@ -122,6 +122,8 @@ pub enum Act {
     Failback(usize),
     /// `hearth clear`.
     Clear(usize),
+    /// `hearth release` on a machine, of what that names.
+    Release(usize, String),
     /// `hearth fence` on the first machine, of the second.
     Fence(usize, usize),
     /// `hearth node confirm-off` on the first machine, of the second.
@@ -260,6 +262,7 @@ pub fn parse(layout: &Layout, line: &str) -> Result<Act, NotAnAct> {
         "takeover" => Act::Takeover(node(1)?),
         "failback" => Act::Failback(node(1)?),
         "clear" => Act::Clear(node(1)?),
+        "release" => Act::Release(node(1)?, resource(2)?),
         "fence" => Act::Fence(node(1)?, node(2)?),
         "confirm-off" => Act::ConfirmOff(node(1)?, node(2)?),
         "stop" => Act::Stop(node(1)?),
@@ -335,6 +338,7 @@ impl Act {
             Act::Takeover(node) => format!("takeover {}", name(node)),
             Act::Failback(node) => format!("failback {}", name(node)),
             Act::Clear(node) => format!("clear {}", name(node)),
+            Act::Release(node, what) => format!("release {} {what}", name(node)),
             Act::Fence(node, other) => format!("fence {} {}", name(node), name(other)),
             Act::ConfirmOff(node, other) => format!("confirm-off {} {}", name(node), name(other)),
             Act::Stop(node) => format!("stop {}", name(node)),

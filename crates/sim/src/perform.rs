@@ -78,6 +78,7 @@ impl World {
             | Act::Takeover(_)
             | Act::Failback(_)
             | Act::Clear(_)
+            | Act::Release(..)
             | Act::Fence(..)
             | Act::ConfirmOff(..)
             | Act::Stop(_)
@@ -168,6 +169,7 @@ impl World {
             Act::Takeover(node) => (*node, Request::Takeover { which: Which::All, wait: true }),
             Act::Failback(node) => (*node, Request::Failback { wait: true }),
             Act::Clear(node) => (*node, Request::Clear { resource: None }),
+            Act::Release(node, what) => (*node, Request::Release { name: what.clone() }),
             Act::Fence(node, other) => (*node, Request::Fence { node: self.site.name(*other).to_owned() }),
             Act::ConfirmOff(node, other) => (*node, Request::ConfirmOff { node: self.site.name(*other).to_owned() }),
             Act::Stop(node) => (*node, Request::Stop),
