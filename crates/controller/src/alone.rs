@@ -345,7 +345,9 @@ impl Node {
         let lease = self.config.cluster.timing.lease();
         let answered = self.alone.peer_answered.get(peer);
         let known = !self.peer_addresses(peer).is_empty();
-        let silent = known && answered.is_none_or(|at| now.since(*at) >= lease);
+        // Silence counts where something was asked, or a file system would be mounted beside one whose machine lives.
+        let asked = self.alone.peer_asked_since.is_some_and(|at| now.since(at) >= SILENT_FOR);
+        let silent = known && asked && answered.is_none_or(|at| now.since(*at) >= lease);
         let node_silent = matches!(permit, PermitKind::Resigned | PermitKind::Fenced) || silent;
         let said = self.permit_to_say(permit);
         let forced = Entry::Forced { node: peer.clone(), permit: said, node_silent };
@@ -419,7 +421,8 @@ impl Node {
             self.asked.clone_from(&wanted);
             out.push(Output::AskWire { resources: wanted.into_iter().collect() });
         }
-        let peers: BTreeSet<NodeName> = if late { self.peer().into_iter().collect() } else { BTreeSet::new() };
+        let peers: BTreeSet<NodeName> =
+            self.peer().filter(|peer| late || self.waits_for_silence(peer)).into_iter().collect();
         if peers != self.probed_peers {
             self.probed_peers.clone_from(&peers);
             self.alone.peer_asked_since = (!peers.is_empty()).then_some(now);
@@ -427,6 +430,12 @@ impl Node {
             let nodes = peers.iter().map(|peer| (peer.clone(), self.peer_addresses(peer))).collect();
             out.push(Output::ProbePeer { nodes });
         }
+    }
+
+    /// Whether something may be active on a lost peer that only its silence clears: it is asked until then.
+    fn waits_for_silence(&self, peer: &NodeName) -> bool {
+        let held_there = self.ledger.record().is_some_and(|record| record.active_on(peer).next().is_some());
+        held_there && !self.members.is_alive(peer)
     }
 
     pub(crate) fn take_wire_answer(&mut self, now: Timestamp, resource: ResourceId, hardware: String) {
@@ -594,6 +603,7 @@ impl Node {
 
     /// Gives up the own epoch and stops by its record whatever runs.
     pub(crate) fn stop_by_own_record(&mut self, now: Timestamp) {
+        self.watchdog.lose(self.executor.held());
         let lost_requests = self.requests_of_this_epoch();
         if !lost_requests.is_empty() {
             let text =

@@ -7,9 +7,10 @@ use crate::node::Node;
 use crate::rights::Keep;
 use crate::{Output, Severity};
 use hearth_config::WatchdogDevice;
-use hearth_types::Timestamp;
+use hearth_types::{ResourceId, Timestamp};
 use hearth_wire::{NodeStatus, Watchdog};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// State of it.
@@ -26,11 +27,29 @@ pub(crate) struct Guardian {
     next_at: Timestamp,
     /// Since when it is not petted.
     left_since: Option<Timestamp>,
+    /// What this node ran when it gave up its epoch, and has not stopped since: others may have it, whatever right comes
+    /// back here.
+    #[serde(default)]
+    lost: BTreeSet<ResourceId>,
 }
 
 impl Guardian {
     pub(crate) fn new(configured: Option<WatchdogDevice>, left: Option<WatchdogDevice>) -> Guardian {
         Guardian { ordered: left.is_some(), device: left.or(configured), ..Guardian::default() }
+    }
+
+    /// These are not this node's any more.
+    pub(crate) fn lose(&mut self, held: impl IntoIterator<Item = ResourceId>) {
+        self.lost.extend(held);
+    }
+
+    /// Whether something of [`Guardian::lose`] is still held here.
+    fn owes(&mut self, held: impl FnOnce() -> BTreeSet<ResourceId>) -> bool {
+        if !self.lost.is_empty() {
+            let held = held();
+            self.lost.retain(|lost| held.contains(lost));
+        }
+        !self.lost.is_empty()
     }
 
     /// What heartbeats say of it (R-MEM-1).
@@ -88,7 +107,10 @@ impl Node {
         }
         let timing = self.config.cluster.timing;
         let holding = self.executor.holds_anything();
-        let may = may_pet(now, self.keeping.keep, holding, timing.lease());
+        // A right that is back is one to what this node is given, not to what it was superseded in (decision 0049): the
+        // other machine runs that, or both would go on with one disk until the agent's timeout.
+        let keep = if self.watchdog.owes(|| self.executor.held()) { Keep::No } else { self.keeping.keep };
+        let may = may_pet(now, keep, holding, timing.lease());
         if may.is_none() && !self.watchdog.ordered {
             // Nothing is known yet of what could run here, and nothing is armed that would reset anything.
             return;

@@ -98,6 +98,24 @@ fn a_frozen_machine_is_reset() {
     assert!(is_reset_within(&mut world, ms(3200)));
 }
 
+/// R-LEDGER-6, decision 0049: the other machine has what it runs. That it takes part again gives it no right to that.
+#[test]
+fn who_was_superseded_and_cannot_stop_is_reset_though_it_takes_part_again() {
+    let mut world = pair(None);
+    hang(&mut world);
+    world.act(&Act::Freeze(0));
+    world.run(ms(1000));
+    assert!(runs(&world, 1), "nothing was taken over");
+    world.act(&Act::Thaw(0));
+    let again = |site: &Site| site.machines[0].events.iter().any(|told| told.event.text.starts_with("Epoch 3"));
+    let soon = world.site.now + ms(1000);
+    assert!(world.run_until(soon, again), "it does not take part again, which is what this is about");
+    assert!(is_reset_within(&mut world, ms(3000 + 300)), "both run it, and nothing ends that");
+    assert!(!runs(&world, 0) && runs(&world, 1));
+    world.run(ms(8000));
+    assert_eq!(resets(&world.site), 1, "reset again and again");
+}
+
 /// The checker sees one that pets whatever it has lost.
 #[test]
 fn the_checkers_see_a_watchdog_that_is_petted_while_unclean() {
