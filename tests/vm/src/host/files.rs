@@ -16,6 +16,7 @@ runs() { [ -s /run/writer.pid ] && kill -0 $(cat /run/writer.pid) 2>/dev/null; }
 case $1 in
 start) runs || { setsid vm-writer </dev/null >/dev/null 2>>/dev/console & echo $! >/run/writer.pid; } ;;
 stop)
+    while [ -e /run/hangs ]; do usleep 100000; done
     if runs; then
         kill $(cat /run/writer.pid)
         while runs; do usleep 20000; done

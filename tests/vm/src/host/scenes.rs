@@ -68,7 +68,9 @@ const SCENES: &[Scene] = &[
     scene("cable pulled", Setup::USUAL, Switch::Works, cable_pulled),
     scene("all pulled", Setup::USUAL, Switch::Works, all_pulled),
     scene("serial only", Setup::SERIAL, Switch::Works, serial_only),
-    Scene { spoils: true, ..scene("paused, unfenced", Setup::UNFENCED, Switch::Works, paused_without_fencing) },
+    scene("frozen, unfenced", Setup::UNFENCED, Switch::Broken, all_frozen),
+    Scene { spoils: true, ..scene("resumed, hangs", Setup::UNFENCED, Switch::Broken, resumed_and_hangs) },
+    Scene { spoils: true, ..scene("paused, unfenced", Setup::UNFENCED, Switch::Broken, paused_without_fencing) },
 ];
 
 /// Plays them; whether all went well. Scenes of one setup share a stage.
@@ -152,7 +154,11 @@ fn scene_on(scene: &Scene, stage: &mut Stage) -> anyhow::Result<String> {
     Ok(format!(
         "{:<16} {:<8} {:>8} {:>9} {:>16} {:>9} {:>8} ms {:>7}",
         scene.name,
-        if scene.switch == Switch::Works { "works" } else { "broken" },
+        match scene.switch {
+            _ if !scene.setup.stonith => "none",
+            Switch::Works => "works",
+            Switch::Broken => "broken",
+        },
         seconds(row.reset),
         seconds(row.off),
         mounted,
@@ -333,22 +339,45 @@ fn serial_only(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
 
 /// What only a switch covers, without one: two owners, and the judge sees it. Hearth says so afterwards, and for how long.
 fn paused_without_fencing(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    two_owners(stage, row)?;
+    stage.until("one of them gives way", LIMIT, |judge, _| judge.owner().map(drop))?;
+    let two = stage.judge.two_mounts(row.at, Instant::now());
+    ensure!(two > Duration::ZERO && stage.judge.verdict(row.at).is_err(), "two owners, and the judge saw nothing");
+    let told = [row.owner, 1 - row.owner].map(|who| stage.told(who, "two-owners-possible"));
+    let [Ok(mut told), Ok(more)] = told else { bail!("a daemon does not tell its timeline: {told:?}") };
+    told.extend(more);
+    ensure!(!told.is_empty(), "two owners, and neither tells of it");
+    println!("two had it mounted for {two:.1?}; told is: {}", told.join(" / "));
+    Ok(())
+}
+
+/// R-LEASE-6: who has lost its right and cannot stop what it runs is reset. Stopping may take a minute by the files: that
+/// is too long.
+fn resumed_and_hangs(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    order(stage, row, "touch /run/hangs")?;
+    let resumed = two_owners(stage, row)?;
+    let owner = row.owner;
+    let reset = stage.until("the watchdog resets the one that cannot stop", LIMIT, |_, seen| {
+        find(seen, resumed, |event| event.who == owner && event.what == What::Reset).map(|event| event.at)
+    })?;
+    row.reset = Some(reset - resumed);
+    let most = Duration::from_secs(WATCHDOG_S) + LATE;
+    ensure!(reset - resumed <= most, "it was reset {:?} after it went on", reset - resumed);
+    ensure!(stage.judge.owner() == Some(1 - owner), "the other one lost it");
+    Ok(())
+}
+
+/// The hypervisor stops the owner, the other one takes over, the owner goes on: when that is.
+fn two_owners(stage: &mut Stage, row: &mut Row) -> anyhow::Result<Instant> {
     row.at = Instant::now();
     let (at, owner, other) = (row.at, row.owner, 1 - row.owner);
     stage.machines[owner].pause(true)?;
     let (_, mounted) = stage.until("the other one mounts it", LIMIT, |judge, _| judge.mounted(Some(other), at))?;
     stage.until("and writes", LIMIT, |judge, _| judge.has_written(other, mounted).then_some(()))?;
     row.mounted = Some((other, mounted - at));
+    let resumed = Instant::now();
     stage.machines[owner].pause(false)?;
-    stage.until("one of them gives way", LIMIT, |judge, _| judge.owner().map(drop))?;
-    let two = stage.judge.two_mounts(at, Instant::now());
-    ensure!(two > Duration::ZERO && stage.judge.verdict(at).is_err(), "two owners, and the judge saw nothing");
-    let told = [owner, other].map(|who| stage.told(who, "two-owners-possible"));
-    let [Ok(mut told), Ok(more)] = told else { bail!("a daemon does not tell its timeline: {told:?}") };
-    told.extend(more);
-    ensure!(!told.is_empty(), "two owners, and neither tells of it");
-    println!("two had it mounted for {two:.1?}; told is: {}", told.join(" / "));
-    Ok(())
+    Ok(resumed)
 }
 
 // --- what must come of it --------------------------------------------------------------------------------------------
