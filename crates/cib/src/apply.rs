@@ -39,6 +39,8 @@ impl Record {
             Entry::Renew { node, admission } => self.renew(node, *admission),
             Entry::Leased { node, incarnation, epoch } => self.leased(node, *incarnation, epoch),
             Entry::Proven { node, admission, addresses } => self.proven(node, *admission, addresses),
+            Entry::Watched { node, incarnation, timeout_ms } => self.watched(node, *incarnation, *timeout_ms),
+            Entry::Reset { node, admission } => self.reset(node, *admission),
             Entry::Resigned { node, admission } => self.resigned(node, *admission),
             Entry::Fenced { node, admission, how, upto, request } => {
                 if let Some(request) = request {

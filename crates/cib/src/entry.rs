@@ -183,7 +183,7 @@ pub enum Entry {
         epoch: EpochName,
     },
     /// The lease of a lost node has ended beyond doubt (R-LEASE-4): its addresses are free, subject to the wire check
-    /// (R-TAKE-2). Nothing else is cleared by time.
+    /// (R-TAKE-2). Nothing else is cleared by that.
     Proven {
         /// The lost node.
         node: NodeName,
@@ -191,6 +191,24 @@ pub enum Entry {
         admission: Admission,
         /// Addresses that do not answer there any more.
         addresses: BTreeSet<ResourceId>,
+    },
+    /// A node's watchdog is armed, with this timeout as its driver says it, or is no more (R-LEASE-7). From
+    /// [`crate::WATCHED_FROM`] on.
+    Watched {
+        /// Which.
+        node: NodeName,
+        /// Its run.
+        incarnation: Incarnation,
+        /// In milliseconds; none: nothing resets that machine any more.
+        timeout_ms: Option<u32>,
+    },
+    /// The watchdog of a lost node has reset its machine beyond doubt, or everything had stopped there (R-TAKE-2): clears
+    /// all that it ran when it was lost. From [`crate::WATCHED_FROM`] on.
+    Reset {
+        /// The lost node.
+        node: NodeName,
+        /// The admission under which it was lost.
+        admission: Admission,
     },
     /// The machine of a lost node came up without its state: its own word that nothing runs there and that it does not
     /// vote as what it was (section 5, `resigned`). Frees the name for another identity.

@@ -36,4 +36,4 @@ pub use record::{
     ResourceState, Unclean, Voter,
 };
 pub use rejection::Rejection;
-pub use wire::FENCED_FROM;
+pub use wire::{FENCED_FROM, WATCHED_FROM};

@@ -10,7 +10,7 @@ use hearth_types::{
 };
 
 use crate::record::{LINEAGE, MemberState, Unclean, Voter};
-use crate::{FENCED_FROM, Record, Rejection, RequestId};
+use crate::{FENCED_FROM, NodeRecord, Record, Rejection, RequestId, WATCHED_FROM};
 
 /// Most voters of an epoch (R-LEDGER-2).
 pub const VOTERS_MAX: usize = 7;
@@ -46,6 +46,8 @@ impl Record {
             // Another machine, or one without its state: what the one before it said of leases does not bind it.
             node.leased = false;
         }
+        // Another run states it anew.
+        node.watchdog_ms = None;
         node.identity = Some(identity);
         node.admission = node.admission.next();
         if node.member != MemberState::Admitted {
@@ -178,19 +180,7 @@ impl Record {
         admission: Admission,
         addresses: &BTreeSet<ResourceId>,
     ) -> Result<(), Rejection> {
-        if !self.has_leases() {
-            return Err(Rejection::NoLeases { count: self.voters.len() });
-        }
-        let node = self.node_mut(name)?;
-        if node.member != MemberState::Lost {
-            return Err(Rejection::NotLost { node: name.clone(), state: node.member.as_str() });
-        }
-        if node.admission != admission {
-            return Err(Rejection::Admission { node: name.clone(), known: node.admission, named: admission });
-        }
-        if !node.leased {
-            return Err(Rejection::NotLeased { node: name.clone() });
-        }
+        let node = self.lost_under_lease(name, admission)?;
         let lost = AssignmentId(node.lost.0);
         let clears = |id: &&ResourceId| {
             self.spec(id).is_some_and(|spec| spec.address().is_some())
@@ -205,6 +195,69 @@ impl Record {
         }
         self.note(format!("the lease of {name} has ended beyond doubt"));
         Ok(())
+    }
+
+    /// A node that time can prove something of (R-LEASE-4).
+    fn lost_under_lease(&mut self, name: &NodeName, admission: Admission) -> Result<&NodeRecord, Rejection> {
+        if !self.has_leases() {
+            return Err(Rejection::NoLeases { count: self.voters.len() });
+        }
+        let node = self.node_mut(name)?;
+        if node.member != MemberState::Lost {
+            return Err(Rejection::NotLost { node: name.clone(), state: node.member.as_str() });
+        }
+        if node.admission != admission {
+            return Err(Rejection::Admission { node: name.clone(), known: node.admission, named: admission });
+        }
+        if !node.leased {
+            return Err(Rejection::NotLeased { node: name.clone() });
+        }
+        Ok(node)
+    }
+
+    /// R-LEASE-7: who has lost its watchdog says so whether it takes part or not.
+    pub(crate) fn watched(
+        &mut self,
+        name: &NodeName,
+        incarnation: Incarnation,
+        timeout_ms: Option<u32>,
+    ) -> Result<(), Rejection> {
+        self.spoken_from(WATCHED_FROM)?;
+        let node = self.node_mut(name)?;
+        if timeout_ms.is_some() && node.member != MemberState::Admitted {
+            return Err(Rejection::NotAdmitted { node: name.clone(), state: node.member.as_str() });
+        }
+        if node.incarnation != incarnation {
+            return Err(Rejection::Incarnation { node: name.clone(), known: node.incarnation, named: incarnation });
+        }
+        node.watchdog_ms = timeout_ms;
+        Ok(())
+    }
+
+    /// R-TAKE-2: flags up to the entry that declared the node lost. Addresses are asked for on the wire all the same.
+    pub(crate) fn reset(&mut self, name: &NodeName, admission: Admission) -> Result<(), Rejection> {
+        self.spoken_from(WATCHED_FROM)?;
+        let node = self.lost_under_lease(name, admission)?;
+        if node.watchdog_ms.is_none() {
+            return Err(Rejection::NotWatched { node: name.clone() });
+        }
+        let lost = AssignmentId(node.lost.0);
+        self.clear_flags(name, lost);
+        self.note(format!("the watchdog of {name} has reset it beyond doubt"));
+        Ok(())
+    }
+
+    /// What may be active on a machine that is off, or was, up to an entry. Who answers for an address all the same is
+    /// found out on the wire (R-TAKE-6).
+    fn clear_flags(&mut self, name: &NodeName, last: AssignmentId) {
+        let old = |id: &&ResourceId| self.flag(id, name).is_some_and(|flag| flag <= last);
+        for resource in self.active_on(name).filter(old).cloned().collect::<Vec<_>>() {
+            self.clear_flag(&resource, name);
+            self.states.remove(&(resource.clone(), name.clone()));
+            if self.model.resource(&resource).is_some_and(|(_, spec)| spec.address().is_some()) {
+                self.check_wire.insert(resource);
+            }
+        }
     }
 
     pub(crate) fn resigned(&mut self, name: &NodeName, admission: Admission) -> Result<(), Rejection> {
@@ -225,8 +278,7 @@ impl Record {
         Ok(())
     }
 
-    /// R-TAKE-1: flags up to the entry that declared the node lost. Who answers for an address all the same is found out
-    /// on the wire.
+    /// R-TAKE-1: flags up to the entry that declared the node lost, or to what was known when the order was given.
     pub(crate) fn fenced(
         &mut self,
         name: &NodeName,
@@ -243,14 +295,7 @@ impl Record {
             return Err(Rejection::Admission { node: name.clone(), known: node.admission, named: admission });
         }
         let last = AssignmentId(node.lost.max(upto).0);
-        let old = |id: &&ResourceId| self.flag(id, name).is_some_and(|flag| flag <= last);
-        for resource in self.active_on(name).filter(old).cloned().collect::<Vec<_>>() {
-            self.clear_flag(&resource, name);
-            self.states.remove(&(resource.clone(), name.clone()));
-            if self.model.resource(&resource).is_some_and(|(_, spec)| spec.address().is_some()) {
-                self.check_wire.insert(resource);
-            }
-        }
+        self.clear_flags(name, last);
         self.note(format!("{name} is off, or was: {how}"));
         Ok(())
     }

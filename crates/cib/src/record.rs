@@ -74,6 +74,10 @@ pub struct NodeRecord {
     /// By its own word it keeps things only by a lease (R-LEASE-4); void in an epoch of fewer than three voters.
     #[serde(default)]
     pub leased: bool,
+    /// By its own word, under this admission: the timeout in milliseconds of an armed watchdog of its hardware, which is
+    /// not petted from the end of its lease until all that is leased has stopped (R-LEASE-6, R-TAKE-2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog_ms: Option<u32>,
     /// The entry that last declared it lost; zero: never.
     #[serde(default)]
     pub lost: Index,

@@ -40,6 +40,8 @@ pub enum Rejection {
     NotGone { node: NodeName, state: &'static str },
     #[error("{node} has not said that it keeps things only by a lease: time proves nothing (R-LEASE-4)")]
     NotLeased { node: NodeName },
+    #[error("{node} has not said that a watchdog resets it: time proves nothing of what it runs (R-TAKE-2)")]
+    NotWatched { node: NodeName },
     #[error("the epoch is {current}, not {named} (R-LEASE-4)")]
     AnotherEpoch { named: EpochName, current: EpochName },
     #[error("in an epoch of {count} voters no lease binds (R-LEASE-4)")]

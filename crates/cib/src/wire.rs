@@ -10,6 +10,9 @@ use crate::{Record, Rejection, Speaks};
 /// daemon of before could not read it (R-WIRE-6).
 pub const FENCED_FROM: u8 = 3;
 
+/// The wire version from which on the record knows watchdogs: `Watched` and `Reset` (R-TAKE-2).
+pub const WATCHED_FROM: u8 = 4;
+
 /// Version of a record that does not say it.
 pub(crate) fn oldest() -> u8 {
     OLDEST_WIRE_VERSION

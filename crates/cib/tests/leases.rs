@@ -60,6 +60,50 @@ fn time_clears_a_script_that_may_still_run() {
     it.refused("R-TAKE-3", Cluster::assign("web", "b"));
 }
 
+fn watched(it: &Cluster, node: &str, timeout_ms: Option<u32>) -> Entry {
+    let incarnation = it.0.nodes[&NodeName::new(node)].incarnation;
+    Entry::Watched { node: node.into(), incarnation, timeout_ms }
+}
+
+fn reset(it: &Cluster, node: &str) -> Entry {
+    Entry::Reset { node: node.into(), admission: admission(it, node) }
+}
+
+/// R-TAKE-2: what resets a machine clears all that it ran until its loss, and nothing that it said to run since.
+#[test]
+fn a_machine_that_nothing_resets_counts_as_reset() {
+    let mut it = trio();
+    it.refused("R-WIRE-6", watched(&it, "a", Some(9000)));
+    it.0.wire_version = WATCHED_FROM;
+    it.ok(leased(&it, "a", 2));
+    let mut bare = Cluster(it.0.clone());
+    lose(&mut bare, "a");
+    bare.refused("R-TAKE-2", reset(&bare, "a"));
+    bare.refused("R-TAKE-1", watched(&bare, "a", Some(9000)));
+    it.ok(watched(&it, "a", Some(9000)));
+    it.refused("R-LEASE-4", reset(&it, "a"));
+    lose(&mut it, "a");
+    let mut without = Cluster(it.0.clone());
+    // Whoever is out may say that it has lost it.
+    without.ok(watched(&without, "a", None));
+    without.refused("R-TAKE-2", reset(&without, "a"));
+    it.0.may_be_active.insert(("late".into(), "a".into()), AssignmentId(it.0.applied.0 + 1));
+    it.ok(reset(&it, "a"));
+    assert!(!it.flagged("10.0.0.1", "a") && !it.flagged("web", "a") && it.flagged("late", "a"));
+    assert!(it.0.check_wire.contains(&"10.0.0.1".into()), "R-TAKE-6");
+    it.ok(Cluster::assign("web", "b"));
+}
+
+/// R-LEASE-7: the word of one run says nothing of the next, which may have found no device.
+#[test]
+fn the_watchdog_of_the_run_before_counts_for_the_next() {
+    let mut it = trio();
+    it.0.wire_version = WATCHED_FROM;
+    it.ok(watched(&it, "a", Some(9000)));
+    it.join("a", 1);
+    assert_eq!(it.0.nodes[&NodeName::new("a")].watchdog_ms, None);
+}
+
 /// R-LEASE-4
 #[test]
 fn time_clears_what_no_lease_binds() {

@@ -34,6 +34,8 @@ fn kind(entry: &Entry) -> &'static str {
         Entry::Renew { .. } => "renew",
         Entry::Leased { .. } => "leased",
         Entry::Proven { .. } => "proven",
+        Entry::Watched { .. } => "watched",
+        Entry::Reset { .. } => "reset",
         Entry::Resigned { .. } => "resigned",
         Entry::Fenced { .. } => "fenced",
         Entry::Left { .. } => "left",
@@ -53,7 +55,7 @@ fn kind(entry: &Entry) -> &'static str {
     }
 }
 
-const KINDS: usize = 25;
+const KINDS: usize = 27;
 
 /// Every entry that is about machine b, right and wrong in what it names.
 fn entries(it: &Cluster) -> Vec<(&'static str, Entry)> {
@@ -82,6 +84,10 @@ fn entries(it: &Cluster) -> Vec<(&'static str, Entry)> {
         ("", Entry::Leased { node: name(), incarnation: run, epoch: it.0.epoch.clone() }),
         ("another epoch", Entry::Leased { node: name(), incarnation: run, epoch: epoch(99) }),
         ("", Entry::Proven { node: name(), admission, addresses: others }),
+        ("", Entry::Watched { node: name(), incarnation: run, timeout_ms: Some(9000) }),
+        ("by nothing any more", Entry::Watched { node: name(), incarnation: run, timeout_ms: None }),
+        ("another run", Entry::Watched { node: name(), incarnation: Incarnation(77), timeout_ms: Some(9000) }),
+        ("", Entry::Reset { node: name(), admission }),
         ("", Entry::Resigned { node: name(), admission }),
         ("", Entry::Fenced { node: name(), admission, how: "said".into(), upto: Index(0), request: None }),
         (
@@ -217,6 +223,7 @@ fn rule(why: &Rejection) -> String {
         Rejection::NoLeases { .. } => "no leases in this epoch",
         Rejection::NotLost { .. } => "not lost",
         Rejection::NotLeased { .. } => "keeps things without a lease",
+        Rejection::NotWatched { .. } => "nothing resets it",
         _ => "",
     };
     format!("refused: {why}{}{rule}", if why.is_empty() { "" } else { ", " })

@@ -326,6 +326,7 @@ impl Node {
             entries.push(Entry::Probed { node: self.local.clone(), incarnation: self.incarnation });
         }
         entries.extend(self.leased_entry());
+        entries.extend(self.watched_entry());
         if !entries.is_empty() {
             self.hand_in(entries);
         }

@@ -4,13 +4,15 @@
 use crate::Severity;
 use crate::leases::Revoked;
 use crate::node::Node;
-use hearth_cib::{Entry, LEASE_VOTERS, MemberState, NodeRecord, Record};
+use hearth_cib::{Entry, LEASE_VOTERS, MemberState, NodeRecord, Record, WATCHED_FROM};
 use hearth_types::{Admission, NodeName, ResourceId, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The kernel removes an address at most so much after its lifetime (R-LEASE-11).
 const EXPIRES_WITHIN: Duration = Duration::from_secs(1);
+/// A pet that was ordered under the lease reaches the device at most so much later (R-TAKE-2).
+const PETS_WITHIN: Duration = Duration::from_secs(1);
 
 impl Node {
     /// Everything that the DC owes about nodes that are gone.
@@ -80,7 +82,8 @@ impl Node {
             }) > 0
     }
 
-    /// Addresses of lost nodes whose lease has ended beyond doubt (R-LEASE-4, R-TAKE-2).
+    /// Addresses of lost nodes whose lease has ended beyond doubt, and everything of those whose watchdog has reset them since
+    /// (R-LEASE-4, R-TAKE-2).
     fn prove(&mut self, now: Timestamp) {
         for (node, admission) in self.unproven(self.coming()) {
             let Some(silent) = self.proven_for(now, &node, admission) else { continue };
@@ -89,7 +92,16 @@ impl Node {
             let expired = silent >= self.lifetime() + EXPIRES_WITHIN;
             let is_free = |id: &&ResourceId| expired || gated.is_some_and(|gated| gated.contains(id));
             let addresses: BTreeSet<ResourceId> = provable_on(record, &node).filter(is_free).cloned().collect();
-            if !addresses.is_empty() {
+            let reset = record
+                .nodes
+                .get(&node)
+                .and_then(|known| known.watchdog_ms)
+                .is_some_and(|timeout| silent >= Duration::from_millis(u64::from(timeout)) * 21 / 20 + PETS_WITHIN);
+            if reset {
+                let text = format!("Nothing of {node} runs any more: its watchdog has reset it beyond doubt.");
+                self.chronicle.note(now, Severity::Info, "watchdog-over", &node, text);
+                self.propose(Entry::Reset { node, admission });
+            } else if !addresses.is_empty() {
                 let text = format!("Nothing of {node} can answer any more: its lease has ended beyond doubt.");
                 self.chronicle.note(now, Severity::Info, "lease-over", &node, text);
                 self.propose(Entry::Proven { node, admission, addresses });
@@ -101,7 +113,9 @@ impl Node {
     fn unproven(&self, record: Option<&Record>) -> Vec<(NodeName, Admission)> {
         let Some(record) = record.filter(|record| record.has_leases()) else { return Vec::new() };
         let waits = |(name, node): &(&NodeName, &NodeRecord)| {
-            node.member == MemberState::Lost && node.leased && provable_on(record, name).next().is_some()
+            node.member == MemberState::Lost
+                && node.leased
+                && left_by_loss(record, name).any(|id| node.watchdog_ms.is_some() || is_address(record, id))
         };
         record.nodes.iter().filter(waits).map(|(name, node)| (name.clone(), node.admission)).collect()
     }
@@ -139,9 +153,13 @@ impl Node {
         youngest.min(&epoch_age).checked_sub(margin)
     }
 
-    /// Whether a proof is under way: it is finished before the voters change (R-LEASE-12).
+    /// Whether a proof of addresses is under way: it is finished before the voters change (R-LEASE-12). That of a watchdog
+    /// takes longer than voters should be missed, and waits for the age of an epoch that begins meanwhile.
     pub(crate) fn is_proving(&self) -> bool {
-        !self.unproven(self.ledger.record()).is_empty()
+        let record = self.ledger.record();
+        let of_addresses =
+            |(node, _): &(NodeName, Admission)| record.is_some_and(|record| provable_on(record, node).next().is_some());
+        self.unproven(record).iter().any(of_addresses)
     }
 
     /// Voters that are gone make room where nobody can take their vote (R-LEDGER-4): five shrink to three, three stay three.
@@ -185,6 +203,17 @@ impl Node {
         })
     }
 
+    /// Says to the DC what resets this machine when it cannot stop in time, or that nothing does any more, until the record
+    /// shows it (R-LEASE-7, R-TAKE-2).
+    pub(crate) fn watched_entry(&self) -> Option<Entry> {
+        let record = self.ledger.record().filter(|record| record.wire_version >= WATCHED_FROM)?;
+        let node = record.nodes.get(&self.local)?;
+        let timeout_ms = self.watchdog.outlives_the_kernel().filter(|_| record.has_leases() && self.keeping.confirmed);
+        let may_say = timeout_ms.is_none() || node.member == MemberState::Admitted;
+        let due = node.watchdog_ms != timeout_ms && node.incarnation == self.incarnation && may_say;
+        due.then(|| Entry::Watched { node: self.local.clone(), incarnation: self.incarnation, timeout_ms })
+    }
+
     /// Asks the wire for addresses that somebody who is late may have to give up (R-TAKE-6).
     pub(crate) fn holder_is_late(&self, now: Timestamp) -> bool {
         let Some(record) = self.ledger.record() else { return false };
@@ -198,13 +227,22 @@ impl Node {
     }
 }
 
-/// Native addresses that may be active on a node.
-fn addresses_on<'a>(record: &'a Record, node: &'a NodeName) -> impl Iterator<Item = &'a ResourceId> {
-    record.active_on(node).filter(|id| record.spec(id).is_some_and(|spec| spec.address().is_some()))
+fn is_address(record: &Record, id: &ResourceId) -> bool {
+    record.spec(id).is_some_and(|spec| spec.address().is_some())
 }
 
-/// Those of a lost node that a proof clears: what it said to run after it was lost is no matter of that lease.
-fn provable_on<'a>(record: &'a Record, node: &'a NodeName) -> impl Iterator<Item = &'a ResourceId> {
+/// Native addresses that may be active on a node.
+fn addresses_on<'a>(record: &'a Record, node: &'a NodeName) -> impl Iterator<Item = &'a ResourceId> {
+    record.active_on(node).filter(|id| is_address(record, id))
+}
+
+/// What may be active on a lost node since before that: what it said to run after it was lost is no matter of that lease.
+fn left_by_loss<'a>(record: &'a Record, node: &'a NodeName) -> impl Iterator<Item = &'a ResourceId> {
     let lost = record.nodes.get(node).map(|node| node.lost.0);
-    addresses_on(record, node).filter(move |id| record.flag(id, node).map(|flag| flag.0) <= lost)
+    record.active_on(node).filter(move |id| record.flag(id, node).map(|flag| flag.0) <= lost)
+}
+
+/// The addresses among it, which the end of the lease clears.
+fn provable_on<'a>(record: &'a Record, node: &'a NodeName) -> impl Iterator<Item = &'a ResourceId> {
+    left_by_loss(record, node).filter(|id| is_address(record, id))
 }

@@ -532,8 +532,8 @@ fn group_state(record: &Record, group: &GroupId, request: &RequestId, goal: &Goa
     let waits = |it: &hearth_types::ResourceSpec| record.waits_for_lost(it).map(|node| (it.id.clone(), node.clone()));
     if let Some((resource, node)) = spec.resources.iter().find_map(waits) {
         return GroupOutcome::Given(format!(
-            "{resource} may be active on {node}, which is lost: it moves when {node} is back and says that it has stopped, is fenced, or is off by `hearth node confirm-off \
-             {node}`"
+            "{resource} may be active on {node}, which is lost: it moves when {node} is back and says that it has stopped, is fenced, has been \
+             reset by its watchdog, or is off by `hearth node confirm-off {node}`"
         ));
     }
     match record.assignments.get(group) {

@@ -557,6 +557,9 @@ impl Node {
 fn with_hands(record: &Record, group: &GroupSpec, state: &str, why: String) -> String {
     let lost = group.resources.iter().find_map(|it| record.waits_for_lost(it)).filter(|_| state == "blocked");
     if let Some(node) = lost {
+        if record.nodes.get(node).is_some_and(|known| known.watchdog_ms.is_some()) {
+            return format!("{why}; it is free by itself when the watchdog of {node} has reset it beyond doubt");
+        }
         return format!("{why}; start {node}, or if it is off, say `hearth node confirm-off {node}`");
     }
     let of_group = |id: &ResourceId| group.resources.iter().any(|member| &member.id == id);

@@ -283,6 +283,18 @@ impl Node {
                 (Severity::Info, "node-renewed", node.to_string(), format!("{node} goes on: it was not lost."))
             }
             Entry::Leased { .. } => return,
+            Entry::Watched { node, timeout_ms: Some(timeout), .. } => {
+                let text =
+                    format!("The watchdog of {node} resets it after {:?}.", Duration::from_millis(u64::from(*timeout)));
+                (Severity::Info, "node-watched", node.to_string(), text)
+            }
+            Entry::Watched { node, timeout_ms: None, .. } => {
+                (Severity::Warning, "node-unwatched", node.to_string(), format!("No watchdog resets {node} any more."))
+            }
+            Entry::Reset { node, .. } => {
+                let text = format!("The watchdog of {node} has reset it beyond doubt: what it ran may be taken.");
+                (Severity::Warning, "watchdog-proven", node.to_string(), text)
+            }
             Entry::Proven { node, addresses, .. } => {
                 let names: Vec<&str> = addresses.iter().map(hearth_types::ResourceId::as_str).collect();
                 let text = format!("The lease of {node} has ended beyond doubt: {} may be taken.", names.join(", "));

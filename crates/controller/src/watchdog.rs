@@ -57,6 +57,11 @@ impl Guardian {
         self.armed.as_ref()
     }
 
+    /// Its timeout in milliseconds, if it fires whatever becomes of the kernel: softdog does not (R-LEASE-7).
+    pub(crate) fn outlives_the_kernel(&self) -> Option<u32> {
+        self.armed.as_ref().filter(|armed| !is_software(armed)).map(|armed| armed.timeout_ms)
+    }
+
     /// For the next daemon of this boot.
     pub(crate) fn left(&self) -> Option<WatchdogDevice> {
         self.device.clone().filter(|_| self.ordered)
@@ -79,6 +84,10 @@ impl Guardian {
         }
         self.trouble.as_ref().map(|trouble| format!("The watchdog {device} is not armed: {trouble}."))
     }
+}
+
+fn is_software(watchdog: &Watchdog) -> bool {
+    watchdog.driver.starts_with("Software")
 }
 
 pub(crate) fn in_words(watchdog: &Watchdog) -> String {
@@ -162,7 +171,7 @@ impl Node {
         match seen {
             Ok(armed) => {
                 let mut text = format!("The watchdog is armed: {}.", in_words(&armed));
-                if armed.driver.starts_with("Software") {
+                if is_software(&armed) {
                     // R-LEASE-7
                     text.push_str(" It does nothing where the kernel itself has died.");
                 }

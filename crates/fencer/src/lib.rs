@@ -174,7 +174,8 @@ pub fn protection(policy: Policy, nodes: usize) -> String {
     }
     if nodes > 2 {
         return "Not fenced: addresses of a lost machine move on when its lease has ended, but whatever else ran there \
-                waits until it is back and says that it has stopped."
+                waits until its watchdog has reset it beyond doubt or, if it has none, until it is back and says that it \
+                has stopped."
             .to_string();
     }
     if policy.tiebreaker_ping {
@@ -226,7 +227,7 @@ mod tests {
     fn what_waits_for_a_lost_machine_is_said_beforehand() {
         // R-PAIR-4
         let nothing = Policy { fencing: false, tiebreaker_ping: false, unfenced: false };
-        assert!(protection(nothing, 3).contains("waits until it is back"));
+        assert!(protection(nothing, 3).contains("if it has none, until it is back"));
         assert!(protection(nothing, 2).contains("a person has to say so"));
     }
 

@@ -164,7 +164,11 @@ impl World {
             // The runner ends what an earlier daemon left half done before it acts on the same resource.
             machine.ops.retain(|_, op| op.run == run || op.spec.id != spec.id);
         }
-        let (fate, span) = machine.agents.fate(&mut machine.rng, request.action, &spec, request.timeout);
+        let (fate, mut span) = machine.agents.fate(&mut machine.rng, request.action, &spec, request.timeout);
+        if self.site.mutant == Some(Mutant::MovesForever) {
+            // Slow agents would be what ends its moves.
+            span = span.min(ms(1));
+        }
         match request.action {
             OpAction::Start => {
                 *machine.starts.entry(spec.id.clone()).or_default() += 1;

@@ -16,6 +16,7 @@
 
 pub mod act;
 pub mod agent;
+mod blind;
 pub mod check;
 mod clock;
 pub mod disk;

@@ -39,7 +39,7 @@ pub enum Mutant {
     StatusStandsStill,
     /// A daemon asks for the same deadline again and again.
     DeadlineSpins,
-    /// Every order is obeyed eight times.
+    /// Every order is given again and again, on one machine after the other.
     MovesForever,
     /// An owner without carrier keeps what it has.
     IgnoresIsolation,
@@ -47,6 +47,8 @@ pub enum Mutant {
     PetsWhileUnclean,
     /// The watchdog is petted only where something runs.
     PetsOnlyOwners,
+    /// Watchdogs reset five times as late as their drivers say.
+    WatchdogIsLate,
     /// Nobody is told how far a disk has come: one that was put back votes with what is left.
     IgnoresMarks,
     /// Nodes state of their disk what is not durable yet.

@@ -17,6 +17,8 @@ use std::time::Duration;
 const BOOT: Duration = ms(800);
 /// How long a daemon that was thawed needs to come to the first thing that waited.
 const WAKES_IN: Duration = us(50);
+/// A broken world gives every order again after this.
+const AGAIN: Duration = ms(150);
 /// How often a watchdog looks: so late it resets at most.
 pub(crate) const WATCHDOG_EVERY: Duration = ms(100);
 /// For how long sockets hold what comes while nobody reads: 200 KB, some hundred packets; after a longer freeze they may have
@@ -178,7 +180,7 @@ impl World {
         };
         if self.site.mutant == Some(Mutant::MovesForever) {
             let other = (node + 1) % self.site.machines.len();
-            self.push(ms(60), What::Again { node: other, request: request.clone(), left: 1000 });
+            self.push(AGAIN, What::Again { node: other, request: request.clone(), left: 1000 });
         }
         self.request(node, request);
     }
@@ -287,8 +289,9 @@ impl World {
 
     pub(crate) fn pet(&mut self, node: usize) {
         let Some(timeout) = self.site.layout.watchdog else { return };
+        let late = self.site.mutant == Some(Mutant::WatchdogIsLate);
         let machine = &mut self.site.machines[node];
-        machine.reset_at = Some(self.site.now + timeout);
+        machine.reset_at = Some(self.site.now + timeout * if late { 5 } else { 1 });
         let run = machine.run;
         if std::mem::replace(&mut machine.told_armed, run) != run {
             self.push(ms(1), What::Armed { node, run });
@@ -477,7 +480,7 @@ impl World {
                 self.request(node, request.clone());
                 if left > 0 {
                     let node = (node + 1) % self.site.machines.len();
-                    self.push(ms(60), What::Again { node, request, left: left - 1 });
+                    self.push(AGAIN, What::Again { node, request, left: left - 1 });
                 }
             }
         }

@@ -27,8 +27,8 @@ pub(crate) fn draw(rng: &mut Rng, layout: &Layout, steps: &mut Vec<Step>) {
     stuck.extend(networks.map(|link| Act::Pull { node, link }));
     let mut stuck: Vec<Step> = stuck.into_iter().map(|act| Step { act, then: ms(0) }).collect();
     if let Some(last) = stuck.last_mut() {
-        // Ends before, at and behind the reset.
-        last.then = rng.span(ms(2000), ms(5500));
+        // Ends before, at and behind the reset; of more than two machines also behind what the others conclude from it.
+        last.then = rng.span(ms(2000), if nodes > 2 { ms(9000) } else { ms(5500) });
     }
     steps.splice(at..at, stuck);
 }

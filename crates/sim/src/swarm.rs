@@ -3,6 +3,7 @@
 
 use crate::act::{Act, SwitchMode};
 use crate::agent::Flaw;
+use crate::blind;
 use crate::check::{self, Complaint};
 use crate::disk::DiskMode;
 use crate::layout::{Layout, LinkKind, address, filesystem, group, ms, script};
@@ -102,6 +103,7 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
     draw_packages(&mut Rng::new(seed, "packages"), &layout, &mut steps);
     draw_forced(&mut Rng::new(seed, "forced"), &mut steps);
     stuck::draw(&mut Rng::new(seed, "stuck"), &layout, &mut steps);
+    blind::draw(&mut Rng::new(seed, "blind"), &layout, &mut steps);
     // The last: whoever knows what a disk has forgotten is there when it comes back, with its cables in.
     restores::draw(&mut Rng::new(seed, "restores"), &layout, &mut steps);
     Run { seed, layout, steps, lost }

@@ -32,4 +32,4 @@ pub use time::Timestamp;
 /// Oldest wire version that this code reads and writes (R-WIRE-6).
 pub const OLDEST_WIRE_VERSION: u8 = 1;
 /// Newest wire version that this code reads and writes. What each one brought stands in `docs/operations.md`.
-pub const NEWEST_WIRE_VERSION: u8 = 3;
+pub const NEWEST_WIRE_VERSION: u8 = 4;

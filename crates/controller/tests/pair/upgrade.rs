@@ -82,18 +82,18 @@ fn says(world: &World, node: usize, text: &str) -> bool {
 fn an_upgrade_of_one_node_after_the_other_interrupts_the_service() {
     for order in [[A, B], [B, A]] {
         let mut world = pair_at([2, 2]);
-        assert_eq!((in_use(&world), world.versions.contains(&3)), ([Some(2); 2], false));
+        assert_eq!((in_use(&world), world.versions.contains(&4)), ([Some(2); 2], false));
         let before = done(&world);
-        replace(&mut world, order[0], 3);
+        replace(&mut world, order[0], 4);
         world.run(ms(3000));
-        assert_eq!((in_use(&world), world.versions.contains(&3)), ([Some(2); 2], false), "{}", world.story());
+        assert_eq!((in_use(&world), world.versions.contains(&4)), ([Some(2); 2], false), "{}", world.story());
         let other = &world.machines[order[1]].name;
-        let text = format!("this node speaks 3, which is used as soon as {other} speaks it (it speaks 2)");
+        let text = format!("this node speaks 4, which is used as soon as {other} speaks it (it speaks 2)");
         assert!(says(&world, order[0], &text), "{}", world.story());
-        replace(&mut world, order[1], 3);
-        world.run_to(ms(2000), "version 3 is in use", |world| in_use(world) == [Some(3); 2]);
+        replace(&mut world, order[1], 4);
+        world.run_to(ms(2000), "version 4 is in use", |world| in_use(world) == [Some(4); 2]);
         world.run(ms(3000));
-        assert!(world.versions.contains(&3) && world.has_event(order[0], "wire-raised"));
+        assert!(world.versions.contains(&4) && world.has_event(order[0], "wire-raised"));
         assert_eq!(done(&world), before, "something was stopped or started\n{}", world.story());
         assert_eq!((world.overlap, world.longest_gap), (ms(0), ms(0)), "{}", world.story());
         // Both vote: either may fail now.

@@ -3,11 +3,11 @@
 use super::{Blame, Checker, Seen};
 use crate::site::Site;
 
-/// Starts of one resource on one machine that one fault or order may cost: a group moves there and back, and a start
-/// that fails is tried again.
-const STARTS_PER_FAULT: u32 = 6;
+/// Starts of one resource on one machine that one fault, order or repair may cost: a group moves there and back, or a start
+/// that fails is tried again. Most cost none, and make up for those that cost more.
+const STARTS_PER_FAULT: u32 = 2;
 /// The same for the cluster's own start.
-const STARTS_BEFORE: u32 = 24;
+const STARTS_BEFORE: u32 = 12;
 
 /// Counts what befell the cluster.
 #[derive(Debug, Default)]

@@ -3,8 +3,8 @@
 use crate::hunt::hunt;
 use hearth_sim::Mutant;
 
-/// What only a majority of more than two can suffer from: that one forgets.
-const OF_THREE: [Mutant; 1] = [Mutant::IgnoresMarks];
+/// What only a majority of more than two can suffer from: that one forgets, or that time proves what is not so.
+const OF_THREE: [Mutant; 2] = [Mutant::IgnoresMarks, Mutant::WatchdogIsLate];
 
 /// What a pair shows soonest, which nothing but the clocks of the two keeps apart.
 const OF_TWO: [Mutant; 3] = [Mutant::ClockStops, Mutant::ClockDrifts, Mutant::FencesWithoutToken];
@@ -13,7 +13,7 @@ const OF_TWO: [Mutant; 3] = [Mutant::ClockStops, Mutant::ClockDrifts, Mutant::Fe
 const PIECE: u64 = 40;
 
 /// What is broken, which checker must see it, and within how many seeds.
-const MUST_SEE: [(Mutant, &str, u64); 27] = [
+const MUST_SEE: [(Mutant, &str, u64); 28] = [
     (Mutant::GateFailsOpen, "one owner", 1000),
     (Mutant::StopLies, "one owner", 1000),
     (Mutant::ProbeDenies, "one owner", 1000),
@@ -42,6 +42,7 @@ const MUST_SEE: [(Mutant, &str, u64); 27] = [
     (Mutant::WitnessRuns, "witness", 1000),
     (Mutant::PetsWhileUnclean, "isolated owner", 300),
     (Mutant::PetsOnlyOwners, "needless reset", 300),
+    (Mutant::WatchdogIsLate, "one owner", 1000),
 ];
 
 #[test]
