@@ -59,6 +59,10 @@ fn three_machines_could_not_lose_one_if_two_waited_for_who_may_know_of_more() {
         world.act(&Act::Pull { node: B, link: 0 });
         world.act(&Act::Start(B));
         assert!(world.run_until(world.site.now + ms(3000), |site| site.running_on(&IP.into()) == [A]));
+        // The two decide on.
+        world.run(ms(2000));
+        world.act(&Act::Standby(A));
+        assert!(world.run_until(world.site.now + ms(3000), |site| site.running_on(&IP.into()) == [C]));
     }
     assert_eq!(checkers(&lost_one.complaints), [""; 0]);
     // Whoever looks from outside sees that what was decided is undone.

@@ -103,7 +103,7 @@ fn packets() -> Vec<(String, Vec<u8>)> {
         ("longer by one byte", [&good[..], &[0]].concat()),
         ("too long", [&good[..], &vec![0; LONGEST_PACKET]].concat()),
         ("wire version 0", changed(good.clone(), 4, 0)),
-        ("wire version 4", changed(good.clone(), 4, 4)),
+        ("wire version 5", changed(good.clone(), 4, 5)),
         ("wire version changed", changed(good.clone(), 4, 2)),
         ("link changed", changed(good.clone(), 6, 0)),
         ("key index changed", changed(good.clone(), 5, 2)),

@@ -12,8 +12,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Memory of a guest.
 const MEMORY: &str = "224M";
-/// `panic=0`: a kernel that crashed stays so until its watchdog resets the machine.
-const BOOT: &str = "console=ttyS0 quiet panic=0 random.trust_cpu=on";
+/// `panic=0`: a kernel that crashed stays so until its watchdog resets the machine. `no_timer_check`: an emulated processor
+/// that gets no time for a moment is no reason to doubt the timer, and to hang for ever.
+const BOOT: &str = "console=ttyS0 quiet panic=0 no_timer_check random.trust_cpu=on";
 
 /// Files of one guest.
 #[derive(Clone, Debug)]
