@@ -152,7 +152,7 @@ impl Bench {
                 seen = format!("answering: {:?}", self.observer.answering());
                 since = now();
             }
-            (now() - since > DEADTIME + ms(200)).then_some(())
+            (now() - since > DEADTIME + ms(100)).then_some(())
         });
         if quiet.is_none() {
             self.fail(&format!("{owner} does not become the quiet owner; {seen}"));
