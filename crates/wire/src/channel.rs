@@ -456,3 +456,6 @@ impl Channel {
 fn cost(bytes: &[u8]) -> usize {
     bytes.len() + 64 * (bytes.len() / FRAGMENT + 1)
 }
+
+#[cfg(test)]
+mod table;
