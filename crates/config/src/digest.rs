@@ -136,9 +136,7 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
             old.cluster.local, new.cluster.local
         ));
     }
-    if old.cluster.nodes != new.cluster.nodes {
-        refusals.push(nodes_refused(&old.cluster.nodes, &new.cluster.nodes));
-    }
+    refusals.extend(nodes_refused(&old.cluster.nodes, &new.cluster.nodes));
     if old.cluster.name != new.cluster.name {
         refusals.push(String::from(
             "the cluster's name changes: it is part of every packet's tag; stop all nodes, then start",
@@ -172,20 +170,28 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
     refusals
 }
 
-fn nodes_refused(old: &[NodeName], new: &[NodeName]) -> String {
-    let sorted = |nodes: &[NodeName]| {
-        let mut sorted = nodes.to_vec();
-        sorted.sort_unstable();
-        sorted
-    };
-    if sorted(old) == sorted(new) {
-        let kept = old.iter().map(|node| node.as_str()).collect::<Vec<_>>().join(", ");
-        return format!(
-            "the order of the nodes changes, and the first seven vote: keep it over all `node` and `witness` lines: {kept}"
-        );
+/// Why a daemon that runs cannot go over to another list of nodes, whatever state it is in (R-LEDGER-4, decision 0058).
+fn nodes_refused(old: &[NodeName], new: &[NodeName]) -> Option<String> {
+    let kept: Vec<&str> = old.iter().filter(|node| new.contains(node)).map(|node| node.as_str()).collect();
+    if !new.iter().filter(|node| old.contains(node)).map(|node| node.as_str()).eq(kept.iter().copied()) {
+        return Some(format!(
+            "the order of the nodes changes, and the first seven vote: keep it over all `node` and `witness` lines: {}",
+            kept.join(", ")
+        ));
     }
-    String::from(
-        "the list of nodes changes, which a daemon reads when it starts: replace hearthd on one machine after the other; \
-         docs/operations.md says how (a machine more, a machine less)",
-    )
+    let gone: Vec<&str> = old.iter().filter(|node| !new.contains(node)).map(|node| node.as_str()).collect();
+    if gone.is_empty() || new.len() > 2 {
+        return None;
+    }
+    let gone = gone.join(", ");
+    Some(match old.len() {
+        0..=2 => format!(
+            "{gone} is taken out of a pair: a pair is not made smaller while it runs; `hearth stop` on {gone} is enough, the other \
+             one goes on alone"
+        ),
+        _ => format!(
+            "{gone} is taken out and two stay: from three to two is a change from votes to permits, and half of the machines would \
+             go by each; docs/operations.md says how (a machine less)"
+        ),
+    })
 }

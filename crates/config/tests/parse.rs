@@ -232,11 +232,36 @@ fn a_reload_refuses_only_what_is_part_of_who_the_cluster_is() {
         let refusals = reload_refusals(&old, &new);
         assert!(refusals.len() == 1 && refusals[0].contains(words) && refusals[0].contains("restart"), "{refusals:?}");
     }
-    for (new, words) in
-        [(renamed, "cluster's name"), (alone, "list of nodes"), (turned, "alpha, beta"), (moved, "this machine's name")]
-    {
+    for (new, words) in [
+        (renamed, "cluster's name"),
+        (alone, "a pair is not made smaller"),
+        (turned, "alpha, beta"),
+        (moved, "this machine's name"),
+    ] {
         let refusals = reload_refusals(&old, &new);
         assert!(refusals.len() == 1 && refusals[0].contains(words), "{refusals:?}");
+    }
+}
+
+/// R-LEDGER-4: maintenance must not turn three into an unfenced pair; what may change while daemons run is for them to say.
+#[test]
+fn a_reload_never_makes_a_pair_of_three() {
+    let of = |nodes: &str| config(&format!("node {nodes}\nbcast eth0\n"), "");
+    for (old, new, words) in [
+        ("alpha b c", "alpha b", Some("from three to two")),
+        ("alpha b c d", "alpha c", Some("and two stay")),
+        ("alpha b", "alpha c", Some("a pair is not made smaller")),
+        ("alpha b c", "b alpha c d", Some("keep it over all `node` and `witness` lines: alpha, b, c")),
+        ("alpha", "alpha b", None),
+        ("alpha b", "alpha b c", None),
+        ("alpha b c d", "alpha b d", None),
+        ("alpha b c d", "alpha b d e", None),
+    ] {
+        let refusals = reload_refusals(&of(old), &of(new));
+        match words {
+            None => assert!(refusals.is_empty(), "{old} -> {new}: {refusals:?}"),
+            Some(words) => assert!(refusals.len() == 1 && refusals[0].contains(words), "{old} -> {new}: {refusals:?}"),
+        }
     }
 }
 

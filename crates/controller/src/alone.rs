@@ -130,6 +130,16 @@ impl Alone {
         }
     }
 
+    /// ha.cf names that machine no more.
+    pub(crate) fn forget_peer(&mut self, node: &NodeName) {
+        self.peer_restarted(node);
+        self.peer_answered.remove(node);
+        self.peer_addresses.remove(node);
+        self.handed.remove(node);
+        self.forgotten.heard_of.remove(node);
+        self.forgotten.strangers.remove(node);
+    }
+
     pub(crate) fn peer_restarted(&mut self, node: &NodeName) {
         self.joins.remove(node);
         self.resigned = None;

@@ -120,6 +120,7 @@ impl Node {
             statement,
             mark: Some(self.own_mark()),
             watchdog: self.watchdog.armed().cloned(),
+            strangers: self.unlisted.strangers(now, timing.deadtime),
         }
     }
 
@@ -148,6 +149,7 @@ impl Node {
     ) -> bool {
         let Some(link) = self.canonical(link) else { return false };
         self.note_speech(now, heartbeat);
+        self.note_unlisted(now, heartbeat);
         let mut changes = Vec::new();
         let peer = self.members.peer(&heartbeat.from);
         let known = peer.and_then(|peer| peer.incarnation);

@@ -53,7 +53,7 @@ impl Node {
     fn propose_configuration(&mut self, now: Timestamp) {
         let Some(record) = self.coming() else { return };
         let empty = record.node_order.is_empty();
-        let differs = record.digest != self.digest.1 || self.names_others();
+        let differs = record.digest != self.digest.1 || self.names_others(record);
         if !empty && !differs {
             return;
         }

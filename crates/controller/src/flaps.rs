@@ -61,6 +61,12 @@ impl Flaps {
         (now < until).then_some((times, until))
     }
 
+    /// ha.cf names that machine no more.
+    pub(crate) fn forget_node(&mut self, node: &NodeName) {
+        self.losses.remove(node);
+        self.forgotten.retain(|again| again.node != *node);
+    }
+
     fn forgot(&mut self, now: Timestamp, resource: &ResourceId, node: &NodeName) {
         self.forgotten.retain(|again| now.since(again.at) < WINDOW * 2);
         match self.forgotten.iter_mut().find(|again| again.resource == *resource && again.node == *node) {

@@ -1,9 +1,43 @@
-//! The list of nodes: what ha.cf names here against what is agreed (R-JOIN-4, R-LEDGER-4, decision 0047). A daemon reads
-//! it once, when it starts; the record follows when the files of all machines say the same.
+//! The list of nodes: what ha.cf names here against what is agreed (R-JOIN-4, R-LEDGER-4, decision 0047). Each daemon goes
+//! over to another list by itself, when it starts or by a reload (decision 0058); the record follows when the files of all
+//! machines say the same.
 
+use crate::Severity;
 use crate::node::Node;
-use hearth_cib::{Entry, Record};
-use hearth_types::NodeName;
+use hearth_cib::{Entry, MemberState, Record};
+use hearth_membership::Liveness;
+use hearth_types::{NodeName, ResourceId, Timestamp};
+use hearth_wire::Heartbeat;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Strangers that are remembered at once: whoever holds the key could make up any number of names.
+const STRANGERS_MAX: usize = 8;
+
+/// Who is heard and not named here, and who hears us and does not name us. Nothing follows from either but that people are
+/// told: it may be a recording.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Unlisted {
+    strangers: BTreeMap<NodeName, Timestamp>,
+    not_named_by: BTreeMap<NodeName, Timestamp>,
+}
+
+impl Unlisted {
+    /// Strangers heard within deadtime, for a heartbeat.
+    pub(crate) fn strangers(&self, now: Timestamp, deadtime: Duration) -> Option<Vec<NodeName>> {
+        let heard: Vec<NodeName> = within(&self.strangers, now, deadtime).cloned().collect();
+        (!heard.is_empty()).then_some(heard)
+    }
+}
+
+fn within(
+    heard: &BTreeMap<NodeName, Timestamp>,
+    now: Timestamp,
+    deadtime: Duration,
+) -> impl Iterator<Item = &NodeName> {
+    heard.iter().filter(move |(_, at)| now.since(**at) < deadtime).map(|(name, _)| name)
+}
 
 impl Node {
     /// What the files say, for the record: the resources of this node's, and the machines that are agreed, for what one
@@ -23,17 +57,18 @@ impl Node {
     }
 
     /// Machines that ha.cf names here and nothing agreed does, and the other way round.
-    fn list_differs(&self) -> Option<(Vec<&str>, Vec<&str>)> {
-        let agreed = &self.ledger.record().filter(|record| !record.node_order.is_empty())?.node_order;
+    fn list_differs<'a>(&'a self, record: Option<&'a Record>) -> Option<(Vec<&'a str>, Vec<&'a str>)> {
+        let agreed = &record.filter(|record| !record.node_order.is_empty())?.node_order;
         let named = &self.config.cluster.nodes;
         let new: Vec<&str> = named.iter().filter(|name| !agreed.contains(name)).map(NodeName::as_str).collect();
         let gone: Vec<&str> = agreed.iter().filter(|name| !named.contains(name)).map(NodeName::as_str).collect();
         (!new.is_empty() || !gone.is_empty()).then_some((new, gone))
     }
 
-    /// Whether ha.cf names here what is not agreed, or not what is.
-    pub(crate) fn names_others(&self) -> bool {
-        self.list_differs().is_some()
+    /// Whether ha.cf names here what a record does not, or not what it does. The DC asks that of the record that is coming, or
+    /// it would propose the same again until it is decided.
+    pub(crate) fn names_others(&self, record: &Record) -> bool {
+        self.list_differs(Some(record)).is_some()
     }
 
     /// R-LEDGER-4: two machines by this file, and more by what is agreed: maintenance must not turn three into a pair that
@@ -48,13 +83,157 @@ impl Node {
         others.next().is_none_or(|other| other == name) && others.next().is_none()
     }
 
+    /// Why this node may not go over to another list now, one line each with the way out; empty: it may. Who is taken out has
+    /// given up everything, or is proven to run nothing; and all others take part together, or two sides of a split could
+    /// go by two lists.
+    pub(crate) fn objections_to_list(&self, nodes: &[NodeName]) -> Vec<String> {
+        let old = &self.config.cluster.nodes;
+        if old == nodes {
+            return Vec::new();
+        }
+        let Some(record) = self.ledger.record().filter(|_| self.keeping.confirmed && self.has_quorum()) else {
+            let why = "the list of nodes changes while nothing can be agreed on here";
+            return vec![format!("{why}: wait until `hearth status` shows every node online, or restart hearthd")];
+        };
+        let gone = old.iter().filter(|name| !nodes.contains(name));
+        let mut objections: Vec<String> = gone.filter_map(|name| self.objection_to_loss(record, name)).collect();
+        let stays = |name: &&NodeName| nodes.contains(name) && **name != self.local;
+        objections.extend(record.node_order.iter().filter(stays).filter(|name| !self.is_with_us(record, name)).map(|name| {
+            format!(
+                "{name} does not take part: the list of nodes changes while all of its machines do; start {name}, or take it \
+                 out first"
+            )
+        }));
+        objections
+    }
+
+    /// Whether a machine takes part in our epoch, in the run that it is heard in.
+    fn is_with_us(&self, record: &Record, name: &NodeName) -> bool {
+        let peer = self.members.peer(name).filter(|peer| peer.is_alive() && !peer.is_cloned());
+        let claimed = peer.and_then(|peer| peer.claimed.as_ref());
+        let ours = claimed.is_some_and(|claimed| claimed.epoch.as_ref() == self.ledger.epoch());
+        ours && record.is_admitted(name)
+    }
+
+    /// Why a machine cannot be taken out of the list now. [Its lease would end while it serves, or what it runs would be
+    /// started beside it: nobody here would hear it any more.]
+    fn objection_to_loss(&self, record: &Record, name: &NodeName) -> Option<String> {
+        let liveness = self.members.peer(name).map(|peer| peer.liveness);
+        if matches!(liveness, Some(Liveness::Alive | Liveness::OneWay)) {
+            return Some(format!(
+                "{name} is taken out, and it is heard: `hearth stop` there first, which moves what it runs"
+            ));
+        }
+        let known = record.nodes.get(name)?;
+        if known.member == MemberState::Admitted {
+            return Some(format!(
+                "{name} is taken out, and by what is agreed it takes part still: `hearth stop` there first; if it is dead, wait \
+                 until it counts as lost"
+            ));
+        }
+        if known.unclean.is_some() {
+            return Some(format!(
+                "{name} is taken out, and it is unclean: start it, and `hearth stop` there when it is clean"
+            ));
+        }
+        let held: Vec<&str> = record.active_on(name).map(ResourceId::as_str).collect();
+        (!held.is_empty()).then(|| {
+            format!(
+                "{name} is taken out, and {} may still run there: start it, `hearth fence {name}`, or turn it off and \
+                 `hearth node confirm-off {name}`",
+                held.join(", ")
+            )
+        })
+    }
+
+    /// The list of nodes is another one from now on: what was between this node and one that is gone is over.
+    pub(crate) fn change_list(&mut self, now: Timestamp, before: &[NodeName]) {
+        let after = self.config.cluster.nodes.clone();
+        for name in before.iter().filter(|name| !after.contains(name)) {
+            self.channels.remove(name);
+            self.leaving.remove(name);
+            self.standings.remove(name);
+            self.alone.forget_peer(name);
+            self.speech.forget_peer(name);
+            self.flaps.forget_node(name);
+        }
+        let new = after.iter().filter(|name| !before.contains(name)).map(|name| format!("{name} is new"));
+        let gone = before.iter().filter(|name| !after.contains(name)).map(|name| format!("{name} is gone"));
+        let changed: Vec<String> = new.chain(gone).collect();
+        let text = format!("The list of nodes changed here: {}.", changed.join(", "));
+        self.chronicle.note(now, Severity::Info, "list-changed", self.local.clone(), text);
+        self.planned = None;
+        self.record_changed = true;
+        self.beat_now = true;
+    }
+
+    /// A heartbeat of a machine that no line here names, or of one that says so of us: a machine that was taken out and came
+    /// back with its old files, or one that was never added.
+    pub(crate) fn note_unlisted(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
+        let (from, deadtime) = (&heartbeat.from, self.config.cluster.timing.deadtime);
+        let known = |heard: &BTreeMap<NodeName, Timestamp>| within(heard, now, deadtime).any(|name| name == from);
+        if *from == self.local {
+            return;
+        }
+        if !self.config.cluster.nodes.contains(from) {
+            let room = self.unlisted.strangers.contains_key(from) || self.unlisted.strangers.len() < STRANGERS_MAX;
+            if !known(&self.unlisted.strangers) && room {
+                let text = format!("{from} is heard and takes no part: {}.", self.stranger_way(from));
+                self.chronicle.lead(now, Severity::Warning, "node-not-listed", from, text);
+                self.beat_now = true;
+            }
+            self.unlisted.strangers.retain(|_, at| now.since(*at) < deadtime);
+            if self.unlisted.strangers.len() < STRANGERS_MAX || self.unlisted.strangers.contains_key(from) {
+                self.unlisted.strangers.insert(from.clone(), now);
+            }
+            return;
+        }
+        if heartbeat.strangers.as_ref().is_some_and(|strangers| strangers.contains(&self.local)) {
+            if !known(&self.unlisted.not_named_by) {
+                let text = format!("This node takes no part with {from}: {}.", self.outcast_way(from));
+                self.chronicle.lead(now, Severity::Error, "not-listed", self.local.clone(), text);
+            }
+            self.unlisted.not_named_by.insert(from.clone(), now);
+        }
+    }
+
+    fn stranger_way(&self, name: &NodeName) -> String {
+        format!(
+            "ha.cf here does not name it; stop hearthd there, or write `node {name}` into ha.cf on every node and reload them"
+        )
+    }
+
+    fn outcast_way(&self, by: &NodeName) -> String {
+        let local = &self.local;
+        format!(
+            "ha.cf of {by} does not name {local}, which was taken out; stop hearthd here, or write `node {local}` there again"
+        )
+    }
+
+    /// Whoever is heard and does not name us, with the way out; for a node that takes no part.
+    pub(crate) fn outcast(&self, now: Timestamp) -> Option<String> {
+        let mut by = within(&self.unlisted.not_named_by, now, self.config.cluster.timing.deadtime);
+        by.find(|name| !self.members.is_alive(name)).map(|name| self.outcast_way(name))
+    }
+
+    /// Who is heard and not named, and who does not name us, for status.
+    pub(crate) fn unlisted_notes(&self, now: Timestamp) -> Vec<String> {
+        let deadtime = self.config.cluster.timing.deadtime;
+        let here = within(&self.unlisted.strangers, now, deadtime)
+            .map(|name| format!("{name} is heard and takes no part: {}.", self.stranger_way(name)));
+        let there = within(&self.unlisted.not_named_by, now, deadtime)
+            .filter(|name| !self.members.is_alive(name))
+            .map(|name| format!("{name} takes no notice of this node: {}.", self.outcast_way(name)));
+        here.chain(there).collect()
+    }
+
     /// The difference for people, with the way out.
     pub(crate) fn list_note(&self) -> Option<String> {
-        let (new, gone) = self.list_differs()?;
+        let (new, gone) = self.list_differs(self.ledger.record())?;
         if gone.is_empty() {
             return Some(format!(
-                "ha.cf here names {}, not agreed yet: that comes when ha.cf is the same on every machine, hearthd was restarted \
-                 on each, and all of them run.",
+                "ha.cf here names {}, not agreed yet: that comes when ha.cf is the same on every machine, each has read it \
+                 (`hearth reload`), and all of them run.",
                 new.join(", ")
             ));
         }

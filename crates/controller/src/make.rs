@@ -7,6 +7,7 @@ use crate::chronicle::Chronicle;
 use crate::fences::Fences;
 use crate::flaps::Flaps;
 use crate::keeping::{Keeping, Volatile};
+use crate::list::Unlisted;
 use crate::local::spent_before;
 use crate::mark::Marks;
 use crate::node::Node;
@@ -20,7 +21,7 @@ use hearth_config::Config;
 use hearth_executor::Executor;
 use hearth_ledger::Ledger;
 use hearth_membership::{Members, Params};
-use hearth_types::{Incarnation, NodeIdentity, Timestamp};
+use hearth_types::{Incarnation, NodeIdentity, NodeName, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What membership is made from.
@@ -37,12 +38,16 @@ pub(crate) fn member_params(config: &Config, incarnation: Incarnation) -> Params
     }
 }
 
+/// The first of the list found; the others are let in (decision 0033).
+pub(crate) fn founders(config: &Config) -> Vec<NodeName> {
+    config.cluster.nodes.iter().take(VOTERS_MAX).cloned().collect()
+}
+
 fn ledger_params(config: &Config, digest: u64, fresh_identity: NodeIdentity, seed: u64) -> hearth_ledger::Params {
     hearth_ledger::Params {
         local: config.cluster.local.clone(),
         fresh_identity,
-        // The first of the list found; the others are let in (decision 0033).
-        nodes: config.cluster.nodes.iter().take(VOTERS_MAX).cloned().collect(),
+        nodes: founders(config),
         digest,
         retry: config.cluster.timing.deadtime,
         seed,
@@ -88,6 +93,7 @@ impl Node {
             ledger,
             alone: Alone::default(),
             speech: Speech::default(),
+            unlisted: Unlisted::default(),
             marks,
             orders: Orders::default(),
             chronicle: Chronicle::default(),

@@ -8,6 +8,7 @@ use crate::fences::Fences;
 use crate::flaps::Flaps;
 use crate::keeping::Keeping;
 use crate::leases::Revoked;
+use crate::list::Unlisted;
 use crate::mark::Marks;
 use crate::orders::Orders;
 use crate::speech::Speech;
@@ -48,6 +49,8 @@ pub(crate) struct Node {
     pub watchdog: Guardian,
     pub alone: Alone,
     pub speech: Speech,
+    #[serde(default)]
+    pub unlisted: Unlisted,
     pub marks: Marks,
     pub orders: Orders,
     pub chronicle: Chronicle,

@@ -15,12 +15,16 @@ impl Node {
         self.digest = digest;
         let before = std::mem::replace(&mut self.config, config);
         self.members.reconfigure(crate::make::member_params(&self.config, self.incarnation));
+        self.ledger.reconfigure(crate::make::founders(&self.config), self.digest.0);
         self.standing.reconfigure(&self.config.cluster);
         self.next_keepalive_at = now;
         if before.cluster.fencing != self.config.cluster.fencing {
             self.fences.devices_changed();
         }
         self.chronicle.lead(now, Severity::Info, "files-read", "record", "The files were read again.".to_owned());
+        if before.cluster.nodes != self.config.cluster.nodes {
+            self.change_list(now, &before.cluster.nodes);
+        }
         if before.cluster.media != self.config.cluster.media {
             self.change_media(now, &before.cluster.media);
         }
@@ -62,12 +66,12 @@ impl Node {
     /// Why files that are good in themselves would harm what runs if they were taken over now, one line each with the
     /// way out.
     pub(crate) fn objections(&self, now: Timestamp, config: &Config) -> Vec<String> {
+        let mut objections = self.objections_to_list(&config.cluster.nodes);
         let (old, new) = (&self.config.cluster.media, &config.cluster.media);
         if old == new {
-            return Vec::new();
+            return objections;
         }
         let kept: BTreeSet<LinkId> = kept_paths(old, new).into_keys().map(|position| LinkId(position as u8)).collect();
-        let mut objections = Vec::new();
         if self.standing.links_have_carrier() && !self.standing.would_have_carrier(&config.cluster) {
             objections.push(
                 "no interface of the new media has carrier: this node would be cut off and give up what it holds; plug \
@@ -75,7 +79,8 @@ impl Node {
                     .to_owned(),
             );
         }
-        let alive = self.members.peers().filter(|(_, peer)| peer.is_alive());
+        let stays = |name: &NodeName| config.cluster.nodes.contains(name);
+        let alive = self.members.peers().filter(|(name, peer)| peer.is_alive() && stays(name));
         objections.extend(alive.filter_map(|(name, peer)| self.would_lose(now, name, peer, &kept)));
         objections
     }

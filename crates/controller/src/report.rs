@@ -63,26 +63,30 @@ impl Node {
             resources: self.resource_views(record),
             pings: self.ping_views(now),
             failures: self.failure_views(now, record),
-            notes: self.notes(),
+            notes: self.notes(now),
             waiting: self.wait_views(),
             fencing: self.fencing_view(now),
             groups,
             ..Status::default()
         };
-        let (health, summary) = self.summary(&status);
+        let (health, summary) = self.summary(now, &status);
         status.health = health;
         status.summary = summary;
         status
     }
 
     /// What matters most, in one sentence.
-    fn summary(&self, status: &Status) -> (String, String) {
+    fn summary(&self, now: Timestamp, status: &Status) -> (String, String) {
         let health = |word: &str, text: String| (word.to_owned(), text);
         if let Some(error) = &self.disk_failed {
             return health("failed", format!("This node cannot write its state ({error}) and takes no part."));
         }
         if self.members.is_own_name_cloned() {
             return health("failed", format!("Another machine uses the name {}.", self.local));
+        }
+        let outcast = self.outcast(now).filter(|_| self.ledger.has_no_epoch() || !self.keeping.confirmed);
+        if let Some(way) = outcast {
+            return health("failed", format!("This node takes no part: {way}."));
         }
         if self.ledger.has_no_epoch() {
             let why = self.marks.forgot.clone().or_else(|| self.alone.verdict.clone());
@@ -422,7 +426,7 @@ impl Node {
         waiting.map(|(id, reason)| WaitView { resource: id.to_string(), reason: reason.clone() }).collect()
     }
 
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self, now: Timestamp) -> Vec<String> {
         let mut notes = self.flap_notes();
         if let Some(overlap) = self.alone.overlap {
             notes.push(format!(
@@ -452,6 +456,7 @@ impl Node {
             notes.push("haresources here differs from the record: `hearth reload` takes it over.".to_owned());
         }
         notes.extend(self.list_note());
+        notes.extend(self.unlisted_notes(now));
         notes.extend(self.unsaid_fences());
         notes.extend(self.speech_note());
         for (reason, count) in &self.refused {

@@ -27,6 +27,14 @@ pub(crate) struct Speech {
     told: Option<String>,
 }
 
+impl Speech {
+    /// ha.cf names that machine no more.
+    pub(crate) fn forget_peer(&mut self, node: &NodeName) {
+        self.heard.remove(node);
+        self.refused.remove(node);
+    }
+}
+
 impl Node {
     /// Oldest and newest version that this daemon reads and writes.
     pub(crate) fn spoken(&self) -> (u8, u8) {

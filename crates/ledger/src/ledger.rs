@@ -170,6 +170,14 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// The files were read again. The list counts for a first epoch from now on (R-JOIN-1); what was consented to under
+    /// another one is carried on as it is.
+    pub fn reconfigure(&mut self, nodes: Vec<NodeName>, digest: u64) {
+        self.params.nodes.clone_from(&nodes);
+        self.params.digest = digest;
+        self.founding.reconfigure(nodes, digest);
+    }
+
     /// A write failed, and what is on disk is not known: this run votes, proposes, promises and says nothing more.  What
     /// was agreed stays readable; the next run begins from what the disk holds.
     pub fn stop(&mut self) {

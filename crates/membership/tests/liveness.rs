@@ -75,6 +75,7 @@ fn heartbeat(number: u64, heard: u64) -> Heartbeat {
         wire: None,
         mark: None,
         watchdog: None,
+        strangers: None,
     }
 }
 

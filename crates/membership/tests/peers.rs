@@ -75,6 +75,7 @@ fn beat(incarnation: Incarnation, number: u64, names: Incarnation, heard: u64, a
         wire: None,
         mark: None,
         watchdog: None,
+        strangers: None,
     }
 }
 

@@ -210,6 +210,7 @@ fn heartbeat(incarnation: Incarnation, number: u64, report: Option<PeerReport>) 
         wire: None,
         mark: None,
         watchdog: None,
+        strangers: None,
     }
 }
 

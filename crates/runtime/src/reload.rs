@@ -135,6 +135,11 @@ pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
     ];
     let parts = parts.into_iter().filter(|(_, differs)| *differs);
     let mut changed: Vec<String> = parts.map(|(what, _)| format!("ha.cf: {what}")).collect();
+    changed
+        .extend(b.nodes.iter().filter(|node| !a.nodes.contains(node)).map(|node| format!("ha.cf: node {node} is new")));
+    changed.extend(
+        a.nodes.iter().filter(|node| !b.nodes.contains(node)).map(|node| format!("ha.cf: node {node} is gone")),
+    );
     let new_media = b.media.iter().filter(|medium| !a.media.contains(medium));
     changed.extend(new_media.map(|medium| format!("ha.cf: {medium} is new")));
     let gone = a.media.iter().filter(|medium| !b.media.contains(medium));

@@ -132,6 +132,8 @@ pub enum Act {
     Stop(usize),
     /// The files of a machine become those of a variant, and are reloaded.
     Reload(usize, usize),
+    /// The files of a machine name just these machines; a daemon that runs reads them if it has nothing against that.
+    List(usize, Vec<usize>),
     /// The key of a machine is wrong from its next start (true), or right again.
     WrongKey(usize, bool),
     /// A program is installed that speaks wire versions up to this one; the daemon is it from its next start (R-WIRE-6).
@@ -273,6 +275,11 @@ pub fn parse(layout: &Layout, line: &str) -> Result<Act, NotAnAct> {
             }
             Act::Reload(node(1)?, variant)
         }
+        "list" => {
+            let names = words.get(2..).filter(|names| !names.is_empty()).ok_or_else(refused)?;
+            let nodes = names.iter().map(|name| layout.node(name).ok_or_else(refused)).collect::<Result<_, _>>()?;
+            Act::List(node(1)?, nodes)
+        }
         "wrong-key" => Act::WrongKey(node(1)?, rest(2) == "on"),
         "package" => Act::Package(node(1)?, u8::try_from(number(2)?).map_err(|_| refused())?),
         "clone" => Act::Clone(node(1)?, rest(2) == "on"),
@@ -343,6 +350,10 @@ impl Act {
             Act::ConfirmOff(node, other) => format!("confirm-off {} {}", name(node), name(other)),
             Act::Stop(node) => format!("stop {}", name(node)),
             Act::Reload(node, variant) => format!("reload {} {variant}", name(node)),
+            Act::List(node, nodes) => {
+                let names: Vec<String> = nodes.iter().map(name).collect();
+                format!("list {} {}", name(node), names.join(" "))
+            }
             Act::WrongKey(node, wrong) => format!("wrong-key {} {}", name(node), on(wrong)),
             Act::Package(node, version) => format!("package {} {version}", name(node)),
             Act::Clone(node, there) => format!("clone {} {}", name(node), on(there)),

@@ -61,6 +61,8 @@ pub enum Mutant {
     FencesUnconfirmed,
     /// A node of a pair may fence as soon as it has booted: its token is that of the boot before.
     FencesWithoutToken,
+    /// A machine is taken out of the list while it serves: nobody is asked.
+    TakesOutUnasked,
     /// Files are read as if a witness were a node like others.
     WitnessRuns,
 }

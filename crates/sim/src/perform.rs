@@ -84,7 +84,8 @@ impl World {
             | Act::Fence(..)
             | Act::ConfirmOff(..)
             | Act::Stop(_)
-            | Act::Reload(..) => self.order(act),
+            | Act::Reload(..)
+            | Act::List(..) => self.order(act),
         }
     }
 
@@ -176,6 +177,7 @@ impl World {
             Act::ConfirmOff(node, other) => (*node, Request::ConfirmOff { node: self.site.name(*other).to_owned() }),
             Act::Stop(node) => (*node, Request::Stop),
             Act::Reload(node, variant) => return self.reload(*node, *variant),
+            Act::List(node, nodes) => return self.list(*node, nodes),
             _ => return,
         };
         if self.site.mutant == Some(Mutant::MovesForever) {
@@ -193,10 +195,27 @@ impl World {
         }
         let machine = &mut self.site.machines[node];
         config.cluster.wire_version = machine.config.cluster.wire_version;
+        config.cluster.nodes.clone_from(&machine.config.cluster.nodes);
         machine.variant = variant;
         machine.config = config.clone();
         self.feed(node, Input::Reconfigured(Box::new(config)));
         self.tell_homes(node);
+    }
+
+    /// The files of a machine name just these; a daemon that has an objection goes on by those of before.
+    fn list(&mut self, node: usize, nodes: &[usize]) {
+        let names = nodes.iter().map(|other| self.site.layout.names[*other].clone()).collect();
+        let machine = &mut self.site.machines[node];
+        machine.config.cluster.nodes = names;
+        let config = machine.config.clone();
+        let now = machine.clock.local(self.site.now);
+        let running = machine.controller.as_ref().filter(|_| self.site.mutant != Some(Mutant::TakesOutUnasked));
+        let objections = running.map(|it| it.objections(now, &config)).unwrap_or_default();
+        if objections.is_empty() {
+            return self.feed(node, Input::Reconfigured(Box::new(config)));
+        }
+        let name = self.site.name(node).to_owned();
+        objections.iter().for_each(|why| self.tell(format!("{name} keeps the list of before: {why}")));
     }
 
     pub(crate) fn kill(&mut self, node: usize) {

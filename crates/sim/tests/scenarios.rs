@@ -103,3 +103,12 @@ fn what_was_decided_is_undone_by_a_disk_that_was_put_back_if_nobody_minds_its_ma
     };
     assert!(words.contains("different records") || words.contains("overwrite decided entries"), "{words}");
 }
+
+/// Decision 0058, R-LEASE-1: daemons that go over to another list whoever still serves cost the gap that the question prevents.
+#[test]
+fn a_machine_that_serves_is_taken_out_if_nobody_asks() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
+    let source = std::fs::read_to_string(folder.join("machine-less-that-serves.txt")).expect("a scenario");
+    let played = play(&source, Some(Mutant::TakesOutUnasked));
+    assert!(played.failures.iter().any(|failure| failure.contains("the longest gap is")), "{:?}", played.failures);
+}

@@ -122,6 +122,9 @@ pub struct Heartbeat {
     /// What resets the sender's machine when it cannot stop in time, as far as it is armed (R-LEASE-6).
     #[n(26)]
     pub watchdog: Option<Watchdog>,
+    /// Who is heard with the cluster's key and is not in the sender's list of nodes; none: nobody (decision 0058).
+    #[n(27)]
+    pub strangers: Option<Vec<NodeName>>,
 }
 
 /// Letters of a driver's name that a heartbeat carries: with them it takes no more frames of a serial line.

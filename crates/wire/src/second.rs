@@ -81,6 +81,8 @@ pub(crate) struct SecondHeartbeat {
     mark: Option<Mark>,
     #[n(26)]
     watchdog: Option<Watchdog>,
+    #[n(27)]
+    strangers: Option<Vec<NodeName>>,
 }
 
 #[derive(Encode, Decode)]
@@ -143,6 +145,7 @@ impl From<&Heartbeat> for SecondMessage {
             wire: it.wire,
             mark: it.mark,
             watchdog: it.watchdog.clone(),
+            strangers: it.strangers.clone(),
             names: names.0,
         })
     }
@@ -190,6 +193,7 @@ impl SecondMessage {
             wire: it.wire,
             mark: it.mark,
             watchdog: it.watchdog,
+            strangers: it.strangers,
         })))
     }
 }

@@ -1,4 +1,5 @@
-//! The list of nodes changes, daemon by daemon or while all are stopped: what ran runs on, and nobody goes on by half of a list.
+//! The list of nodes changes, by reloads, daemon by daemon, or while all are stopped: what ran runs on, and nobody goes on
+//! by half of a list.
 
 use crate::world::*;
 use hearth_config::Permits;
@@ -7,7 +8,7 @@ use hearth_control::Request;
 const IP: &str = "10.0.0.50";
 
 /// The files of the first `count` machines name just these.
-fn list(world: &mut World, count: usize) {
+pub fn list(world: &mut World, count: usize) {
     for machine in world.machines.iter_mut().take(count) {
         let name = machine.name.to_string();
         machine.config = config(&name, count, vec![group("a", vec![address(IP)])]);
@@ -16,7 +17,7 @@ fn list(world: &mut World, count: usize) {
 }
 
 /// Of `all` machines the first `count` have begun, and one serves the address.
-fn begun(all: usize, count: usize) -> World {
+pub fn begun(all: usize, count: usize) -> World {
     let mut world = World::new(all, vec![group("a", vec![address(IP)])]);
     list(&mut world, count);
     (0..count).for_each(|node| world.start(node));
@@ -27,21 +28,21 @@ fn begun(all: usize, count: usize) -> World {
     world
 }
 
-fn stop(world: &mut World, node: usize) {
+pub fn stop(world: &mut World, node: usize) {
     world.request(node, Request::Stop);
     world.run(ms(1500));
     assert!(world.machines[node].controller.is_none(), "it does not stop\n{}", world.story());
 }
 
 /// The daemon is killed, and the next one reads the files of now and adopts what runs.
-fn restart(world: &mut World, node: usize) {
+pub fn restart(world: &mut World, node: usize) {
     world.kill(node);
     world.run(ms(20));
     world.start(node);
     world.run(ms(1500));
 }
 
-fn all_is_well(world: &mut World, count: usize) {
+pub fn all_is_well(world: &mut World, count: usize) {
     world.run(ms(8000));
     for node in 0..count {
         let status = world.status(node);

@@ -4,6 +4,7 @@ mod chance;
 mod coming;
 mod faults;
 mod list;
+mod listed;
 mod own_vote;
 mod trio;
 mod world;

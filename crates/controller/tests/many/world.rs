@@ -291,6 +291,17 @@ impl World {
         machine.held = HeldBack::default();
     }
 
+    /// The daemon reads the files of now; why it does not take them over, if it does not.
+    pub fn reload(&mut self, node: usize) -> Vec<String> {
+        let config = self.machines[node].config.clone();
+        let objections = self.machines[node].controller.as_ref().map(|it| it.objections(self.now, &config));
+        let objections = objections.unwrap_or_default();
+        if objections.is_empty() {
+            self.feed(node, Input::Reconfigured(Box::new(config)));
+        }
+        objections
+    }
+
     pub fn power_off(&mut self, node: usize) {
         self.kill(node);
         let machine = &mut self.machines[node];

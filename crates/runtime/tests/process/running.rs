@@ -41,7 +41,7 @@ pub fn reload() {
     machine.write("ha.cf", &HA_CF.replace("50ms", "soon"));
     refused(&machine, "soon");
     machine.write("ha.cf", &HA_CF.replace("alpha beta", "alpha gamma"));
-    refused(&machine, "the list of nodes changes");
+    refused(&machine, "a pair is not made smaller while it runs");
     machine.write("ha.cf", &format!("{HA_CF}cluster other\n"));
     refused(&machine, "the cluster's name changes");
     // A time that is good takes effect: a hundred heartbeats come at the new pace or not at all within the deadline.

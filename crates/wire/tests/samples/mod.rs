@@ -43,6 +43,7 @@ pub fn heartbeat() -> Heartbeat {
         wire: None,
         mark: None,
         watchdog: None,
+        strangers: None,
     }
 }
 
