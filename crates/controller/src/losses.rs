@@ -208,9 +208,11 @@ impl Node {
     pub(crate) fn watched_entry(&self) -> Option<Entry> {
         let record = self.ledger.record().filter(|record| record.wire_version >= WATCHED_FROM)?;
         let node = record.nodes.get(&self.local)?;
-        let timeout_ms = self.watchdog.outlives_the_kernel().filter(|_| record.has_leases() && self.keeping.confirmed);
-        let may_say = timeout_ms.is_none() || node.member == MemberState::Admitted;
-        let due = node.watchdog_ms != timeout_ms && node.incarnation == self.incarnation && may_say;
+        let timeout_ms = self.watchdog.outlives_the_kernel();
+        // Only the device takes it back: what this node has lost, or does not know yet, disarms nothing.
+        let leases = record.has_leases() && self.keeping.confirmed && node.member == MemberState::Admitted;
+        let due =
+            node.watchdog_ms != timeout_ms && node.incarnation == self.incarnation && (timeout_ms.is_none() || leases);
         due.then(|| Entry::Watched { node: self.local.clone(), incarnation: self.incarnation, timeout_ms })
     }
 

@@ -168,6 +168,8 @@ impl Node {
 
     /// What became of arming it, or that it has failed.
     pub(crate) fn take_watchdog(&mut self, now: Timestamp, seen: Result<Watchdog, String>) {
+        // The record is to know it before anything happens here (R-TAKE-2).
+        self.resend_at = now;
         match seen {
             Ok(armed) => {
                 let mut text = format!("The watchdog is armed: {}.", in_words(&armed));

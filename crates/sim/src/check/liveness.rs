@@ -20,6 +20,9 @@ pub fn unwell(site: &Site) -> Option<String> {
             (2, false) => stated.voters == 1,
             (_, _) => stated.voters <= 2 * core.len(),
         };
+        if let Some(missed) = outvoted(site, *node, &core) {
+            return Some(missed);
+        }
         if stated.epoch.is_none() || !voters || !stated.admitted {
             let (epoch, count, admitted) = (&stated.epoch, stated.voters, stated.admitted);
             return Some(format!("{name} is in epoch {epoch:?} of {count} voters, admitted: {admitted}"));
@@ -33,6 +36,15 @@ pub fn unwell(site: &Site) -> Option<String> {
         return Some("what ran twice still does, or may".to_owned());
     }
     resources(site, &core).or_else(|| said(site, &core)).or_else(|| orders(site)).or_else(|| wire(site, &core))
+}
+
+/// Of more than two machines a majority of those that vote decides, whoever else is there.
+fn outvoted(site: &Site, node: usize, core: &[usize]) -> Option<String> {
+    let record = site.machines[node].controller.as_ref()?.record().filter(|_| site.machines.len() > 2)?;
+    let voters = || record.voters.iter().filter_map(|voter| site.layout.node(voter.name.as_str()));
+    let here = voters().filter(|voter| core.contains(voter)).count();
+    let all = record.voters.len();
+    (here * 2 <= all).then(|| format!("only {here} of the {all} that vote by {}'s record are there", site.name(node)))
 }
 
 fn resources(site: &Site, core: &[usize]) -> Option<String> {
