@@ -265,6 +265,30 @@ fn nothing_is_unfinished_or_switched_off() {
     none(complaints);
 }
 
+/// A manifest that switches a kind of test off saves compiling what has none, and must hide none.
+#[test]
+fn what_a_manifest_does_not_test_holds_no_tests() {
+    let mut complaints = Vec::new();
+    for path in files().into_iter().filter(|path| path.starts_with("crates/") && path.ends_with("/Cargo.toml")) {
+        let manifest = read(&path);
+        let library = manifest.split("\n[").find(|part| part.starts_with("lib]")).unwrap_or_default();
+        let sources = path.replace("Cargo.toml", "src/");
+        for source in rust_files().into_iter().filter(|source| source.starts_with(&sources)) {
+            let text = read(&source);
+            if library.contains("\ntest = false") && !test_parts(&source, &code(&text)).is_empty() {
+                complaints.push(format!("{source} has tests, and {path} does not let them run"));
+            }
+            let fences =
+                text.lines().map(str::trim).filter(|line| line.starts_with("/// ```") || line.starts_with("//! ```"));
+            let mut openings = fences.step_by(2).map(|line| &line[7..]);
+            if library.contains("\ndoctest = false") && openings.any(|language| language != "text") {
+                complaints.push(format!("{source} has an example, and {path} does not let it run"));
+            }
+        }
+    }
+    none(complaints);
+}
+
 #[test]
 fn tests_wait_for_events() {
     let mut complaints = Vec::new();

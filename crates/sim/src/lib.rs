@@ -18,7 +18,7 @@ pub mod act;
 pub mod agent;
 mod blind;
 pub mod check;
-mod clock;
+pub mod clock;
 pub mod disk;
 pub mod excuse;
 mod execute;

@@ -310,3 +310,31 @@ proptest! {
         prop_assert_eq!(got.last(), Some(&packet));
     }
 }
+
+/// An item inside of so many levels that each begin with `opening`.
+fn nested(opening: &[u8], levels: usize, closing: &[u8]) -> Vec<u8> {
+    [opening.repeat(levels), vec![0], closing.repeat(levels)].concat()
+}
+
+#[test]
+fn every_kind_of_level_counts_and_what_stands_beside_does_not() {
+    let kinds: [(&[u8], &[u8]); 6] = [
+        (&[0x81], &[]),
+        (&[0x82, 0x00], &[]),
+        (&[0xa1, 0x61, 0x61], &[]),
+        (&[0x9f], &[0xff]),
+        (&[0xbf, 0x61, 0x61], &[0xff]),
+        (&[0xd8, 0x2a], &[]),
+    ];
+    for (opening, closing) in kinds {
+        assert!(is_shallow(&nested(opening, DEEPEST, closing)), "{opening:?}");
+        assert!(!is_shallow(&nested(opening, DEEPEST + 1, closing)), "{opening:?}");
+    }
+    let wide = [vec![0x98, 200], [0x81, 0x80].repeat(200)].concat();
+    assert!(is_shallow(&wide));
+    let long = [vec![0x59, 0x03, 0xe8], vec![0x81; 1000]].concat();
+    assert!(is_shallow(&long), "what stands in a string is no level");
+    for cut in 0..wide.len() {
+        assert!(is_shallow(&wide[..cut]));
+    }
+}
