@@ -614,6 +614,7 @@ impl Node {
     /// Gives up the own epoch and stops by its record whatever runs.
     pub(crate) fn stop_by_own_record(&mut self, now: Timestamp) {
         self.watchdog.lose(self.executor.held());
+        self.volatile_dirty = true;
         let lost_requests = self.requests_of_this_epoch();
         if !lost_requests.is_empty() {
             let text =

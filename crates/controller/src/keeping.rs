@@ -32,6 +32,9 @@ pub(crate) struct Volatile {
     /// The watchdog that is armed (R-LEASE-7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<hearth_config::WatchdogDevice>,
+    /// What others may have by now and has not stopped here (R-LEASE-6).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lost: BTreeSet<ResourceId>,
     /// Whose the disk was, and how far it had come: what is put back while the daemon is off is seen by it (R-LEDGER-3).
     #[serde(default)]
     pub disk: Option<(NodeIdentity, u64)>,
@@ -489,6 +492,7 @@ impl Node {
             may_fence: self.fences.token,
             fencing: self.fences.spent_on.clone(),
             watchdog: self.watchdog.left(),
+            lost: self.watchdog.lost().clone(),
             disk: Some((self.ledger.identity(), self.marks.reached())),
         };
         let text = serde_json::to_string(&note).unwrap_or_default();

@@ -84,7 +84,7 @@ impl Node {
             executor: Executor::new(local.clone(), incarnation),
             standing: Standing::new(&config.cluster),
             keeping: Keeping::new(left.started, volatile_lease, confirmed),
-            watchdog: Guardian::new(config.cluster.watchdog.clone(), left.watchdog),
+            watchdog: Guardian::new(config.cluster.watchdog.clone(), left.watchdog, left.lost),
             digest,
             local,
             incarnation,

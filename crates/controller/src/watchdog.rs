@@ -28,14 +28,19 @@ pub(crate) struct Guardian {
     /// Since when it is not petted.
     left_since: Option<Timestamp>,
     /// What this node ran when it gave up its epoch, and has not stopped since: others may have it, whatever right comes
-    /// back here.
+    /// back here, to this daemon or to the next one of this boot.
     #[serde(default)]
     lost: BTreeSet<ResourceId>,
 }
 
 impl Guardian {
-    pub(crate) fn new(configured: Option<WatchdogDevice>, left: Option<WatchdogDevice>) -> Guardian {
-        Guardian { ordered: left.is_some(), device: left.or(configured), ..Guardian::default() }
+    /// The daemon before armed `left` and lost `lost`.
+    pub(crate) fn new(
+        configured: Option<WatchdogDevice>,
+        left: Option<WatchdogDevice>,
+        lost: BTreeSet<ResourceId>,
+    ) -> Guardian {
+        Guardian { ordered: left.is_some(), device: left.or(configured), lost, ..Guardian::default() }
     }
 
     /// These are not this node's any more.
@@ -43,13 +48,9 @@ impl Guardian {
         self.lost.extend(held);
     }
 
-    /// Whether something of [`Guardian::lose`] is still held here.
-    fn owes(&mut self, held: impl FnOnce() -> BTreeSet<ResourceId>) -> bool {
-        if !self.lost.is_empty() {
-            let held = held();
-            self.lost.retain(|lost| held.contains(lost));
-        }
-        !self.lost.is_empty()
+    /// What of [`Guardian::lose`] is not known to have stopped.
+    pub(crate) fn lost(&self) -> &BTreeSet<ResourceId> {
+        &self.lost
     }
 
     /// What heartbeats say of it (R-MEM-1).
@@ -115,10 +116,12 @@ impl Node {
             return;
         }
         let timing = self.config.cluster.timing;
-        let holding = self.executor.holds_anything();
+        self.forget_lost();
         // A right that is back is one to what this node is given, not to what it was superseded in (decision 0049): the
         // other machine runs that, or both would go on with one disk until the agent's timeout.
-        let keep = if self.watchdog.owes(|| self.executor.held()) { Keep::No } else { self.keeping.keep };
+        let owes = !self.watchdog.lost.is_empty();
+        let holding = owes || self.executor.holds_anything();
+        let keep = if owes { Keep::No } else { self.keeping.keep };
         let may = may_pet(now, keep, holding, timing.lease());
         if may.is_none() && !self.watchdog.ordered {
             // Nothing is known yet of what could run here, and nothing is armed that would reset anything.
@@ -131,6 +134,16 @@ impl Node {
             self.volatile_dirty = true;
         }
         out.push(Output::PetWatchdog { device, not_after });
+    }
+
+    /// What of the lost has stopped. A daemon that has just started does not know yet what the one before left running.
+    fn forget_lost(&mut self) {
+        if self.watchdog.lost.is_empty() || !self.probes_done {
+            return;
+        }
+        let (held, before) = (self.executor.held(), self.watchdog.lost.len());
+        self.watchdog.lost.retain(|lost| held.contains(lost));
+        self.volatile_dirty |= self.watchdog.lost.len() != before;
     }
 
     /// Closes it in the end of an orderly stop. Where something could not be stopped it stays, and resets the machine.
@@ -154,7 +167,8 @@ impl Node {
             }
             None => {
                 self.watchdog.left_since = Some(now);
-                let held: Vec<String> = self.executor.held().iter().map(ToString::to_string).collect();
+                let held = &self.executor.held() | &self.watchdog.lost;
+                let held: Vec<String> = held.iter().map(ToString::to_string).collect();
                 let text = format!(
                     "The right to keep {} has ended and it is not confirmed stopped: the watchdog resets this machine \
                      within {timeout:?} unless it is.",
@@ -219,9 +233,11 @@ mod tests {
     #[test]
     fn a_watchdog_that_the_daemon_before_armed_is_kept_whatever_the_file_says() {
         let device = |name: &str| Some(WatchdogDevice { device: name.into(), timeout: Duration::from_secs(10) });
-        assert_eq!(Guardian::new(None, device("/dev/watchdog0")).left(), device("/dev/watchdog0"));
-        assert_eq!(Guardian::new(device("/dev/watchdog1"), device("/dev/watchdog0")).left(), device("/dev/watchdog0"));
+        let none = BTreeSet::new;
+        assert_eq!(Guardian::new(None, device("/dev/watchdog0"), none()).left(), device("/dev/watchdog0"));
+        let both = Guardian::new(device("/dev/watchdog1"), device("/dev/watchdog0"), none());
+        assert_eq!(both.left(), device("/dev/watchdog0"));
         // Nothing is armed by being named.
-        assert_eq!(Guardian::new(device("/dev/watchdog1"), None).left(), None);
+        assert_eq!(Guardian::new(device("/dev/watchdog1"), None, none()).left(), None);
     }
 }

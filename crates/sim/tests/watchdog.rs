@@ -101,6 +101,22 @@ fn a_frozen_machine_is_reset() {
 /// R-LEDGER-6, decision 0049: the other machine has what it runs. That it takes part again gives it no right to that.
 #[test]
 fn who_was_superseded_and_cannot_stop_is_reset_though_it_takes_part_again() {
+    let world = superseded(|_| {});
+    assert_eq!(resets(&world.site), 1, "reset again and again");
+}
+
+/// The same where the daemon that knew it is killed, and the next one is let in.
+#[test]
+fn who_was_superseded_is_petted_by_the_next_daemon_and_both_run_on() {
+    superseded(|world| {
+        world.act(&Act::Kill(0));
+        world.run(ms(60));
+        world.act(&Act::Start(0));
+    });
+}
+
+/// `a` loses to `b` what it cannot stop, and takes part again; then `more` happens.
+fn superseded(more: impl FnOnce(&mut World)) -> World {
     let mut world = pair(None);
     hang(&mut world);
     world.act(&Act::Freeze(0));
@@ -110,10 +126,11 @@ fn who_was_superseded_and_cannot_stop_is_reset_though_it_takes_part_again() {
     let again = |site: &Site| site.machines[0].events.iter().any(|told| told.event.text.starts_with("Epoch 3"));
     let soon = world.site.now + ms(1000);
     assert!(world.run_until(soon, again), "it does not take part again, which is what this is about");
+    more(&mut world);
     assert!(is_reset_within(&mut world, ms(3000 + 300)), "both run it, and nothing ends that");
     assert!(!runs(&world, 0) && runs(&world, 1));
     world.run(ms(8000));
-    assert_eq!(resets(&world.site), 1, "reset again and again");
+    world
 }
 
 /// The checker sees one that pets whatever it has lost.
