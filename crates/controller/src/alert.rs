@@ -37,6 +37,8 @@ pub enum AlertKind {
     NodeLost,
     /// A node that was lost takes part again.
     NodeBack,
+    /// A node flaps, and gets nothing for a while that another one can run (decision 0045).
+    NodeLeftOut,
     /// Two sides had gone on alone: this one goes on, the node stops.
     Split,
     /// The node has stopped, or says for how long there may have been two owners.
@@ -95,6 +97,7 @@ impl Alert {
             AlertKind::Test => "test",
             AlertKind::NodeLost => "node-lost",
             AlertKind::NodeBack => "node-back",
+            AlertKind::NodeLeftOut => "node-left-out",
             AlertKind::Split => "split",
             AlertKind::SplitHealed { .. } => "split-healed",
             AlertKind::Fence { done: true, .. } => "node-fenced",
@@ -115,7 +118,7 @@ impl Alert {
             AlertKind::FenceDevice { device, .. } => format!("device {device}"),
             AlertKind::Takeover { group } => format!("takeover {group}"),
             AlertKind::Failed { resource, action, .. } => format!("{action} {resource} {}", self.node),
-            AlertKind::Test | AlertKind::Split | AlertKind::SplitHealed { .. } => {
+            AlertKind::Test | AlertKind::NodeLeftOut | AlertKind::Split | AlertKind::SplitHealed { .. } => {
                 format!("{} {}", self.name(), self.node)
             }
         }
@@ -150,6 +153,7 @@ impl Alert {
             AlertKind::Test => self.about_node("test"),
             AlertKind::NodeLost => self.about_node("lost"),
             AlertKind::NodeBack => self.about_node("member"),
+            AlertKind::NodeLeftOut => self.about_node("left out"),
             AlertKind::Split => self.about_node("split"),
             AlertKind::SplitHealed { overlap } => {
                 let mut all = self.about_node("split healed");

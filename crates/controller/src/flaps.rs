@@ -3,6 +3,7 @@
 //! The record knows no time: each node counts from when it applied an entry, and one that was started since has counted
 //! nothing.  A machine that is left out takes part, votes and reports, and gets nothing while another one can run it.
 
+use crate::alert::AlertKind;
 use crate::node::Node;
 use crate::orders::{Goal, refused, reply};
 use crate::{Output, Severity};
@@ -114,7 +115,8 @@ impl Node {
                  it. `hearth release {node}` ends that.",
                 until.since(now).as_secs() / 60
             );
-            self.chronicle.note(now, Severity::Warning, "node-left-out", node, text);
+            self.chronicle.note(now, Severity::Warning, "node-left-out", node, text.clone());
+            self.alert_decided(now, AlertKind::NodeLeftOut, node, text);
         }
     }
 

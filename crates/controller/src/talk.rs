@@ -245,8 +245,8 @@ impl Node {
             self.chronicle.note(now, Severity::Debug, "entry-refused", "record", text);
             return;
         }
-        self.count_flaps(now, entry);
         self.tell_entry(now, entry);
+        self.count_flaps(now, entry);
     }
 
     fn tell_entry(&mut self, now: Timestamp, entry: &Entry) {
