@@ -189,8 +189,33 @@ pub(crate) struct AlertTestOptions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
+    /// Name a machine more in the ha.cf of every node, which read it at once; then start hearthd on it
+    Add(NodeAddOptions),
+    /// Stop a machine in order, and take it out of the ha.cf of every other node, which read it at once
+    Remove(NodeRemoveOptions),
     /// Say that a lost node is off, where no fence device can: what it ran is taken over
     ConfirmOff(ConfirmOffOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeAddOptions {
+    /// The machine, as `uname -n` prints it there
+    pub(crate) node: String,
+    /// Its address, for each interface that has ucast lines in ha.cf
+    #[arg(long, value_name = "INTERFACE=ADDRESS")]
+    pub(crate) ucast: Vec<String>,
+    /// Give up waiting after so many seconds; the order itself stands
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeRemoveOptions {
+    /// The machine
+    pub(crate) node: String,
+    /// Give up waiting after so many seconds; the order itself stands
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
 }
 
 #[derive(Debug, Args)]

@@ -86,6 +86,8 @@ fn run(command: Command, socket: &Path) -> Result<Exit, Trouble> {
         Command::Reload => moves::reload(socket),
         Command::Fence(options) => moves::fence(socket, &options),
         Command::Alert(args::AlertCommand::Test(options)) => moves::alert_test(socket, &options),
+        Command::Node(args::NodeCommand::Add(options)) => moves::node_add(socket, &options),
+        Command::Node(args::NodeCommand::Remove(options)) => moves::node_remove(socket, &options),
         Command::Node(args::NodeCommand::ConfirmOff(options)) => moves::confirm_off(socket, &options),
         Command::Stop(options) => moves::stop(socket, &options),
         Command::Demo(options) => demo::run(&options, &look),

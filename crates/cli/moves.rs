@@ -1,6 +1,9 @@
 //! Orders: standby, takeover, failback, clear, reload, stop.
 
-use crate::args::{AlertTestOptions, ConfirmOffOptions, FenceOptions, MoveOptions, StopOptions, WaitOptions};
+use crate::args::{
+    AlertTestOptions, ConfirmOffOptions, FenceOptions, MoveOptions, NodeAddOptions, NodeRemoveOptions, StopOptions,
+    WaitOptions,
+};
 use crate::clock;
 use crate::connection::{Connection, Heard, PATIENCE, closed, misplaced};
 use crate::page::{clean, clean_lines, write_out};
@@ -68,6 +71,24 @@ pub(crate) fn fence(socket: &Path, options: &FenceOptions) -> Result<Exit, Troub
 
 pub(crate) fn alert_test(socket: &Path, options: &AlertTestOptions) -> Result<Exit, Trouble> {
     order(socket, &Request::AlertTest, Duration::from_secs(options.timeout))
+}
+
+pub(crate) fn node_add(socket: &Path, options: &NodeAddOptions) -> Result<Exit, Trouble> {
+    let mut ucast = Vec::new();
+    for word in &options.ucast {
+        let Some((interface, address)) = word.split_once('=') else {
+            let trouble = Trouble::new(Exit::Usage, format!("`{}` is no interface with an address", clean(word)));
+            return Err(trouble.help("write: --ucast eth0=192.0.2.3"));
+        };
+        ucast.push((interface.to_owned(), address.to_owned()));
+    }
+    let request = Request::NodeAdd { node: options.node.clone(), ucast };
+    order(socket, &request, Duration::from_secs(options.timeout))
+}
+
+pub(crate) fn node_remove(socket: &Path, options: &NodeRemoveOptions) -> Result<Exit, Trouble> {
+    let request = Request::NodeRemove { node: options.node.clone() };
+    order(socket, &request, Duration::from_secs(options.timeout))
 }
 
 pub(crate) fn confirm_off(socket: &Path, options: &ConfirmOffOptions) -> Result<Exit, Trouble> {

@@ -48,6 +48,8 @@ pub(crate) fn input(input: &Input) -> String {
         Input::PeerAddress { node, address } => format!("{node} has the address {address}"),
         Input::RequestEnded { token } => format!("whoever asked request {token} is gone"),
         Input::Reconfigured(_) => "the files were read again".to_owned(),
+        Input::ListChanged { id, result: Ok(_) } => format!("change {id} of the list of nodes can be, or was, written"),
+        Input::ListChanged { id, result: Err(why) } => format!("change {id} of the list of nodes failed: {why}"),
         Input::Deadline => "a deadline came due".to_owned(),
         Input::Shutdown { by } => format!("{by} asks for a stop"),
     }
@@ -101,6 +103,8 @@ fn one(output: &Output) -> Option<String> {
         Output::Announce { resources, .. } => format!("announce {}", list(resources)),
         Output::Persist { ticket, .. } => format!("write {ticket}"),
         Output::Volatile { .. } | Output::VolatileLease { .. } => "note for the next daemon".to_owned(),
+        Output::ChangeList { id, change, commit: false } => format!("change {id}, of {}: would it go?", change.node()),
+        Output::ChangeList { id, change, commit: true } => format!("change {id}, of {}: write it", change.node()),
         Output::Reply { token, .. } => format!("answer to request {token}"),
         Output::Halt { reason } => format!("end: {reason}"),
         Output::Event(_) => return None,

@@ -136,7 +136,7 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
             old.cluster.local, new.cluster.local
         ));
     }
-    refusals.extend(nodes_refused(&old.cluster.nodes, &new.cluster.nodes));
+    refusals.extend(list_refusal(&old.cluster.nodes, &new.cluster.nodes));
     if old.cluster.name != new.cluster.name {
         refusals.push(String::from(
             "the cluster's name changes: it is part of every packet's tag; stop all nodes, then start",
@@ -171,7 +171,7 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
 }
 
 /// Why a daemon that runs cannot go over to another list of nodes, whatever state it is in (R-LEDGER-4, decision 0058).
-fn nodes_refused(old: &[NodeName], new: &[NodeName]) -> Option<String> {
+pub fn list_refusal(old: &[NodeName], new: &[NodeName]) -> Option<String> {
     let kept: Vec<&str> = old.iter().filter(|node| new.contains(node)).map(|node| node.as_str()).collect();
     if !new.iter().filter(|node| old.contains(node)).map(|node| node.as_str()).eq(kept.iter().copied()) {
         return Some(format!(

@@ -12,6 +12,7 @@ mod authkeys;
 mod budget;
 mod checks;
 mod digest;
+mod edit;
 mod fencing;
 mod ha_cf;
 mod haresources;
@@ -27,7 +28,8 @@ pub use budget::{
     ALLOWANCE, Budget, REACTION, SERIAL_HEARTBEAT, budget, fence_share, fenced_within, pet_period, serial_heartbeat,
     serial_move, speed_for, stop_budget,
 };
-pub use digest::{digest, reload_refusals};
+pub use digest::{digest, list_refusal, reload_refusals};
+pub use edit::ListChange;
 pub use paths::{kept_paths, path};
 pub use source::*;
 pub use value::*;

@@ -3,6 +3,7 @@
 use crate::Medium;
 use alloc::collections::BTreeMap;
 use core::fmt;
+use core::net::IpAddr;
 
 impl Medium {
     /// Whether both are one path: several ucast lines on one interface and port lead to different peers. What a path is
@@ -48,19 +49,22 @@ pub fn path(media: &[Medium], position: usize) -> Option<usize> {
 }
 
 /// Where the paths that go on carrying what they carry now are found in the new lines, by the first line of each: every
-/// line of such a path is still there, and as it was where both ends must agree (speed, group, port).
-pub fn kept_paths(old: &[Medium], new: &[Medium]) -> BTreeMap<usize, usize> {
+/// line of such a path is still there, and as it was where both ends must agree (speed, group, port). A `ucast` line to one of
+/// the `gone`, machines that are taken out of the list, carries nothing that is missed.
+pub fn kept_paths(old: &[Medium], new: &[Medium], gone: &[IpAddr]) -> BTreeMap<usize, usize> {
     let kept = |first: usize| {
         let goes_on = |line: &Medium| {
-            new.iter().any(|other| match (line, other) {
-                // With no hop left it would carry nothing any more.
-                (
-                    Medium::Mcast { .. } | Medium::Mcast6 { .. },
-                    Medium::Mcast { ttl: 0, .. } | Medium::Mcast6 { hops: 0, .. },
-                ) => false,
-                (Medium::Mcast { .. } | Medium::Mcast6 { .. }, _) => line.is_path_of(other),
-                _ => line == other,
-            })
+            let leads_to_gone = matches!(line, Medium::Ucast { peer, .. } if gone.contains(peer));
+            leads_to_gone
+                || new.iter().any(|other| match (line, other) {
+                    // With no hop left it would carry nothing any more.
+                    (
+                        Medium::Mcast { .. } | Medium::Mcast6 { .. },
+                        Medium::Mcast { ttl: 0, .. } | Medium::Mcast6 { hops: 0, .. },
+                    ) => false,
+                    (Medium::Mcast { .. } | Medium::Mcast6 { .. }, _) => line.is_path_of(other),
+                    _ => line == other,
+                })
         };
         let mut lines = old.iter().filter(|line| line.is_path_of(&old[first]));
         let moved = new.iter().position(|line| line.is_path_of(&old[first]))?;

@@ -268,7 +268,7 @@ fn a_reload_never_makes_a_pair_of_three() {
 /// The paths of one file in another, by position.
 fn kept(old: &str, new: &str) -> Vec<(usize, usize)> {
     let media = |lines: &str| config(&format!("cluster c\nnode alpha beta\n{lines}"), "").cluster.media;
-    kept_paths(&media(old), &media(new)).into_iter().collect()
+    kept_paths(&media(old), &media(new), &["192.0.2.9".parse().unwrap()]).into_iter().collect()
 }
 
 #[test]
@@ -278,6 +278,9 @@ fn a_path_is_kept_only_while_everything_that_it_carries_still_comes() {
     assert_eq!(kept(pair, "bcast eth0\nucast eth0 192.0.2.2\n"), [(2, 0)], "the other line is gone");
     let more = "bcast eth0\nucast eth0 192.0.2.3\nucast eth0 192.0.2.2\nucast eth0 192.0.2.1\n";
     assert_eq!(kept(pair, more), [(0, 1), (2, 0)]);
+    let left = "ucast eth0 192.0.2.1\nucast eth0 192.0.2.9\n";
+    assert_eq!(kept(left, "ucast eth0 192.0.2.1\n"), [(0, 0)], "that machine is taken out of the list");
+    assert_eq!(kept(left, "bcast eth0\n"), [], "and the path is another one");
     assert_eq!(kept("bcast eth0\n", "udpport 700\nbcast eth0\n"), []);
     assert_eq!(kept("serial /dev/ttyS0\n", "bcast eth0\nserial /dev/ttyS0\n"), [(0, 1)]);
     assert_eq!(kept("baud 9600\nserial /dev/ttyS0\n", "baud 19200\nserial /dev/ttyS0\n"), [], "the ends disagree");

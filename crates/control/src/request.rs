@@ -71,6 +71,18 @@ pub enum Request {
     },
     /// Send one alert that says that it is a trial to every script of this node; answered when all have ended.
     AlertTest,
+    /// A machine more: ha.cf of every machine names it from now on.
+    NodeAdd {
+        /// Its name.
+        node: String,
+        /// Interface and address, for each interface with `ucast` lines.
+        ucast: Vec<(String, String)>,
+    },
+    /// A machine less: it stops in order, and no ha.cf names it any more.
+    NodeRemove {
+        /// Its name.
+        node: String,
+    },
     /// A person says that a lost node is off.
     ConfirmOff {
         /// Which.

@@ -130,6 +130,11 @@ impl Alone {
         }
     }
 
+    /// Where packets of a peer came from.
+    pub(crate) fn addresses_of(&self, node: &NodeName) -> Vec<IpAddr> {
+        self.peer_addresses.get(node).into_iter().flatten().copied().collect()
+    }
+
     /// ha.cf names that machine no more.
     pub(crate) fn forget_peer(&mut self, node: &NodeName) {
         self.peer_restarted(node);

@@ -114,6 +114,7 @@ fn without_disk(output: Output) -> Option<Next> {
         Output::Alert { id, .. } => {
             Some(Next::Tell(Input::AlertFinished { id, result: Err(LOST.into()), took: Duration::ZERO }))
         }
+        Output::ChangeList { id, .. } => Some(Next::Tell(Input::ListChanged { id, result: Err(LOST.into()) })),
         Output::Send { .. } | Output::Announce { .. } => None,
         other => Some(Next::Do(other)),
     }

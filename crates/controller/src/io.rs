@@ -160,6 +160,14 @@ pub enum Input {
     },
     /// The files were read again and are good.
     Reconfigured(Box<hearth_config::Config>),
+    /// The files were changed, or could be ([`Output::ChangeList`]).
+    ListChanged {
+        /// Its number.
+        id: u64,
+        /// The first digest of the files with the change; else why not, for people. A daemon that changed them has been told
+        /// of the new ones before.
+        result: Result<u64, String>,
+    },
     /// A deadline of [`crate::Controller::next_deadline`] came due.
     Deadline,
     /// The supervisor or system asks for an orderly stop.
@@ -311,6 +319,16 @@ pub enum Output {
     VolatileLease {
         /// End of the right.
         until: Timestamp,
+    },
+    /// Change the list of nodes in ha.cf and read the files again, or, without `commit`, say whether that would go;
+    /// `ListChanged` always comes.
+    ChangeList {
+        /// Its number.
+        id: u64,
+        /// What.
+        change: hearth_config::ListChange,
+        /// To do it.
+        commit: bool,
     },
     /// Answer a request. `more`: further replies with this token follow.
     Reply {

@@ -30,6 +30,7 @@ mod keeping;
 mod leases;
 mod leave;
 mod list;
+mod listing;
 mod local;
 mod losses;
 mod make;

@@ -10,6 +10,7 @@ use hearth_types::{NodeName, ResourceId, Timestamp};
 use hearth_wire::Heartbeat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Strangers that are remembered at once: whoever holds the key could make up any number of names.
@@ -108,7 +109,7 @@ impl Node {
     }
 
     /// Whether a machine takes part in our epoch, in the run that it is heard in.
-    fn is_with_us(&self, record: &Record, name: &NodeName) -> bool {
+    pub(crate) fn is_with_us(&self, record: &Record, name: &NodeName) -> bool {
         let peer = self.members.peer(name).filter(|peer| peer.is_alive() && !peer.is_cloned());
         let claimed = peer.and_then(|peer| peer.claimed.as_ref());
         let ours = claimed.is_some_and(|claimed| claimed.epoch.as_ref() == self.ledger.epoch());
@@ -117,7 +118,7 @@ impl Node {
 
     /// Why a machine cannot be taken out of the list now. [Its lease would end while it serves, or what it runs would be
     /// started beside it: nobody here would hear it any more.]
-    fn objection_to_loss(&self, record: &Record, name: &NodeName) -> Option<String> {
+    pub(crate) fn objection_to_loss(&self, record: &Record, name: &NodeName) -> Option<String> {
         let liveness = self.members.peer(name).map(|peer| peer.liveness);
         if matches!(liveness, Some(Liveness::Alive | Liveness::OneWay)) {
             return Some(format!(
@@ -144,6 +145,16 @@ impl Node {
                 held.join(", ")
             )
         })
+    }
+
+    /// Addresses of machines that this list does not name any more: where their packets came from, and those of nobody else. [An
+    /// old packet of theirs may have been sent again from anywhere.]
+    pub(crate) fn gone_addresses(&self, nodes: &[NodeName]) -> Vec<IpAddr> {
+        let (stay, gone): (Vec<&NodeName>, Vec<&NodeName>) =
+            self.config.cluster.nodes.iter().partition(|name| nodes.contains(name));
+        let others: Vec<IpAddr> = stay.into_iter().flat_map(|name| self.alone.addresses_of(name)).collect();
+        let theirs = gone.into_iter().flat_map(|name| self.alone.addresses_of(name));
+        theirs.filter(|address| !others.contains(address)).collect()
     }
 
     /// The list of nodes is another one from now on: what was between this node and one that is gone is over.
@@ -198,15 +209,13 @@ impl Node {
     }
 
     fn stranger_way(&self, name: &NodeName) -> String {
-        format!(
-            "ha.cf here does not name it; stop hearthd there, or write `node {name}` into ha.cf on every node and reload them"
-        )
+        format!("ha.cf here does not name it; stop hearthd there, or `hearth node add {name}` here")
     }
 
     fn outcast_way(&self, by: &NodeName) -> String {
         let local = &self.local;
         format!(
-            "ha.cf of {by} does not name {local}, which was taken out; stop hearthd here, or write `node {local}` there again"
+            "ha.cf of {by} does not name {local}, which was taken out; stop hearthd here, or `hearth node add {local}` there"
         )
     }
 

@@ -8,6 +8,7 @@ use crate::fences::Fences;
 use crate::flaps::Flaps;
 use crate::keeping::{Keeping, Volatile};
 use crate::list::Unlisted;
+use crate::listing::Listing;
 use crate::local::spent_before;
 use crate::mark::Marks;
 use crate::node::Node;
@@ -94,6 +95,7 @@ impl Node {
             alone: Alone::default(),
             speech: Speech::default(),
             unlisted: Unlisted::default(),
+            listing: Listing::default(),
             marks,
             orders: Orders::default(),
             chronicle: Chronicle::default(),
@@ -146,14 +148,19 @@ impl Node {
             fences,
             config,
         };
-        node.shadow = node.empty_shadow();
-        // What was read back is durable.
-        node.note_revocations(now);
-        node.note_admissions();
-        node.give_up_unspoken();
+        node.read_back(now);
         node.tell_of_start(now, had_state, alone);
         node.take_up(now, beyond);
         Ok(node)
+    }
+
+    /// What follows from the ledger as it was read.
+    fn read_back(&mut self, now: Timestamp) {
+        self.shadow = self.empty_shadow();
+        // What was read back is durable.
+        self.note_revocations(now);
+        self.note_admissions();
+        self.give_up_unspoken();
     }
 
     /// What is to be done follows from what was read. `beyond`: how far this disk had come before it was put back.

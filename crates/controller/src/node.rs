@@ -9,6 +9,7 @@ use crate::flaps::Flaps;
 use crate::keeping::Keeping;
 use crate::leases::Revoked;
 use crate::list::Unlisted;
+use crate::listing::Listing;
 use crate::mark::Marks;
 use crate::orders::Orders;
 use crate::speech::Speech;
@@ -51,6 +52,9 @@ pub(crate) struct Node {
     pub speech: Speech,
     #[serde(default)]
     pub unlisted: Unlisted,
+    /// Changes of the list of nodes under way.
+    #[serde(default)]
+    pub(crate) listing: Listing,
     pub marks: Marks,
     pub orders: Orders,
     pub chronicle: Chronicle,
@@ -238,6 +242,7 @@ impl Node {
             Input::PeerAddress { node, address } => self.alone.peer_address(node, address),
             Input::RequestEnded { token } => self.forget_request(token),
             Input::Reconfigured(config) => self.reconfigure(now, *config),
+            Input::ListChanged { id, result } => self.take_list_changed(id, result),
             Input::Deadline => {}
             Input::Shutdown { by } => self.begin_shutdown(now, by, None),
         }
@@ -280,6 +285,7 @@ impl Node {
                 break;
             }
         }
+        self.go_on_with_list(now, out);
         self.go_on_with_shutdown(now, out);
         self.settle_ledger(now, out);
         self.note_revocations(now);
@@ -345,6 +351,7 @@ impl Node {
         at_latest(self.orders.next_deadline(), TimerKind::Operation);
         at_latest(self.fences.next_deadline(self.last_wake_at), TimerKind::Operation);
         at_latest(self.alerts.next_deadline(self.last_wake_at), TimerKind::Operation);
+        at_latest(self.list_deadline(), TimerKind::Operation);
         at_latest(self.shutdown_deadline(), TimerKind::Operation);
         at_latest(self.disk_deadline(), TimerKind::Ledger);
         at_latest(self.failure_deadline(), TimerKind::Operation);

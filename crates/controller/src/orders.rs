@@ -1,8 +1,10 @@
 //! What people order, and what they are told when it is done.
 
+use crate::listing::addition;
 use crate::node::{Node, Shutdown};
 use crate::{Event, Output, Severity};
 use hearth_cib::{ClearSubject, Entry, Record, RequestId, ResourceState};
+use hearth_config::ListChange;
 use hearth_control::{Reply, Request, TimelineEvent, Which};
 use hearth_types::{GroupId, NodeName, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -123,6 +125,11 @@ impl Node {
             }
             Request::Fence { node } => self.order_off(now, (token, false), &node, &by, out),
             Request::FenceTest { node } => self.order_rehearsal(now, token, &node, out),
+            Request::NodeAdd { node, ucast } => self.order_list(now, token, addition(&node, &ucast), &by, out),
+            Request::NodeRemove { node } => {
+                let change = ListChange::Remove { node: NodeName::new(&node), addresses: Vec::new() };
+                self.order_list(now, token, Ok(change), &by, out);
+            }
             Request::ConfirmOff { node } => self.order_off(now, (token, true), &node, &by, out),
             Request::AlertTest => self.order_trial(now, token, &by, out),
             Request::Stop => self.begin_shutdown(now, format!("hearth stop by {by}"), Some(token)),

@@ -6,6 +6,7 @@ use hearth_config::{Config, Medium, kept_paths};
 use hearth_membership::PeerView;
 use hearth_types::{LinkId, NodeName, Timestamp};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 impl Node {
     /// The files were read again and are good: what is decided about goes to the record, the rest is taken at once.
@@ -13,6 +14,7 @@ impl Node {
         let digest = hearth_config::digest(&config);
         let resources_differ = digest.1 != self.digest.1;
         self.digest = digest;
+        let gone = self.gone_addresses(&config.cluster.nodes);
         let before = std::mem::replace(&mut self.config, config);
         self.members.reconfigure(crate::make::member_params(&self.config, self.incarnation));
         self.ledger.reconfigure(crate::make::founders(&self.config), self.digest.0);
@@ -26,7 +28,7 @@ impl Node {
             self.change_list(now, &before.cluster.nodes);
         }
         if before.cluster.media != self.config.cluster.media {
-            self.change_media(now, &before.cluster.media);
+            self.change_media(now, &before.cluster.media, &gone);
         }
         let record_differs = self.ledger.record().is_some_and(|record| record.digest != self.digest.1);
         if resources_differ || record_differs {
@@ -43,10 +45,10 @@ impl Node {
     }
 
     /// Links keep what is known of them under their new numbers: nobody is late or lost because a line moved.
-    fn change_media(&mut self, now: Timestamp, before: &[Medium]) {
+    fn change_media(&mut self, now: Timestamp, before: &[Medium], gone: &[IpAddr]) {
         let after = &self.config.cluster.media;
         let link = |position: usize| LinkId(position as u8);
-        let moved = kept_paths(before, after).into_iter().map(|(from, to)| (link(from), link(to))).collect();
+        let moved = kept_paths(before, after, gone).into_iter().map(|(from, to)| (link(from), link(to))).collect();
         self.members.renumber(&moved);
         let troubles = std::mem::take(&mut self.media_trouble);
         for (position, medium) in after.iter().enumerate() {
@@ -55,8 +57,8 @@ impl Node {
             self.media_trouble.extend(trouble.map(|trouble| (position as u8, trouble.clone())));
         }
         let new = after.iter().filter(|medium| !before.contains(medium)).map(|medium| format!("{medium} is new"));
-        let gone = before.iter().filter(|medium| !after.contains(medium)).map(|medium| format!("{medium} is gone"));
-        let changed: Vec<String> = new.chain(gone).collect();
+        let left = before.iter().filter(|medium| !after.contains(medium)).map(|medium| format!("{medium} is gone"));
+        let changed: Vec<String> = new.chain(left).collect();
         if !changed.is_empty() {
             let text = format!("Heartbeat media changed: {}.", changed.join(", "));
             self.chronicle.note(now, Severity::Info, "media-changed", self.local.clone(), text);
@@ -71,7 +73,9 @@ impl Node {
         if old == new {
             return objections;
         }
-        let kept: BTreeSet<LinkId> = kept_paths(old, new).into_keys().map(|position| LinkId(position as u8)).collect();
+        let gone = self.gone_addresses(&config.cluster.nodes);
+        let kept: BTreeSet<LinkId> =
+            kept_paths(old, new, &gone).into_keys().map(|position| LinkId(position as u8)).collect();
         if self.standing.links_have_carrier() && !self.standing.would_have_carrier(&config.cluster) {
             objections.push(
                 "no interface of the new media has carrier: this node would be cut off and give up what it holds; plug \

@@ -1,11 +1,12 @@
 //! Between this node's ledger and its peers: messages over the ordered channel, and what the ledger has decided.
 
 use crate::fences::called_off;
+use crate::listing::{Asked, Said};
 use crate::node::Node;
 use crate::{Output, Severity};
 use hearth_cib::{Entry, Record, Rejection, ReportKind, Voter};
 use hearth_ledger::{LedgerMessage, LedgerOut};
-use hearth_types::{NodeName, Timestamp};
+use hearth_types::{Incarnation, NodeName, Timestamp};
 use hearth_wire::{Message, Segment, is_shallow};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -19,6 +20,24 @@ pub(crate) enum PeerMessage {
     Propose(Vec<Entry>),
     /// To the DC: this node wants to stop in order (R-LEAVE-1). Repeated until it is done.
     WantsToLeave,
+    /// To a machine that is taken out of the list: it stops in order. Repeated until it has left.
+    Leave {
+        /// Who ordered it.
+        by: String,
+    },
+    /// Look at the list of nodes in ha.cf, or change it (decision 0059). Repeated until it is answered.
+    List(Asked),
+    /// The answer.
+    ListSaid {
+        /// Run of the daemon that asked.
+        run: Incarnation,
+        /// Its order.
+        number: u64,
+        /// Whether it was to be done.
+        commit: bool,
+        /// Digest of the files with the change; else why not.
+        said: Said,
+    },
     /// For the DC, from a node that does not hear it (R-LEDGER-2).
     Relay {
         /// Whose words they are.
@@ -38,7 +57,11 @@ impl PeerMessage {
     /// Whether its origin says it again until it has an effect: a copy behind one that has not arrived yet says nothing.
     pub(crate) fn is_repeated(&self) -> bool {
         match self {
-            PeerMessage::Propose(_) | PeerMessage::WantsToLeave => true,
+            PeerMessage::Propose(_)
+            | PeerMessage::WantsToLeave
+            | PeerMessage::Leave { .. }
+            | PeerMessage::List(_)
+            | PeerMessage::ListSaid { .. } => true,
             PeerMessage::Relay { message, .. } => message.is_repeated(),
             PeerMessage::Ledger(message) => {
                 matches!(**message, LedgerMessage::Join(_) | LedgerMessage::Rival { .. } | LedgerMessage::Offer { .. })
@@ -116,6 +139,12 @@ impl Node {
                 }
             }
             PeerMessage::Relay { origin, message } => self.take_relay(now, from, &origin, *message),
+            PeerMessage::Leave { by } => self.take_leave(now, from, &by),
+            PeerMessage::List(asked) => self.take_asked(from, asked),
+            PeerMessage::ListSaid { run, number, commit, said } if run == self.incarnation => {
+                self.take_list_said(from, number, commit, said);
+            }
+            PeerMessage::ListSaid { .. } => {}
             PeerMessage::WantsToLeave => {
                 if self.leaving.insert(from.clone()) {
                     let text = format!("{from} stops in order: what it runs moves away first.");

@@ -13,7 +13,7 @@ use crate::ops::Ops;
 use crate::order::{News, Order, Persist, Post, mailbox};
 use crate::peers::PeerAddresses;
 use crate::recorder::Recorder;
-use crate::reload::{Files, Fresh, Reading, changes, has_read, try_realtime};
+use crate::reload::{Answer, Files, Fresh, Reading, changes, has_read, try_realtime};
 use crate::storage::{Storage, StorageError};
 use crate::volatile::Volatile;
 use crate::watchdog::WatchdogThread;
@@ -22,11 +22,12 @@ use hearth_agents::net::AddressAgent;
 use hearth_agents::process::{Reaper, become_subreaper};
 use hearth_agents::runner::Agents;
 use hearth_agents::script::Scripts;
-use hearth_config::{Config, KeyMethod, Level};
+use hearth_config::{Config, KeyMethod, Level, ListChange, Sources};
 use hearth_control::Reply;
 use hearth_controller::{Controller, Input, Output, Start, StartError};
 use hearth_types::{Incarnation, NodeIdentity};
 use hearth_wire::{KeyRing, Method};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -85,13 +86,23 @@ pub enum DaemonError {
 /// # Errors
 /// [`DaemonError::Configuration`] with every complaint of all three files.
 pub fn configuration(folders: &Folders, node: Option<&str>) -> Result<(Config, String), DaemonError> {
+    parsed(&sources(folders, node)?, folders)
+}
+
+/// The files of a folder as text.
+pub(crate) fn sources(folders: &Folders, node: Option<&str>) -> Result<Sources, DaemonError> {
     let mut sources =
         files::read(&folders.config).map_err(|error| DaemonError::Configuration(format!("error: {error}\n")))?;
     if let Some(node) = node {
         sources.nodeinfo = Some(node.to_owned());
     }
-    let parsed = hearth_config::parse(&sources, &files::System::new(&folders.config));
-    let text = files::render(&sources, &parsed.complaints, false);
+    Ok(sources)
+}
+
+/// What they say, with warnings and notes.
+pub(crate) fn parsed(sources: &Sources, folders: &Folders) -> Result<(Config, String), DaemonError> {
+    let parsed = hearth_config::parse(sources, &files::System::new(&folders.config));
+    let text = files::render(sources, &parsed.complaints, false);
     match parsed.config {
         Some(config) if parsed.complaints.iter().all(|complaint| complaint.level < Level::Error) => Ok((config, text)),
         _ => Err(DaemonError::Configuration(text)),
@@ -238,6 +249,8 @@ struct Main {
     events: EventLog,
     reloads: tokio::sync::mpsc::Receiver<ReloadAsked>,
     pings: JoinHandle<()>,
+    /// Other lists of nodes for the files, one after the other.
+    lists: VecDeque<(u64, ListChange, bool)>,
 }
 
 impl Main {
@@ -276,6 +289,7 @@ impl Main {
             events: EventLog::new(),
             reloads,
             pings,
+            lists: VecDeque::new(),
         })
     }
 
@@ -295,6 +309,12 @@ impl Main {
             tokio::time::interval(sd_notify::watchdog_enabled().map_or(Duration::from_secs(3600), |span| span / 3));
         let (mut reason, mut reading) = (None, None);
         loop {
+            if reading.is_none()
+                && let Some((id, change, commit)) = self.lists.pop_front()
+            {
+                let by = format!("a change of the list of nodes ({})", change.node());
+                reading = Some(self.read(by, Answer::List { id, commit }, Some((change, commit))));
+            }
             tokio::select! {
                 biased;
                 order = ordered.recv() => match order {
@@ -309,9 +329,9 @@ impl Main {
                     }
                 },
                 Some(asked) = self.reloads.recv(), if reading.is_none() => {
-                    reading = Some(self.read(asked.by, Some(asked.answer)));
+                    reading = Some(self.read(asked.by, Answer::Client(asked.answer), None));
                 }
-                _ = hangup.recv(), if reading.is_none() => reading = Some(self.read("SIGHUP".into(), None)),
+                _ = hangup.recv(), if reading.is_none() => reading = Some(self.read("SIGHUP".into(), Answer::Nobody, None)),
                 files = has_read(&mut reading) => if let Some(reading) = reading.take() {
                     self.reload(reading, files);
                 },
@@ -336,6 +356,7 @@ impl Main {
             Output::Alert { id, alert, program, recipient, timeout } => {
                 self.alerts.tell(id, &alert, (program, recipient), timeout);
             }
+            Output::ChangeList { id, change, commit } => self.lists.push_back((id, change, commit)),
             Output::Guard { resources } => self.network.guard(&resources),
             Output::AskWire { resources } => self.network.ask(resources),
             Output::ProbePeer { nodes } => self.network.probe(nodes),
@@ -362,22 +383,34 @@ impl Main {
     }
 
     /// Begins to read all three files again. Names in them may be asked for over a network: others are answered meanwhile.
-    fn read(&self, by: String, answer: Option<tokio::sync::oneshot::Sender<Reply>>) -> Reading {
+    fn read(&self, by: String, answer: Answer, edit: Option<(ListChange, bool)>) -> Reading {
         let (folders, node) = (self.folders.clone(), self.node.clone());
-        let task = tokio::spawn(Fresh::read(folders, node, self.config.clone(), self.post.clone()));
+        let task = tokio::spawn(Fresh::read(folders, node, self.config.clone(), self.post.clone(), edit));
         Reading { task, by, answer, began: Instant::now() }
     }
 
     fn reload(&mut self, reading: Reading, files: Files) {
+        let digest = files.as_ref().map(|fresh| hearth_config::digest(&fresh.config).0).map_err(ToString::to_string);
+        if let Answer::List { id, commit: false } = reading.answer {
+            return self.post.input(Input::ListChanged { id, result: digest });
+        }
         let reply = self.take_over(&reading.by, reading.began, files);
         match &reply {
             Reply::Refused { reason, .. } => tracing::error!("the files were not taken over:\n{reason}"),
             Reply::Done { text, .. } => text.lines().for_each(|line| tracing::info!("{}", line.trim_start())),
             _ => {}
         }
-        if let Some(answer) = reading.answer {
+        match reading.answer {
             // A client that hung up meanwhile does not hear it.
-            let _ = answer.send(reply);
+            Answer::Client(answer) => drop(answer.send(reply)),
+            Answer::List { id, .. } => {
+                let result = match reply {
+                    Reply::Refused { reason, .. } => Err(reason),
+                    _ => digest,
+                };
+                self.post.input(Input::ListChanged { id, result });
+            }
+            Answer::Nobody => {}
         }
     }
 

@@ -1,21 +1,24 @@
 //! A reload under way: the three files are read beside everything else, then used or refused whole.
 
-use crate::daemon::{DaemonError, Folders, STACK, configuration, ring};
-use crate::files::NOT_STARTED;
+use crate::daemon::{DaemonError, Folders, STACK, parsed, ring, sources};
+use crate::files::{self, NOT_STARTED};
 use crate::log::Opened;
 use crate::media::{self, Ready};
 use crate::order::{MayReload, News, Post, Reloaded};
 use crate::signers::keys_gone;
 use crate::sys;
 use hearth_agents::net::Gate;
-use hearth_config::{ClusterConfig, Config, reload_refusals};
+use hearth_config::{ClusterConfig, Config, ListChange, Sources, reload_refusals};
 use hearth_control::Reply;
 use hearth_wire::KeyRing;
+use std::path::PathBuf;
 use std::time::Instant;
 use tokio::task::JoinHandle;
 
 /// Good files, and what they name that must be there first.
 pub(crate) struct Fresh {
+    /// The ha.cf to be written before they are taken over: its path and its text.
+    write: Option<(PathBuf, String)>,
     pub(crate) config: Config,
     /// Warnings and notes, rendered.
     pub(crate) notes: String,
@@ -29,8 +32,18 @@ impl Fresh {
     /// Reads the three files and opens what they name and nobody has open yet; the names that it resolves and the disks
     /// may make it wait. An unchanged log file is opened anew too, so that whoever moves it away (logrotate) gets a fresh
     /// one.
-    fn open(folders: &Folders, node: Option<&str>, old: &Config) -> Files {
-        let (config, notes) = configuration(folders, node).map_err(of_a_reload)?;
+    fn open(folders: &Folders, node: Option<&str>, old: &Config, edit: Option<&ListChange>) -> Files {
+        let mut sources = sources(folders, node).map_err(of_a_reload)?;
+        let write = match edit {
+            Some(change) => Some(edited(folders, node, old, change, &mut sources)?),
+            None => None,
+        };
+        let (config, notes) = parsed(&sources, folders).map_err(of_a_reload)?;
+        if let Some(change) = edit.filter(|change| config.cluster.nodes != change.applied_to(&old.cluster.nodes)) {
+            let reason =
+                format!("the `node` lines of ha.cf cannot be changed for {}: write them by hand", change.node());
+            return Err(DaemonError::Configuration(format!("{reason}, on every node, and `hearth reload`")));
+        }
         let refusals = reload_refusals(old, &config);
         if !refusals.is_empty() {
             return Err(DaemonError::Configuration(refusals.join("\n")));
@@ -44,27 +57,67 @@ impl Fresh {
             Ok((ring, log, ports, gate.map_err(|error| format!("`gate yes`: {error}"))?))
         };
         let (ring, log, ports, gate) = open().map_err(DaemonError::Configuration)?;
-        Ok(Fresh { config, notes, log, ring, ports, gate })
+        Ok(Fresh { write, config, notes, log, ring, ports, gate })
     }
 
     /// Reads, and asks the heartbeat thread whether what it read would harm what runs.
-    pub(crate) async fn read(folders: Folders, node: Option<String>, old: Config, post: Post) -> Files {
+    /// With an `edit`, ha.cf as it would be; it is written, if that is meant, when nothing speaks against it.
+    pub(crate) async fn read(
+        folders: Folders,
+        node: Option<String>,
+        old: Config,
+        post: Post,
+        edit: Option<(ListChange, bool)>,
+    ) -> Files {
         let failed =
             |error: &dyn std::fmt::Display| DaemonError::Configuration(format!("reading them failed: {error}"));
         let keys = old.keys.clone();
-        let opened = tokio::task::spawn_blocking(move || Fresh::open(&folders, node.as_deref(), &old));
-        let fresh = opened.await.map_err(|error| failed(&error))??;
+        let commit = edit.as_ref().is_some_and(|(_, commit)| *commit);
+        let opened = tokio::task::spawn_blocking(move || {
+            Fresh::open(&folders, node.as_deref(), &old, edit.as_ref().map(|(change, _)| change))
+        });
+        let mut fresh = opened.await.map_err(|error| failed(&error))??;
         let (answer, answered) = tokio::sync::oneshot::channel();
         let keys_gone = keys_gone(&keys, &fresh.config.keys);
         post.send(News::MayReload(Box::new(MayReload { config: fresh.config.clone(), keys_gone, answer })));
         let objections = answered.await.map_err(|error| failed(&error))?;
-        if objections.is_empty() { Ok(fresh) } else { Err(DaemonError::Configuration(objections.join("\n"))) }
+        if !objections.is_empty() {
+            return Err(DaemonError::Configuration(objections.join("\n")));
+        }
+        if let Some((path, text)) = fresh.write.take().filter(|_| commit) {
+            let written = tokio::task::spawn_blocking(move || files::replace(&path, &text));
+            let written = written.await.map_err(|error| failed(&error))?;
+            written.map_err(|error| DaemonError::Configuration(error.to_string()))?;
+        }
+        Ok(fresh)
     }
 
     /// What the heartbeat thread takes over.
     pub(crate) fn reloaded(self) -> Reloaded {
         Reloaded { config: self.config, ring: self.ring, ports: self.ports, gate: self.gate }
     }
+}
+
+/// ha.cf with another list of nodes: what is to be written, in place of what was read. Only where the files are what runs, or
+/// somebody's half of another change would be taken over with it.
+fn edited(
+    folders: &Folders,
+    node: Option<&str>,
+    old: &Config,
+    change: &ListChange,
+    read: &mut Sources,
+) -> Result<(PathBuf, String), DaemonError> {
+    let refused = |text: String| DaemonError::Configuration(text);
+    let (config, _) = parsed(&sources(folders, node)?, folders).map_err(of_a_reload)?;
+    if config != *old {
+        let text = "the files here differ from what runs: `hearth reload` first, or put them back";
+        return Err(refused(text.to_owned()));
+    }
+    let path = folders.config.join("ha.cf");
+    let text = std::fs::read_to_string(&path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
+    let text = change.edit(&text).map_err(refused)?;
+    read.ha_cf = Some(text.clone());
+    Ok((path, text))
 }
 
 /// The complaints of a start in the words of a reload.
@@ -80,12 +133,21 @@ fn of_a_reload(error: DaemonError) -> DaemonError {
 /// What reading the files came to.
 pub(crate) type Files = Result<Fresh, DaemonError>;
 
+/// Who waits for a reload.
+pub(crate) enum Answer {
+    /// A signal asked.
+    Nobody,
+    /// A client.
+    Client(tokio::sync::oneshot::Sender<Reply>),
+    /// The controller, which has another list of nodes for the files, to be written or only to be tried.
+    List { id: u64, commit: bool },
+}
+
 /// A reload under way.
 pub(crate) struct Reading {
     pub(crate) task: JoinHandle<Files>,
     pub(crate) by: String,
-    /// None: a signal asked.
-    pub(crate) answer: Option<tokio::sync::oneshot::Sender<Reply>>,
+    pub(crate) answer: Answer,
     pub(crate) began: Instant,
 }
 

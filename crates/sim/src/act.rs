@@ -134,6 +134,10 @@ pub enum Act {
     Reload(usize, usize),
     /// The files of a machine name just these machines; a daemon that runs reads them if it has nothing against that.
     List(usize, Vec<usize>),
+    /// `hearth node add` on the first machine, of the second.
+    NodeAdd(usize, usize),
+    /// `hearth node remove` on the first machine, of the second.
+    NodeRemove(usize, usize),
     /// The key of a machine is wrong from its next start (true), or right again.
     WrongKey(usize, bool),
     /// A program is installed that speaks wire versions up to this one; the daemon is it from its next start (R-WIRE-6).
@@ -280,6 +284,8 @@ pub fn parse(layout: &Layout, line: &str) -> Result<Act, NotAnAct> {
             let nodes = names.iter().map(|name| layout.node(name).ok_or_else(refused)).collect::<Result<_, _>>()?;
             Act::List(node(1)?, nodes)
         }
+        "node-add" => Act::NodeAdd(node(1)?, node(2)?),
+        "node-remove" => Act::NodeRemove(node(1)?, node(2)?),
         "wrong-key" => Act::WrongKey(node(1)?, rest(2) == "on"),
         "package" => Act::Package(node(1)?, u8::try_from(number(2)?).map_err(|_| refused())?),
         "clone" => Act::Clone(node(1)?, rest(2) == "on"),
@@ -350,6 +356,8 @@ impl Act {
             Act::ConfirmOff(node, other) => format!("confirm-off {} {}", name(node), name(other)),
             Act::Stop(node) => format!("stop {}", name(node)),
             Act::Reload(node, variant) => format!("reload {} {variant}", name(node)),
+            Act::NodeAdd(one, other) => format!("node-add {} {}", name(one), name(other)),
+            Act::NodeRemove(one, other) => format!("node-remove {} {}", name(one), name(other)),
             Act::List(node, nodes) => {
                 let names: Vec<String> = nodes.iter().map(name).collect();
                 format!("list {} {}", name(node), names.join(" "))

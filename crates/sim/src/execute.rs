@@ -89,6 +89,7 @@ impl World {
                 self.tell(format!("{} tells people: {}: {}", self.site.name(node), alert.name(), alert.text));
                 self.push(ms(20), What::AlertDone { node, run, id });
             }
+            Output::ChangeList { id, change, commit } => self.change_soon(node, id, change, commit),
             Output::AskWire { resources } => {
                 machine.asks = resources.into_iter().collect();
                 self.ask_on(node);
@@ -100,15 +101,7 @@ impl World {
             }
             Output::Volatile { text } => machine.volatile = Some(text),
             Output::VolatileLease { until } => machine.lease = Some(until),
-            Output::Reply { token, reply, more } => {
-                if self.site.mutant == Some(Mutant::NeverAnswers) {
-                    return;
-                }
-                machine.replies.insert(token, *reply);
-                if let Some(order) = self.site.orders.get_mut(&token) {
-                    order.done |= !more;
-                }
-            }
+            Output::Reply { token, reply, more } => self.answered(node, token, *reply, more),
             Output::Event(event) => self.take_event(node, event),
             Output::Halt { .. } => {
                 machine.halted = true;
@@ -116,6 +109,21 @@ impl World {
                 machine.lose_daemon();
             }
             Output::Guard { .. } | Output::Announce { .. } | Output::Persist { .. } => {}
+        }
+    }
+
+    fn change_soon(&mut self, node: usize, id: u64, change: hearth_config::ListChange, commit: bool) {
+        let run = self.site.machines[node].run;
+        self.push(ms(3), What::ChangesList { node, run, id, change, commit });
+    }
+
+    fn answered(&mut self, node: usize, token: u64, reply: hearth_control::Reply, more: bool) {
+        if self.site.mutant == Some(Mutant::NeverAnswers) {
+            return;
+        }
+        self.site.machines[node].replies.insert(token, reply);
+        if let Some(order) = self.site.orders.get_mut(&token) {
+            order.done |= !more;
         }
     }
 

@@ -85,7 +85,9 @@ impl World {
             | Act::ConfirmOff(..)
             | Act::Stop(_)
             | Act::Reload(..)
-            | Act::List(..) => self.order(act),
+            | Act::List(..)
+            | Act::NodeAdd(..)
+            | Act::NodeRemove(..) => self.order(act),
         }
     }
 
@@ -176,6 +178,11 @@ impl World {
             Act::Fence(node, other) => (*node, Request::Fence { node: self.site.name(*other).to_owned() }),
             Act::ConfirmOff(node, other) => (*node, Request::ConfirmOff { node: self.site.name(*other).to_owned() }),
             Act::Stop(node) => (*node, Request::Stop),
+            Act::NodeAdd(node, other) => {
+                let name = self.site.name(*other).to_owned();
+                (*node, Request::NodeAdd { node: name, ucast: Vec::new() })
+            }
+            Act::NodeRemove(node, other) => (*node, Request::NodeRemove { node: self.site.name(*other).to_owned() }),
             Act::Reload(node, variant) => return self.reload(*node, *variant),
             Act::List(node, nodes) => return self.list(*node, nodes),
             _ => return,
@@ -216,6 +223,24 @@ impl World {
         }
         let name = self.site.name(node).to_owned();
         objections.iter().for_each(|why| self.tell(format!("{name} keeps the list of before: {why}")));
+    }
+
+    /// What the driver does with [`hearth_controller::Output::ChangeList`].
+    fn change_list(&mut self, node: usize, (run, id): (u64, u64), change: &hearth_config::ListChange, commit: bool) {
+        let machine = &self.site.machines[node];
+        let Some(controller) = machine.controller.as_ref().filter(|_| machine.run == run) else { return };
+        let mut config = machine.config.clone();
+        config.cluster.nodes = change.applied_to(&config.cluster.nodes);
+        let objections = controller.objections(machine.clock.local(self.site.now), &config);
+        let result = match objections.is_empty() {
+            true => Ok(hearth_config::digest(&config).0),
+            false => Err(objections.join("; ")),
+        };
+        if commit && result.is_ok() {
+            self.site.machines[node].config = config.clone();
+            self.feed(node, Input::Reconfigured(Box::new(config)));
+        }
+        self.feed(node, Input::ListChanged { id, result });
     }
 
     pub(crate) fn kill(&mut self, node: usize) {
@@ -490,6 +515,7 @@ impl World {
                     self.feed(node, Input::AlertFinished { id, result: Ok(String::new()), took: ms(20) });
                 }
             }
+            What::ChangesList { node, run, id, change, commit } => self.change_list(node, (run, id), &change, commit),
             What::Boot { node } => {
                 self.site.machines[node].switching -= 1;
                 self.start(node);

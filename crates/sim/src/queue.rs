@@ -48,6 +48,8 @@ pub enum What {
     FenceSaid { node: usize, run: u64, id: FenceId, result: Result<String, String>, took: Duration },
     /// The script of an alert has ended.
     AlertDone { node: usize, run: u64, id: AlertId },
+    /// A daemon looks at its files for a change of the list of nodes, or changes them.
+    ChangesList { node: usize, run: u64, id: u64, change: hearth_config::ListChange, commit: bool },
     /// A machine that was reset has booted.
     Boot { node: usize },
     /// A daemon that was thawed comes to what waited.

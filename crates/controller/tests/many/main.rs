@@ -5,6 +5,7 @@ mod coming;
 mod faults;
 mod list;
 mod listed;
+mod ordered;
 mod own_vote;
 mod trio;
 mod world;

@@ -32,6 +32,7 @@ enum What {
     OpDone { node: usize, incarnation: u64, result: OpResult, action: OpAction, resource: Box<ResourceSpec> },
     Ask { node: usize, incarnation: u64 },
     Written { node: usize, incarnation: u64 },
+    ChangesList { node: usize, incarnation: u64, id: u64, change: hearth_config::ListChange, commit: bool },
 }
 
 struct Scheduled(Timestamp, u64, What);
@@ -302,6 +303,23 @@ impl World {
         objections
     }
 
+    /// What the driver does with its files.
+    fn change_list(&mut self, node: usize, id: u64, change: &hearth_config::ListChange, commit: bool) {
+        let mut config = self.machines[node].config.clone();
+        config.cluster.nodes = change.applied_to(&config.cluster.nodes);
+        // As the files are read: of more than two there are no permits.
+        config.cluster.permits.unfenced &= config.cluster.nodes.len() == 2;
+        let Some(controller) = &self.machines[node].controller else { return };
+        let objections = controller.objections(self.now, &config);
+        let digest = hearth_config::digest(&config).0;
+        let result = if objections.is_empty() { Ok(digest) } else { Err(objections.join("; ")) };
+        if commit && result.is_ok() {
+            self.machines[node].config = config.clone();
+            self.feed(node, Input::Reconfigured(Box::new(config)));
+        }
+        self.feed(node, Input::ListChanged { id, result });
+    }
+
     pub fn power_off(&mut self, node: usize) {
         self.kill(node);
         let machine = &mut self.machines[node];
@@ -468,6 +486,10 @@ impl World {
             }
             // No file here names a watchdog.
             Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
+            Output::ChangeList { id, change, commit } => {
+                let incarnation = self.machines[node].incarnation;
+                self.push(now + ms(3), What::ChangesList { node, incarnation, id, change, commit });
+            }
             Output::Announce { .. }
             | Output::Fence { .. }
             | Output::Alert { .. }
@@ -618,6 +640,11 @@ impl World {
                     }
                 }
                 self.push(self.now + ASK_EVERY, What::Ask { node, incarnation });
+            }
+            What::ChangesList { node, incarnation, id, change, commit } => {
+                if self.machines[node].incarnation == incarnation {
+                    self.change_list(node, id, &change, commit);
+                }
             }
             What::Written { node, incarnation } => {
                 if self.machines[node].incarnation == incarnation && self.machines[node].controller.is_some() {

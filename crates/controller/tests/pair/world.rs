@@ -455,6 +455,7 @@ impl World {
             // No file here names a watchdog.
             Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
             Output::Fence { .. }
+            | Output::ChangeList { .. }
             | Output::Alert { .. }
             | Output::RenewLifetime { .. }
             | Output::Guard { .. }

@@ -37,6 +37,7 @@ fn place(input: &Input) -> usize {
         Input::FenceFinished { .. } => 21,
         Input::WatchdogSeen(_) => 22,
         Input::AlertFinished { .. } => 23,
+        Input::ListChanged { .. } => 24,
     }
 }
 
@@ -105,9 +106,10 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
         }),
         Input::AlertFinished {
             id: AlertId(number),
-            result: if flag { Ok(text) } else { Err(text) },
+            result: if flag { Ok(text.clone()) } else { Err(text.clone()) },
             took: Duration::from_nanos(number),
         },
+        Input::ListChanged { id: number, result: if flag { Ok(number) } else { Err(text) } },
     ]
 }
 

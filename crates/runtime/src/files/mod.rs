@@ -8,8 +8,8 @@ pub(crate) use render::NOT_STARTED;
 pub use render::render;
 
 use hearth_config::Sources;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 /// Reads ha.cf, haresources, authkeys and nodeinfo of `directory`. A file that does not exist is none. Bytes that are
@@ -35,6 +35,28 @@ pub fn read(directory: &Path) -> io::Result<Sources> {
             .and_then(|text| text.lines().next().map(str::to_owned))
             .filter(|line| !line.trim().is_empty()),
     })
+}
+
+/// Puts a text in the place of a file: whoever reads it, also after a power cut, finds the old one or the new one whole. Mode
+/// and owner stay; a link is followed.
+///
+/// # Errors
+/// The folder or the disk refuses; the old file stands, and the message names it.
+pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let put = || -> io::Result<()> {
+        let path = path.canonicalize()?;
+        let facts = std::fs::metadata(&path)?;
+        let new = path.with_extension("cf.new");
+        let mut file = std::fs::File::create(&new)?;
+        file.set_permissions(facts.permissions())?;
+        std::os::unix::fs::fchown(&file, Some(facts.uid()), Some(facts.gid()))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, &path)?;
+        let folder = path.parent().map_or_else(|| Path::new("/").to_owned(), Path::to_owned);
+        std::fs::File::open(folder)?.sync_all()
+    };
+    put().map_err(|error| named(path, &error))
 }
 
 fn text(path: &Path) -> io::Result<Option<String>> {
