@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("control", &["types"]),
     ("cib", &["types"]),
     ("fencer", &["types"]),
+    ("slots", &["types"]),
     ("membership", &["types", "wire"]),
     ("ledger", &["types", "wire", "cib"]),
     ("executor", &["types", "cib"]),
@@ -42,15 +43,16 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["types", "wire", "config", "control", "membership", "cib", "ledger", "scheduler", "fencer", "executor"],
     ),
     ("recording", &["types", "wire", "controller"]),
-    ("sim", &["types", "wire", "config", "control", "controller", "recording"]),
+    ("sim", &["types", "wire", "config", "control", "slots", "controller", "recording"]),
     ("agents", &["types"]),
     ("lab", &["types", "control"]),
-    ("runtime", &["types", "wire", "config", "control", "controller", "recording", "agents"]),
+    ("runtime", &["types", "wire", "config", "control", "slots", "controller", "recording", "agents"]),
     ("hearth", &["types", "wire", "config", "control", "fencer", "controller", "recording", "runtime", "lab"]),
 ];
 
 /// Crates without the standard library.
-const CORE: &[&str] = &["types", "wire", "config", "control", "membership", "cib", "scheduler", "fencer", "executor"];
+const CORE: &[&str] =
+    &["types", "wire", "config", "control", "membership", "cib", "scheduler", "fencer", "slots", "executor"];
 
 /// Crates that must be deterministic though they use the standard library.
 const DETERMINISTIC: &[&str] = &["ledger", "controller", "recording", "sim"];

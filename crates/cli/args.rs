@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Reload,
     /// Fence a lost node now, or `test` whether its fence devices would work, which harms nobody
     Fence(FenceOptions),
+    /// Prepare or look at a disk for `stonith disk`
+    #[command(subcommand)]
+    Disk(DiskCommand),
     /// Try whether alerts arrive
     #[command(subcommand)]
     Alert(AlertCommand),
@@ -172,6 +175,38 @@ pub(crate) struct FenceOptions {
     /// Give up waiting after so many seconds; the order itself stands
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DiskCommand {
+    /// Give each node a slot on a disk that all machines share; refuses one that holds anything
+    Init(DiskInitOptions),
+    /// Give one node more a slot
+    Add {
+        /// The disk
+        device: PathBuf,
+        /// The node
+        node: String,
+    },
+    /// Show who has a slot, when it last looked, what it states, and whether a poison pill lies there
+    Show {
+        /// The disk
+        device: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiskInitOptions {
+    /// The disk, or a partition or volume of it; nothing else may be there
+    pub(crate) device: PathBuf,
+    /// Nodes that get a slot [default: those of ha.cf]
+    pub(crate) nodes: Vec<String>,
+    /// Folder of ha.cf
+    #[arg(long, short, value_name = "DIR", default_value = "/etc/ha.d")]
+    pub(crate) directory: PathBuf,
+    /// Overwrite whatever is there
+    #[arg(long)]
+    pub(crate) anyway: bool,
 }
 
 #[derive(Debug, Subcommand)]

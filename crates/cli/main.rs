@@ -14,6 +14,7 @@ mod check;
 mod clock;
 mod connection;
 mod demo;
+mod disk;
 mod generate;
 #[path = "../daemon/options.rs"]
 mod hearthd;
@@ -85,6 +86,7 @@ fn run(command: Command, socket: &Path) -> Result<Exit, Trouble> {
         Command::Check(options) => check::run(&options, &look),
         Command::Reload => moves::reload(socket),
         Command::Fence(options) => moves::fence(socket, &options),
+        Command::Disk(command) => disk::run(&command),
         Command::Alert(args::AlertCommand::Test(options)) => moves::alert_test(socket, &options),
         Command::Node(args::NodeCommand::Add(options)) => moves::node_add(socket, &options),
         Command::Node(args::NodeCommand::Remove(options)) => moves::node_remove(socket, &options),

@@ -23,6 +23,7 @@ mod ipv6;
 mod list;
 mod many;
 mod matrix;
+mod pill;
 mod planned;
 mod power;
 mod recording;

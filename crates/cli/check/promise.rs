@@ -32,6 +32,7 @@ pub(crate) fn budget(config: &Config) -> Vec<String> {
         lines.push(takeover);
     }
     lines.extend(self_fence(config));
+    lines.extend(pill(cluster));
     for medium in &cluster.media {
         if let Medium::Serial { device, baud } = medium {
             let takes = hearth_config::serial_heartbeat(*baud);
@@ -122,6 +123,24 @@ fn self_fence(config: &Config) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// What a slot on a shared disk asks of this machine, and when a pill there proves anything.
+fn pill(cluster: &ClusterConfig) -> Option<String> {
+    let (disk, watchdog) = (cluster.fencing.disk()?, cluster.watchdog.as_ref()?);
+    let (patience, proof) = (hearth_config::slot_patience(cluster)?, hearth_config::slot_proof(cluster)?);
+    Some(format!(
+        "disk: {} is looked at every {}; without a look this machine goes on for {} while nobody vouches for it. A pill \
+         proves after 1.05 x ({} + watchdog {}) + {} = {} that it was reset, within timeout fence {}",
+        disk.program,
+        span(hearth_config::SLOT_EVERY),
+        span(patience),
+        span(patience),
+        span(watchdog.timeout),
+        span(hearth_config::SLOT_MARGIN),
+        span(proof),
+        span(cluster.fencing.timeout)
+    ))
 }
 
 const LONGER_WITHOUT_GATE: &str = "until the kernel takes the address away, seconds longer (gate no)";

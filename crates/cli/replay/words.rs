@@ -41,6 +41,11 @@ pub(crate) fn input(input: &Input) -> String {
             format!("the gate is not whole: {}", trouble.as_deref().unwrap_or("no reason"))
         }
         Input::WatchdogSeen(Ok(armed)) => format!("the watchdog is armed: {}", armed.driver),
+        Input::SlotSeen(Ok(seen)) => match &seen.pill {
+            Some(by) => format!("a poison pill of {by} is in this machine's slot"),
+            None => "this machine's slot on the shared disk was looked at".to_owned(),
+        },
+        Input::SlotSeen(Err(trouble)) => format!("this machine's slot cannot be used: {trouble}"),
         Input::WatchdogSeen(Err(trouble)) => format!("the watchdog is not armed: {trouble}"),
         Input::Persisted { ticket } => format!("write {ticket} is durable"),
         Input::PersistFailed { ticket, error } => format!("write {ticket} failed: {error}"),
@@ -93,6 +98,8 @@ fn one(output: &Output) -> Option<String> {
         Output::GateTick { resources, .. } => format!("gate stays open for {}", list(resources)),
         Output::GateShut { resources } => format!("gate shuts for {}", list(resources)),
         Output::RenewLifetime { resources, .. } => format!("lifetime renewed of {}", list(resources)),
+        Output::Slot { order: Some(order) } => format!("look at the slot on {}", order.device),
+        Output::Slot { order: None } => "look at no slot any more".to_owned(),
         Output::PetWatchdog { .. } => "the watchdog is petted".to_owned(),
         Output::CloseWatchdog => "the watchdog is closed".to_owned(),
         Output::Guard { resources } => format!("gate for {} addresses", resources.len()),

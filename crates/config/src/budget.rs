@@ -115,3 +115,36 @@ pub fn stop_budget(cluster: &ClusterConfig) -> Option<Duration> {
     let watchdog = cluster.watchdog.as_ref()?;
     Some(watchdog.timeout.saturating_sub(pet_period(watchdog.timeout, cluster.timing.keepalive)))
 }
+
+/// Between two looks of a machine at its slot on a shared disk.
+pub const SLOT_EVERY: Duration = Duration::from_secs(1);
+/// The shortest time without a good look that a machine bears: one look may fail, and one be slow.
+pub const SLOT_PATIENCE_MIN: Duration = Duration::from_secs(3);
+/// What an order may take to read, write and read again.
+pub const SLOT_IO: Duration = Duration::from_secs(2);
+/// Margin of a pill besides the drift of two clocks.
+pub const SLOT_MARGIN: Duration = Duration::from_secs(1);
+/// Longest name of a node that has a slot.
+pub const SLOT_NAME: usize = 64;
+
+/// The least `timeout fence` with which a pill proves anything of a machine with that watchdog.
+pub(crate) fn slot_needs(watchdog: Duration) -> Duration {
+    let span = SLOT_PATIENCE_MIN + watchdog;
+    span + span / 20 + SLOT_MARGIN + SLOT_IO
+}
+
+/// How long a machine bears to be without a good look at its slot while it holds anything: all that `timeout fence` leaves
+/// beside its watchdog, in whole milliseconds. None: it has no slot, or no watchdog, or the times do not fit.
+pub fn slot_patience(cluster: &ClusterConfig) -> Option<Duration> {
+    let (watchdog, _) = (cluster.watchdog.as_ref()?, cluster.fencing.disk()?);
+    let left = cluster.fencing.timeout.checked_sub(SLOT_MARGIN + SLOT_IO)?;
+    let patience = (left * 20 / 21).checked_sub(watchdog.timeout)?;
+    let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+    Some(Duration::from_millis(millis)).filter(|patience| *patience >= SLOT_PATIENCE_MIN)
+}
+
+/// How long a pill takes to prove that a machine with that watchdog runs nothing any more, by those times.
+pub fn slot_proof(cluster: &ClusterConfig) -> Option<Duration> {
+    let span = slot_patience(cluster)? + cluster.watchdog.as_ref()?.timeout;
+    Some(span + span / 20 + SLOT_MARGIN)
+}

@@ -33,6 +33,7 @@ pub(crate) fn check(file: &mut File, report: &mut Report) {
     crate::outage::derive(file, report);
     times(file, report);
     watchdog(file, report);
+    crate::fencing::of_a_disk(file, report);
     serial(file, report);
 }
 

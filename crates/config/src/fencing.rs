@@ -2,6 +2,7 @@
 
 use crate::ha_cf::{File, WrittenDevice};
 use crate::report::{Report, error, warning};
+use crate::{FenceKind, SLOT_IO, SLOT_MARGIN, SLOT_NAME, SLOT_PATIENCE_MIN, slot_needs};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -9,11 +10,16 @@ use hearth_types::NodeName;
 
 /// Takes the devices over, once the nodes are known, and says what is wrong with them.
 pub(crate) fn check(file: &mut File, report: &mut Report) {
-    let written = core::mem::take(&mut file.stonith);
+    let mut written = core::mem::take(&mut file.stonith);
     if written.is_empty() {
         return;
     }
     let errors = report.complaints.len();
+    for device in written.iter_mut().filter(|written| written.device.kind == FenceKind::Disk) {
+        // Whoever is in the cluster has a slot; a witness runs nothing, and nobody has to end it.
+        let able = file.cluster.nodes.iter().filter(|node| !file.witnesses.iter().any(|(name, _)| name == *node));
+        device.device.targets = able.map(|node| (node.clone(), String::new())).collect();
+    }
     for device in &written {
         names(file, device, report);
     }
@@ -53,6 +59,35 @@ fn names(file: &File, written: &WrittenDevice, report: &mut Report) {
     for target in written.device.targets.keys().filter(|target| stranger(target)) {
         let wrong = error("unknown-node", written.targets.clone(), format!("no `node` line names `{target}`"));
         report.push(wrong.help(format!("nodes are: {}", known().collect::<Vec<_>>().join(" "))));
+    }
+}
+
+/// A pill is proven by the watchdog of whoever cannot read it: there must be one, and it must have acted while the order
+/// still runs.
+pub(crate) fn of_a_disk(file: &File, report: &mut Report) {
+    let cluster = &file.cluster;
+    let Some(span) = file.disk.clone().filter(|_| cluster.fencing.disk().is_some()) else { return };
+    if file.witnesses.iter().any(|(name, _)| *name == cluster.local) {
+        return;
+    }
+    for name in cluster.nodes.iter().filter(|name| name.as_str().len() > SLOT_NAME) {
+        let wrong = error("disk-name", span.clone(), format!("`{name}` is too long for a slot of the shared disk"));
+        report.push(wrong.help(format!("names there have at most {SLOT_NAME} letters")));
+    }
+    let Some(watchdog) = &cluster.watchdog else {
+        let title = "`stonith disk` needs a watchdog: a machine that cannot read its slot is reset by nothing else";
+        return report.push(error("disk-needs-watchdog", span, title).help("write: watchdog /dev/watchdog 10s"));
+    };
+    let needs = slot_needs(watchdog.timeout);
+    if cluster.fencing.timeout < needs {
+        let (fence, timeout) = (cluster.fencing.timeout, watchdog.timeout);
+        let title = format!("a pill on the shared disk proves nothing within `timeout fence` {fence:?}");
+        let arithmetic = format!(
+            "1.05 x ({SLOT_PATIENCE_MIN:?} without a look + watchdog {timeout:?}) + {SLOT_MARGIN:?} + {SLOT_IO:?} to write"
+        );
+        let wrong = error("disk-too-late", span, title).label(arithmetic);
+        let seconds = needs.as_millis().div_ceil(1000);
+        report.push(wrong.help(format!("write: timeout fence {seconds}s, or a shorter watchdog")));
     }
 }
 

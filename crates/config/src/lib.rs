@@ -24,9 +24,11 @@ mod source;
 mod span;
 mod value;
 
+pub(crate) use budget::slot_needs;
 pub use budget::{
-    ALLOWANCE, Budget, REACTION, SERIAL_HEARTBEAT, budget, fence_share, fenced_within, pet_period, serial_heartbeat,
-    serial_move, speed_for, stop_budget,
+    ALLOWANCE, Budget, REACTION, SERIAL_HEARTBEAT, SLOT_EVERY, SLOT_IO, SLOT_MARGIN, SLOT_NAME, SLOT_PATIENCE_MIN,
+    budget, fence_share, fenced_within, pet_period, serial_heartbeat, serial_move, slot_patience, slot_proof,
+    speed_for, stop_budget,
 };
 pub use digest::{digest, list_refusal, reload_refusals};
 pub use edit::ListChange;

@@ -230,6 +230,11 @@ impl Fencing {
         !self.devices.is_empty()
     }
 
+    /// The shared disk on which machines are told to end themselves, if there is one (`stonith disk`).
+    pub fn disk(&self) -> Option<&FenceDevice> {
+        self.devices.iter().find(|device| device.kind == FenceKind::Disk)
+    }
+
     /// Positions of the devices with which `user` can turn `target` off, first choice first.
     pub fn levels(&self, user: &NodeName, target: &NodeName) -> Vec<usize> {
         let usable = |device: &FenceDevice| device.is_usable_by(user) && device.targets.contains_key(target);
@@ -243,7 +248,7 @@ impl Fencing {
 pub struct FenceDevice {
     /// Its type, with a number behind it where the type stands more than once: `fence_ipmilan`, `fence_ipmilan#2`.
     pub name: String,
-    /// The program, by its full path.
+    /// The program, by its full path; of a shared disk the device.
     pub program: String,
     /// How it is spoken to.
     pub kind: FenceKind,
@@ -279,6 +284,9 @@ pub enum FenceKind {
     Agent,
     /// `external/*` of cluster-glue: options in the environment, action and host as arguments.
     Plugin,
+    /// A poison pill on a shared disk, whose path stands for the program: the machine itself must read it, or be reset by
+    /// its watchdog.
+    Disk,
 }
 
 /// What lets one machine of two go on alone (protocol section 5).

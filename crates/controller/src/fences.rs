@@ -5,7 +5,7 @@ use crate::alert::{AlertKind, DeviceState};
 use crate::node::Node;
 use crate::{Output, Severity};
 use hearth_cib::{Entry, FENCED_FROM, MemberState, NodeRecord, Record, RequestId};
-use hearth_config::FenceDevice;
+use hearth_config::{FenceDevice, FenceKind};
 use hearth_control::{DeviceView, FenceView, FencingView};
 use hearth_fencer::Fence;
 use hearth_types::{Admission, FenceId, FenceTask, Incarnation, Index, NodeName, PermitKind, ResourceId, Timestamp};
@@ -17,6 +17,8 @@ use std::time::Duration;
 const CHECK_EVERY: Duration = Duration::from_secs(3600);
 /// The same of one that does not.
 const CHECK_AGAIN: Duration = Duration::from_secs(300);
+/// The same of a shared disk, which is looked at all the time anyway.
+const CHECK_DISK: Duration = Duration::from_secs(60);
 /// A good answer is required within it (R-PAIR-4).
 const CHECK_STALE: Duration = Duration::from_secs(86_400);
 /// Fences that are remembered.
@@ -202,13 +204,27 @@ impl Node {
         Some(format!("{} says that it is off, or was", device.name))
     }
 
+    /// How long a machine that was heard when it was fenced must be silent before the device's word counts. One that reads
+    /// its pill from no disk was not reset while the others vouched for it, so all of the time counts from there.
+    fn silence_needed(&self, wanted: &Wanted) -> Duration {
+        let device = wanted.fence.confirmed().and_then(|word| self.devices().get(word.device));
+        match device.map(|device| device.kind) {
+            Some(FenceKind::Disk) => self.config.cluster.fencing.timeout,
+            _ => self.config.cluster.timing.warntime,
+        }
+    }
+
     /// Whether a device's word counts: nothing was heard of the machine since the order; or, of one that was heard when that
     /// was given, nothing of that run since the word, for so long that it is late: what is heard was not turned off.
     fn is_said(&self, peer: &NodeName, wanted: &Wanted) -> bool {
         let view = self.members.peer(peer);
         let heard_at = view.map_or(Timestamp::ZERO, |view| view.last_heard_at);
-        let late = self.last_wake_at.since(heard_at) >= self.config.cluster.timing.warntime;
-        let observed = wanted.run.is_none() || late || view.and_then(|view| view.incarnation) != wanted.run;
+        let needed = self.silence_needed(wanted);
+        let late = self.last_wake_at.since(heard_at) >= needed;
+        // Of a disk's word a new run proves nothing: the machine may be the old one.
+        let switched = needed == self.config.cluster.timing.warntime;
+        let booted = switched && view.and_then(|view| view.incarnation) != wanted.run;
+        let observed = wanted.run.is_none() || late || booted;
         observed && self.is_not_denied(peer, wanted)
     }
 
@@ -463,6 +479,7 @@ impl Node {
         let id = self.fences.next_id();
         let known = self.ledger.record().map_or(Index(0), |record| record.applied);
         let run = self.members.peer(node).filter(|view| view.is_alive()).and_then(|view| view.incarnation);
+        let heard_at = self.heard_at(node);
         if let Some(wanted) = self.fences.fences.get_mut(node) {
             wanted.fence.ordered(now, id);
             (wanted.known, wanted.run) = (known, run);
@@ -477,7 +494,12 @@ impl Node {
         let text = format!("{node} is being fenced: {} is told to turn it off ({task}).", device.name);
         self.chronicle.lead(now, Severity::Warning, "fence-ordered", node, text);
         let timeout = self.config.cluster.fencing.timeout;
-        out.push(Output::Fence { id, device, node: node.clone(), task, timeout });
+        out.push(Output::Fence { id, device, node: node.clone(), task, timeout, heard_at });
+    }
+
+    /// When that machine was last heard, if it ever was in this run.
+    fn heard_at(&self, node: &NodeName) -> Option<Timestamp> {
+        self.members.peer(node).map(|view| view.last_heard_at).filter(|at| *at > Timestamp::ZERO)
     }
 
     /// Every device that this node can use is asked on a schedule whether it would work (R-PAIR-4).
@@ -497,7 +519,8 @@ impl Node {
                 check.running = Some(id);
             }
             let timeout = self.config.cluster.fencing.timeout;
-            out.push(Output::Fence { id, device, node: target, task: FenceTask::Check, timeout });
+            let heard_at = self.heard_at(&target);
+            out.push(Output::Fence { id, device, node: target, task: FenceTask::Check, timeout, heard_at });
         }
     }
 
@@ -535,11 +558,17 @@ impl Node {
     }
 
     fn take_check(&mut self, now: Timestamp, position: usize, result: Result<String, String>) {
-        let Some(name) = self.devices().get(position).map(|device| device.name.clone()) else { return };
+        let Some(device) = self.devices().get(position) else { return };
+        let (name, is_disk) = (device.name.clone(), device.kind == FenceKind::Disk);
         let Some(check) = self.fences.checks.get_mut(&position) else { return };
         let worked = check.last.as_ref().map(|(_, last)| last.is_ok());
         check.running = None;
-        check.due_at = now + if result.is_ok() { CHECK_EVERY } else { CHECK_AGAIN };
+        check.due_at = now
+            + match (is_disk, &result) {
+                (true, _) => CHECK_DISK,
+                (false, Ok(_)) => CHECK_EVERY,
+                (false, Err(_)) => CHECK_AGAIN,
+            };
         if result.is_ok() {
             check.good_at = Some(now);
         }

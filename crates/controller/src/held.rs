@@ -87,6 +87,7 @@ pub fn overtakes(output: &Output) -> bool {
             | Output::RenewLifetime { .. }
             | Output::VolatileLease { .. }
             | Output::PetWatchdog { .. }
+            | Output::Slot { .. }
     )
 }
 
@@ -227,7 +228,7 @@ mod tests {
             params: Vec::new(),
         };
         let (task, timeout) = (FenceTask::Reboot, Duration::from_secs(1));
-        let fence = Output::Fence { id: FenceId(3), device, node: "b".into(), task, timeout };
+        let fence = Output::Fence { id: FenceId(3), device, node: "b".into(), task, timeout, heard_at: None };
         for output in [
             Output::Send { link: LinkId(0), version: 1, message: promise },
             Output::Announce { resources: Vec::new(), burst: true },

@@ -125,6 +125,8 @@ pub enum Input {
     },
     /// The watchdog was armed, and what its driver says; or it could not be, or has failed: why (R-LEASE-7).
     WatchdogSeen(Result<hearth_wire::Watchdog, String>),
+    /// A look at this machine's slot on the shared disk: good, or why not ([`Output::Slot`]).
+    SlotSeen(Result<crate::slot::SlotSeen, String>),
     /// Everything up to that ticket is durable.
     Persisted {
         /// Ticket of [`Output::Persist`].
@@ -230,6 +232,8 @@ pub enum Output {
         task: FenceTask,
         /// How long it may take.
         timeout: Duration,
+        /// When that machine was last heard; none: never in this run.
+        heard_at: Option<Timestamp>,
     },
     /// Run the script of an alert for one recipient; `AlertFinished` always comes, and nothing waits for it.
     Alert {
@@ -275,6 +279,12 @@ pub enum Output {
         device: hearth_config::WatchdogDevice,
         /// End of the right to.
         not_after: Timestamp,
+    },
+    /// Look at this machine's slot on a shared disk, again and again, and state this there before each look; none: there
+    /// is none any more.
+    Slot {
+        /// What and where.
+        order: Option<crate::slot::SlotOrder>,
     },
     /// Close the watchdog, so that it resets nothing any more.
     CloseWatchdog,

@@ -403,6 +403,7 @@ impl Node {
             lost: record
                 .and_then(|record| record.nodes.get(&self.local))
                 .is_some_and(|node| node.member == MemberState::Lost),
+            slot_until: self.slot_until(now),
             lease: timing.lease(),
         }
     }

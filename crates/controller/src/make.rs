@@ -78,7 +78,6 @@ impl Node {
             ledger.give_up_epoch();
         }
         let local = config.cluster.local.clone();
-        let fences = Fences::inherited(left.may_fence && ours, left.fencing.filter(|_| ours));
         let marks = Marks::new(ledger.mark_at_start(), had_state && config.cluster.nodes.len() > 2);
         let mut node = Node {
             members: Members::new(member_params(&config, incarnation), now),
@@ -86,6 +85,7 @@ impl Node {
             standing: Standing::new(&config.cluster),
             keeping: Keeping::new(left.started, volatile_lease, confirmed),
             watchdog: Guardian::new(config.cluster.watchdog.clone(), left.watchdog, left.lost),
+            slot: crate::slot::Slot::default(),
             digest,
             local,
             incarnation,
@@ -145,7 +145,7 @@ impl Node {
             failures: Failures::default(),
             flaps: Flaps::default(),
             problems: BTreeMap::new(),
-            fences,
+            fences: Fences::inherited(left.may_fence && ours, left.fencing.filter(|_| ours)),
             config,
         };
         node.read_back(now);

@@ -12,6 +12,7 @@ use crate::list::Unlisted;
 use crate::listing::Listing;
 use crate::mark::Marks;
 use crate::orders::Orders;
+use crate::slot::Slot;
 use crate::speech::Speech;
 use crate::standing::Standing;
 use crate::talk::PeerMessage;
@@ -48,6 +49,8 @@ pub(crate) struct Node {
     pub keeping: Keeping,
     #[serde(default)]
     pub watchdog: Guardian,
+    #[serde(default)]
+    pub slot: Slot,
     pub alone: Alone,
     pub speech: Speech,
     #[serde(default)]
@@ -236,6 +239,7 @@ impl Node {
             Input::AddressChanged { resource, change } => self.take_address_change(now, resource, change, out),
             Input::GateSeen { whole, trouble } => self.take_gate(now, whole, trouble),
             Input::WatchdogSeen(seen) => self.take_watchdog(now, seen),
+            Input::SlotSeen(seen) => self.take_slot(now, seen),
             Input::Persisted { ticket } => self.take_persisted(ticket),
             Input::PersistFailed { error, .. } => self.take_disk_failure(now, error),
             Input::Request { token, request, by } => self.take_request(now, token, request, by, out),
@@ -290,6 +294,7 @@ impl Node {
         self.settle_ledger(now, out);
         self.note_revocations(now);
         self.pet_watchdog(now, out);
+        self.order_slot(now, out);
         self.beat(now, out);
         self.guard(out);
         self.ask_wire(now, out);

@@ -438,6 +438,7 @@ impl Node {
             notes.push("No interface of this node has carrier: it holds nothing.".to_owned());
         }
         notes.extend(self.watchdog.note());
+        notes.extend(self.slot.note());
         if let Some(trouble) = &self.gate_trouble {
             notes.push(format!("The kernel gate is not whole: {trouble}."));
         }

@@ -27,6 +27,8 @@ pub(crate) struct Claim {
     pub leased_until: Option<Timestamp>,
     /// The record says that this node is lost: that ends every lease at once (R-MEM-6).
     pub lost: bool,
+    /// Until when this machine's slot on the shared disk lets it keep anything (decision 0055); none: it has no slot.
+    pub slot_until: Option<Timestamp>,
     /// L.
     pub lease: Duration,
 }
@@ -64,8 +66,20 @@ impl Keep {
     }
 }
 
-/// Reads the table of section 3.
+/// Reads the table of section 3. A slot on a shared disk gives no right, and ends every one: where it could not be looked
+/// at for long enough, whoever has fenced this machine counts on that.
 pub(crate) fn keep(claim: &Claim) -> Keep {
+    let keep = by_others(claim);
+    let Some(slot_until) = claim.slot_until else { return keep };
+    match keep {
+        Keep::No => Keep::No,
+        _ if claim.now >= slot_until => Keep::No,
+        Keep::Until(end) => Keep::Until(end.min(slot_until)),
+        Keep::Unbound => Keep::Until(slot_until),
+    }
+}
+
+fn by_others(claim: &Claim) -> Keep {
     let inherited = claim.inherited_until.filter(|end| claim.now < *end).map_or(Keep::No, Keep::Until);
     if claim.isolated {
         return Keep::No;
@@ -115,6 +129,7 @@ mod tests {
             inherited_until: None,
             leased_until: None,
             lost: false,
+            slot_until: None,
             lease: L,
         }
     }
@@ -163,6 +178,7 @@ mod tests {
                 inherited_until: moment(inherited, 1300),
                 leased_until: moment(lease, 1400),
                 lost: lost == 1,
+                slot_until: None,
                 lease: L,
             };
             let keep = keep(&claim);
@@ -186,6 +202,18 @@ mod tests {
     fn the_death_of_a_standby_takes_nothing_from_its_healthy_peer() {
         assert_eq!(keep(&claim()), Keep::Unbound);
         assert_eq!(keep(&Claim { voters: Some(1), ..claim() }), Keep::Unbound);
+    }
+
+    #[test]
+    fn two_owners_because_a_machine_kept_what_it_held_without_a_look_at_its_slot() {
+        for voters in [1, 2] {
+            let owner = Claim { voters: Some(voters), slot_until: Some(at(1500)), ..claim() };
+            assert_eq!(keep(&owner), Keep::Until(at(1500)));
+            assert_eq!(keep(&Claim { now: at(1500), ..owner.clone() }), Keep::No);
+            assert_eq!(keep(&Claim { isolated: true, ..owner }), Keep::No, "a slot gives no right");
+        }
+        let leased = Claim { voters: Some(3), leased_until: Some(at(1200)), slot_until: Some(at(1100)), ..claim() };
+        assert_eq!(keep(&leased), Keep::Until(at(1100)));
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl Node {
         let owes = !self.watchdog.lost.is_empty();
         let holding = owes || self.executor.holds_anything();
         let keep = if owes { Keep::No } else { self.keeping.keep };
-        let may = may_pet(now, keep, holding, timing.lease());
+        let may = may_pet(now, keep, holding, timing.lease()).filter(|_| !self.slot.is_poisoned());
         if may.is_none() && !self.watchdog.ordered {
             // Nothing is known yet of what could run here, and nothing is armed that would reset anything.
             return;
@@ -169,11 +169,15 @@ impl Node {
                 self.watchdog.left_since = Some(now);
                 let held = &self.executor.held() | &self.watchdog.lost;
                 let held: Vec<String> = held.iter().map(ToString::to_string).collect();
-                let text = format!(
-                    "The right to keep {} has ended and it is not confirmed stopped: the watchdog resets this machine \
-                     within {timeout:?} unless it is.",
-                    held.join(", ")
-                );
+                let text = if self.slot.is_poisoned() {
+                    format!("The watchdog is not petted any more: it resets this machine within {timeout:?}.")
+                } else {
+                    format!(
+                        "The right to keep {} has ended and it is not confirmed stopped: the watchdog resets this \
+                         machine within {timeout:?} unless it is.",
+                        held.join(", ")
+                    )
+                };
                 (Severity::Error, "watchdog-left", text)
             }
         };

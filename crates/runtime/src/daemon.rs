@@ -14,6 +14,7 @@ use crate::order::{News, Order, Persist, Post, mailbox};
 use crate::peers::PeerAddresses;
 use crate::recorder::Recorder;
 use crate::reload::{Answer, Files, Fresh, Reading, changes, has_read, try_realtime};
+use crate::slots::{Pill, Slots};
 use crate::storage::{Storage, StorageError};
 use crate::volatile::Volatile;
 use crate::watchdog::WatchdogThread;
@@ -22,7 +23,7 @@ use hearth_agents::net::AddressAgent;
 use hearth_agents::process::{Reaper, become_subreaper};
 use hearth_agents::runner::Agents;
 use hearth_agents::script::Scripts;
-use hearth_config::{Config, KeyMethod, Level, ListChange, Sources};
+use hearth_config::{Config, FenceKind, KeyMethod, Level, ListChange, Sources};
 use hearth_control::Reply;
 use hearth_controller::{Controller, Input, Output, Start, StartError};
 use hearth_types::{Incarnation, NodeIdentity};
@@ -245,6 +246,7 @@ struct Main {
     post: Post,
     network: Network,
     ops: Ops,
+    slots: Slots,
     askers: Askers,
     events: EventLog,
     reloads: tokio::sync::mpsc::Receiver<ReloadAsked>,
@@ -274,6 +276,7 @@ impl Main {
             }
         });
         let pings = ping(&config, &post);
+        let slots = Slots::new(post.clone(), config.cluster.local.clone());
         let alerts = Alerts::new(version, &scripts(&config, &folders), post.clone());
         Ok(Main {
             alerts,
@@ -285,6 +288,7 @@ impl Main {
             post,
             network,
             ops,
+            slots,
             askers,
             events: EventLog::new(),
             reloads,
@@ -349,7 +353,11 @@ impl Main {
         match output {
             Output::StartOp(request) => self.ops.start(request),
             Output::CancelOp(id) => self.ops.cancel(id),
-            Output::Fence { id, device, node, task, timeout } => {
+            Output::Fence { id, device, node: target, task, timeout, heard_at } if device.kind == FenceKind::Disk => {
+                self.slots.pill(Pill { id, target, task, timeout, heard_at });
+            }
+            Output::Slot { order } => self.slots.state(order),
+            Output::Fence { id, device, node, task, timeout, .. } => {
                 let order = (id, node, task, timeout);
                 fences::start(&self.config.cluster.fencing, &device, order, self.post.clone());
             }

@@ -16,7 +16,8 @@ pub(crate) fn start(
     post: Post,
 ) {
     // Device and files come from the same file, but on different ways: a reload may have overtaken the order.
-    let known = fencing.devices.iter().find(|device| is_same(device, wanted)).map(|device| as_agent(device, &node));
+    let known =
+        fencing.devices.iter().find(|device| is_same(device, wanted)).and_then(|device| as_agent(device, &node));
     tokio::spawn(async move {
         let began = Instant::now();
         let result = match known {
@@ -31,18 +32,20 @@ fn is_same(one: &FenceDevice, other: &FenceDevice) -> bool {
     *one == FenceDevice { params: one.params.clone(), ..other.clone() }
 }
 
-fn as_agent(device: &FenceDevice, node: &NodeName) -> Device {
+/// None: it has no program.
+fn as_agent(device: &FenceDevice, node: &NodeName) -> Option<Device> {
     let written = device.targets.get(node).filter(|port| !port.is_empty()).cloned();
     // A device of one machine need not know its name; one of several must be told which.
     let named = device.params.iter().any(|(name, _)| matches!(name.as_str(), "port" | "plug"));
     let several = (device.targets.len() > 1 && !named).then(|| node.to_string());
-    Device {
+    Some(Device {
         program: (&device.program).into(),
         way: match device.kind {
             FenceKind::Agent => Way::Agent,
             FenceKind::Plugin => Way::Plugin,
+            FenceKind::Disk => return None,
         },
         params: device.params.clone(),
         port: written.or(several),
-    }
+    })
 }

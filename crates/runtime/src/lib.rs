@@ -29,6 +29,7 @@ mod recorder;
 mod refused;
 mod reload;
 mod signers;
+pub mod slots;
 pub mod storage;
 pub mod supervise;
 mod sys;

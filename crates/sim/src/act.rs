@@ -3,6 +3,7 @@
 use crate::agent::Flaw;
 use crate::disk::DiskMode;
 use crate::layout::Layout;
+use crate::shared::PathMode;
 use std::fmt;
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ pub enum Act {
     Replay(u64),
     /// How a disk is.
     Disk(usize, DiskMode),
+    /// How a machine's path to the shared disk is.
+    Path(usize, PathMode),
     /// State file and log are gone when the daemon starts next.
     LoseState(usize),
     /// Somebody saves the disk ...
@@ -193,6 +196,9 @@ const SWITCHES: [(&str, SwitchMode); 5] = [
 const DISKS: [(&str, DiskMode); 4] =
     [("fast", DiskMode::Fast), ("slow", DiskMode::Slow), ("hangs", DiskMode::Hangs), ("full", DiskMode::Full)];
 
+const PATHS: [(&str, PathMode); 4] =
+    [("works", PathMode::Works), ("slow", PathMode::Slow), ("hangs", PathMode::Hangs), ("broken", PathMode::Broken)];
+
 /// A span as `250ms` or `3s`.
 ///
 /// # Errors
@@ -251,6 +257,7 @@ pub fn parse(layout: &Layout, line: &str) -> Result<Act, NotAnAct> {
         "disorder" => Act::Disorder { link: link(1)?, permille: number(2)? as u64 },
         "replay" => Act::Replay(number(1)? as u64),
         "disk" => Act::Disk(node(1)?, find(&DISKS, &rest(2)).ok_or_else(|| named("disk"))?),
+        "path" => Act::Path(node(1)?, find(&PATHS, &rest(2)).ok_or_else(|| named("path"))?),
         "lose-state" => Act::LoseState(node(1)?),
         "backup" => Act::Backup(node(1)?),
         "restore" => Act::Restore(node(1)?),
@@ -296,6 +303,7 @@ pub fn parse(layout: &Layout, line: &str) -> Result<Act, NotAnAct> {
 fn refused_among(what: &str, line: &str) -> NotAnAct {
     let known: Vec<&str> = match what {
         "switch" => SWITCHES.iter().map(|(word, _)| *word).collect(),
+        "path" => PATHS.iter().map(|(word, _)| *word).collect(),
         "disk" => DISKS.iter().map(|(word, _)| *word).collect(),
         _ => FLAWS.iter().map(|(word, _)| *word).chain(["is well"]).collect(),
     };
@@ -335,6 +343,7 @@ impl Act {
             Act::Disorder { link, permille } => format!("disorder {link} {permille}"),
             Act::Replay(permille) => format!("replay {permille}"),
             Act::Disk(node, mode) => format!("disk {} {}", name(node), word(&DISKS, mode)),
+            Act::Path(node, mode) => format!("path {} {}", name(node), word(&PATHS, mode)),
             Act::LoseState(node) => format!("lose-state {}", name(node)),
             Act::Backup(node) => format!("backup {}", name(node)),
             Act::Restore(node) => format!("restore {}", name(node)),

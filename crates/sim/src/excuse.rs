@@ -163,7 +163,7 @@ fn pair(excuse: &mut Excuse, site: &Site) {
         for (node, machine) in site.machines.iter().enumerate() {
             excuse.reached[node] |= machine.pingable && machine.carrier[0];
         }
-        let both = match (site.layout.stonith, site.layout.tiebreaker) {
+        let both = match (site.layout.is_fenced(), site.layout.tiebreaker) {
             // Whoever goes on has fenced the other.
             (true, _) => false,
             (false, true) => excuse.reached == [true; 2],
@@ -182,7 +182,7 @@ fn pair(excuse: &mut Excuse, site: &Site) {
     excuse.apart_since = if apart { excuse.apart_since.or(Some(now)) } else { None };
     let absent = excuse.apart_since.is_some_and(|at| now.since(at) > patience);
     excuse.whole &= excuse.runs == [a.run, b.run] && a.awake() && b.awake();
-    let permitted = (site.layout.tiebreaker || site.layout.unfenced) && !site.layout.stonith;
+    let permitted = (site.layout.tiebreaker || site.layout.unfenced) && !site.layout.is_fenced();
     excuse.scripts |= (absent && permitted) || excuse.addresses;
 }
 

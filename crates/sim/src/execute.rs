@@ -79,10 +79,9 @@ impl World {
                     }
                 }
             }
-            Output::Fence { id, node: target, task, timeout, .. } => {
-                if let Some(target) = self.site.layout.node(target.as_str()) {
-                    self.fence(node, id, target, task, timeout);
-                }
+            Output::Slot { order } => self.slot_order(node, order),
+            Output::Fence { id, device, node: target, task, timeout, heard_at } => {
+                self.use_device(node, device.kind, (id, &target, task), (timeout, heard_at));
             }
             Output::Alert { id, alert, .. } => {
                 let run = machine.run;

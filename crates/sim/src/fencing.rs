@@ -7,12 +7,28 @@ use crate::layout::ms;
 use crate::mutant::Mutant;
 use crate::queue::What;
 use crate::world::World;
-use hearth_types::{FenceId, FenceTask};
+use hearth_config::FenceKind;
+use hearth_types::{FenceId, FenceTask, NodeName, Timestamp};
 use std::time::Duration;
 
 impl World {
+    /// A machine orders a fence device to do something to another one.
+    pub(crate) fn use_device(
+        &mut self,
+        node: usize,
+        kind: FenceKind,
+        (id, target, task): (FenceId, &NodeName, FenceTask),
+        (timeout, heard_at): (Duration, Option<Timestamp>),
+    ) {
+        let Some(target) = self.site.layout.node(target.as_str()) else { return };
+        match kind {
+            FenceKind::Disk => self.pill(node, (id, target, task), timeout, heard_at),
+            FenceKind::Agent | FenceKind::Plugin => self.fence(node, id, target, task, timeout),
+        }
+    }
+
     /// A machine orders the power switch of another one.
-    pub(crate) fn fence(&mut self, node: usize, id: FenceId, target: usize, task: FenceTask, timeout: Duration) {
+    fn fence(&mut self, node: usize, id: FenceId, target: usize, task: FenceTask, timeout: Duration) {
         let harmless = task == FenceTask::Check;
         if !harmless {
             self.see(&Seen::FenceOrdered { node, target });

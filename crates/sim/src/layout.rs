@@ -51,6 +51,9 @@ pub struct Layout {
     pub unfenced: bool,
     /// Whether each machine's power switch is a fence device of the others; then nothing weaker is configured.
     pub stonith: bool,
+    /// Whether the machines share a disk with slots, and that is a fence device (`stonith disk`); the timeout of the
+    /// watchdogs must fit to that of the orders.
+    pub shared_disk: bool,
     /// Whether groups go home by themselves.
     pub auto_failback: bool,
     /// Whether addresses answer only through the gate.
@@ -91,6 +94,7 @@ impl Layout {
             tiebreaker: false,
             unfenced: true,
             stonith: false,
+            shared_disk: false,
             auto_failback: false,
             gate: true,
             variants: vec![Vec::new()],
@@ -132,6 +136,11 @@ impl Layout {
         }
     }
 
+    /// Whether a lost machine is fenced before anything moves.
+    pub fn is_fenced(&self) -> bool {
+        self.stonith || self.shared_disk
+    }
+
     /// The power switch of each machine, as a device that all others can use.
     fn fencing(&self) -> Fencing {
         let device = |name: &NodeName| FenceDevice {
@@ -143,8 +152,16 @@ impl Layout {
             stays_off: false,
             params: Vec::new(),
         };
-        let names = self.names.iter().filter(|_| self.stonith);
-        Fencing { devices: names.map(device).collect(), timeout: self.fence_timeout }
+        let disk = FenceDevice {
+            name: "disk".into(),
+            program: "/dev/shared".into(),
+            kind: FenceKind::Disk,
+            targets: self.names.iter().map(|name| (name.clone(), String::new())).collect(),
+            ..device(&self.names[0])
+        };
+        let switches = self.names.iter().filter(|_| self.stonith).map(device);
+        let devices = switches.chain(self.shared_disk.then_some(disk)).collect();
+        Fencing { devices, timeout: self.fence_timeout }
     }
 
     /// The files of a machine in one variant.
@@ -160,8 +177,8 @@ impl Layout {
                 timing: self.timing,
                 fencing: self.fencing(),
                 permits: Permits {
-                    tiebreaker_ping: self.tiebreaker && !self.stonith,
-                    unfenced: self.unfenced && !self.stonith,
+                    tiebreaker_ping: self.tiebreaker && !self.is_fenced(),
+                    unfenced: self.unfenced && !self.is_fenced(),
                 },
                 gate: self.gate,
                 realtime: false,

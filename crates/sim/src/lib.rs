@@ -36,6 +36,7 @@ pub mod report;
 mod restores;
 mod rng;
 pub mod scenario;
+pub mod shared;
 pub mod shrink;
 mod site;
 pub mod story;

@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::kernel::Kernel;
 use crate::rng::Rng;
+use crate::shared::Slot;
 use hearth_config::Config;
 use hearth_control::{Reply, Status};
 use hearth_controller::{Controller, Event, HeldBack, Input};
@@ -78,6 +79,11 @@ pub struct Machine {
     pub reset_at: Option<Timestamp>,
     /// The run that was told that it is armed.
     pub told_armed: u64,
+
+    /// Its slot on the shared disk.
+    pub slot: Slot,
+    /// How often it got power.
+    pub boots: u64,
 
     /// Addresses, gates, processes.
     pub kernel: Kernel,
@@ -154,6 +160,8 @@ impl Machine {
             lease: None,
             reset_at: None,
             told_armed: 0,
+            slot: Slot::default(),
+            boots: 0,
             kernel: Kernel::default(),
             agents: Agents::default(),
             ops: BTreeMap::new(),
@@ -223,6 +231,7 @@ impl Machine {
         self.due = None;
         self.backlog.clear();
         self.held = HeldBack::default();
+        self.slot.lose_daemon();
         self.asks.clear();
         self.probes.clear();
         self.stated = None;

@@ -63,6 +63,12 @@ pub enum Mutant {
     FencesWithoutToken,
     /// A machine is taken out of the list while it serves: nobody is asked.
     TakesOutUnasked,
+    /// A node that does not heed the pill in its slot.
+    IgnoresPill,
+    /// A pill counts as soon as it is written.
+    PillProvesAtOnce,
+    /// A node that cannot look at its slot goes on as if it had.
+    LooksAtNothing,
     /// Files are read as if a witness were a node like others.
     WitnessRuns,
 }

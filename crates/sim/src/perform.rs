@@ -54,6 +54,7 @@ impl World {
             Act::Pause(node) => self.pause(*node),
             Act::Resume(node) => self.resume(*node),
             Act::Ping(node, reached) => self.site.machines[*node].pingable = *reached,
+            Act::Path(node, mode) => self.site.machines[*node].slot.path = *mode,
             Act::Disk(node, mode) => self.site.machines[*node].disk.mode = *mode,
             Act::LoseState(node) => self.lose_state(*node),
             Act::Backup(node) => {
@@ -267,6 +268,7 @@ impl World {
         machine.heard_since_boot = 0;
         machine.lease = None;
         machine.reset_at = None;
+        machine.slot.poisoned = false;
     }
 
     /// Power on; nothing if it is on.
@@ -278,6 +280,7 @@ impl World {
             return;
         }
         machine.powered = true;
+        machine.boots += 1;
         let wall_step_ms = machine.clock.wall_step_ms;
         machine.clock = crate::Clock { wall_step_ms, ..crate::Clock::boot(now, machine.clock.rate) };
         if watched {
@@ -516,6 +519,9 @@ impl World {
                 }
             }
             What::ChangesList { node, run, id, change, commit } => self.change_list(node, (run, id), &change, commit),
+            What::SlotLook { node, run } => self.slot_look(node, run),
+            What::SlotSaid { node, run, seen } => self.slot_said(node, run, seen),
+            What::PillLate { node, run, id } => self.pill_late(node, run, id),
             What::Boot { node } => {
                 self.site.machines[node].switching -= 1;
                 self.start(node);

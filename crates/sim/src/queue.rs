@@ -1,6 +1,7 @@
 //! What will happen, by time.
 
 use hearth_control::Request;
+use hearth_controller::SlotSeen;
 use hearth_types::{AlertId, FenceId, LinkId, ResourceId, Timestamp};
 use hearth_wire::Message;
 use std::cmp::Reverse;
@@ -46,6 +47,12 @@ pub enum What {
     Fenced { node: usize },
     /// A fence device answers.
     FenceSaid { node: usize, run: u64, id: FenceId, result: Result<String, String>, took: Duration },
+    /// A daemon looks at its slot on the shared disk.
+    SlotLook { node: usize, run: u64 },
+    /// What it has found there reaches it.
+    SlotSaid { node: usize, run: u64, seen: Result<SlotSeen, String> },
+    /// The time of an order to the shared disk is over.
+    PillLate { node: usize, run: u64, id: FenceId },
     /// The script of an alert has ended.
     AlertDone { node: usize, run: u64, id: AlertId },
     /// A daemon looks at its files for a change of the list of nodes, or changes them.

@@ -7,6 +7,7 @@ use crate::layout::Layout;
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::rng::Rng;
+use crate::shared::Bytes;
 use hearth_control::Status;
 use hearth_types::{ResourceId, Timestamp};
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub struct Site {
     pub machines: Vec<Machine>,
     /// Its links.
     pub network: Network,
+    /// The disk that they share.
+    pub shared: Bytes,
     /// When two owners are permitted.
     pub excuse: Excuse,
     /// By token.
@@ -77,6 +80,7 @@ impl Site {
             network: Network::new(layout.links.clone(), machines.len(), seed),
             excuse: Excuse::new(machines.len()),
             machines,
+            shared: Bytes::new(&layout.names),
             layout,
             orders: BTreeMap::new(),
             story: Vec::new(),

@@ -44,6 +44,8 @@ pub(crate) struct File {
     pub(crate) watchdog: Option<Range<usize>>,
     /// Where each serial line stands, in their order.
     pub(crate) serial: Vec<Range<usize>>,
+    /// Where `stonith disk` names its disk.
+    pub(crate) disk: Option<Range<usize>>,
     /// Fence devices in their order.
     pub(crate) stonith: Vec<WrittenDevice>,
     port: u16,
@@ -137,6 +139,7 @@ fn blank(local: NodeName) -> File {
         unfenced: None,
         watchdog: None,
         serial: Vec::new(),
+        disk: None,
         stonith: Vec::new(),
         port: 694,
         baud: 19200,

@@ -1,4 +1,4 @@
-//! `stonith_host HOST TYPE NAME=VALUE...` and `stonith TYPE FILE`: fence devices.
+//! `stonith_host HOST TYPE NAME=VALUE...`, `stonith TYPE FILE` and `stonith disk DEVICE`: fence devices.
 
 use super::Reader;
 use crate::lex::{Word, whole};
@@ -65,6 +65,9 @@ impl Reader<'_> {
             let wrong = error("bad-stonith", whole(words, name), "`stonith` needs a type and a file");
             return self.report.push(wrong.help("write: stonith fence_ipmilan /etc/ha.d/stonith.cfg"));
         };
+        if kind.text == "disk" {
+            return self.shared_disk(kind, file);
+        }
         let Some(program) = self.fence_program(kind) else { return };
         let text = match self.environment.text(file.text) {
             Ok(text) => text,
@@ -91,6 +94,29 @@ impl Reader<'_> {
             }
         }
         self.device(kind, program, (None, None), list);
+    }
+
+    /// `stonith disk`: a poison pill on a disk that all machines share. Its machines are those of the cluster.
+    fn shared_disk(&mut self, kind: &Word<'_>, path: &Word<'_>) {
+        if !path.text.starts_with('/') {
+            return self.bad(path, "write the path of the shared disk: stonith disk /dev/disk/by-id/...");
+        }
+        if self.file.stonith.iter().any(|written| written.device.kind == FenceKind::Disk) {
+            let wrong = error("second-disk", path.span.clone(), "a second shared disk is not used");
+            return self.report.push(wrong.help("remove the line; a disk with two paths has one name in /dev/mapper"));
+        }
+        let device = FenceDevice {
+            name: "disk".to_owned(),
+            program: path.text.to_owned(),
+            kind: FenceKind::Disk,
+            user: None,
+            targets: BTreeMap::new(),
+            stays_off: false,
+            params: Vec::new(),
+        };
+        let (kind, targets) = (kind.span.clone(), path.span.clone());
+        self.file.disk = Some(targets.clone());
+        self.file.stonith.push(WrittenDevice { device, host: None, kind, targets });
     }
 
     fn device(
@@ -157,7 +183,7 @@ impl Reader<'_> {
             false if base.starts_with("fence_") => FenceKind::Agent,
             _ => {
                 let title = format!("`{}` is no type of fence device that hearth can use", kind.text);
-                let help = "types are fence_NAME (package fence-agents) and external/NAME (package cluster-glue)";
+                let help = "types are fence_NAME (package fence-agents), external/NAME (package cluster-glue) and disk";
                 self.report.push(error("bad-stonith-type", kind.span.clone(), title).help(help));
                 return None;
             }

@@ -484,7 +484,8 @@ impl World {
                 self.kill(node);
                 self.machines[node].halted = true;
             }
-            // No file here names a watchdog.
+            // No file here names a watchdog or a shared disk.
+            Output::Slot { .. } => unreachable!("a slot that nobody asked for"),
             Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
             Output::ChangeList { id, change, commit } => {
                 let incarnation = self.machines[node].incarnation;

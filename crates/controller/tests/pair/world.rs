@@ -452,7 +452,8 @@ impl World {
                 self.machines[node].controller = None;
             }
             Output::Announce { .. } => self.machines[node].announced += 1,
-            // No file here names a watchdog.
+            // No file here names a watchdog or a shared disk.
+            Output::Slot { .. } => unreachable!("a slot that nobody asked for"),
             Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
             Output::Fence { .. }
             | Output::ChangeList { .. }

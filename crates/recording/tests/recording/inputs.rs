@@ -1,14 +1,14 @@
 //! Every kind of input comes back as it was.
 
 use hearth_control::Request;
-use hearth_controller::{AddressChange, Carrier, Input};
+use hearth_controller::{AddressChange, Carrier, Input, SlotSeen};
 use hearth_recording::{Begin, Check, Head, Item, Reader, Writer};
 use hearth_types::{AlertId, FenceId, Incarnation, LinkId, NodeName, OpId, OpOutcome, OpResult, ResourceId, Timestamp};
 use hearth_wire::{Message, Segment};
 use proptest::prelude::*;
 use std::time::Duration;
 
-const KINDS: usize = 23;
+const KINDS: usize = 25;
 
 /// The place of each kind in [`kinds`]; a new one has to be added to both.
 fn place(input: &Input) -> usize {
@@ -38,6 +38,7 @@ fn place(input: &Input) -> usize {
         Input::WatchdogSeen(_) => 22,
         Input::AlertFinished { .. } => 23,
         Input::ListChanged { .. } => 24,
+        Input::SlotSeen(_) => 25,
     }
 }
 
@@ -59,6 +60,7 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
         mark: flag.then_some(number),
     };
     let at = Timestamp(number);
+    let some_pill = some.clone();
     let outcome = if flag {
         OpOutcome::Failed { code: Some(number as i32), message: text.clone() }
     } else {
@@ -109,7 +111,13 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
             result: if flag { Ok(text.clone()) } else { Err(text.clone()) },
             took: Duration::from_nanos(number),
         },
-        Input::ListChanged { id: number, result: if flag { Ok(number) } else { Err(text) } },
+        Input::ListChanged { id: number, result: if flag { Ok(number) } else { Err(text.clone()) } },
+        Input::SlotSeen(if flag {
+            let pill = some_pill;
+            Ok(SlotSeen { began_at: at, patience: Duration::from_nanos(number), pill })
+        } else {
+            Err(text)
+        }),
     ]
 }
 

@@ -57,7 +57,7 @@ fn resources(site: &Site, core: &[usize]) -> Option<String> {
         // Of more than two machines nothing but addresses is taken from one that is lost, by time alone (R-TAKE-2).
         let waits =
             |spec: &hearth_types::ResourceSpec| record.is_some_and(|record| record.waits_for_lost(spec).is_some());
-        if !site.layout.stonith && group.resources.iter().any(waits) {
+        if !site.layout.is_fenced() && group.resources.iter().any(waits) {
             continue;
         }
         for spec in &group.resources {
@@ -78,7 +78,7 @@ fn resources(site: &Site, core: &[usize]) -> Option<String> {
 fn said(site: &Site, core: &[usize]) -> Option<String> {
     core.iter().find_map(|node| {
         let status = site.status(*node)?;
-        let lost = core.len() < site.machines.len() && site.machines.len() > 2 && !site.layout.stonith;
+        let lost = core.len() < site.machines.len() && site.machines.len() > 2 && !site.layout.is_fenced();
         let group = status.groups.iter().find(|group| group.state != "started" && !lost)?;
         Some(format!("{} says that {} is {}: {}", site.name(*node), group.id, group.state, group.reason))
     })

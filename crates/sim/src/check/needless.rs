@@ -30,7 +30,9 @@ impl Checker for Needless {
         let machine = &site.machines[*node];
         let agents_lie = machine.agents.trouble > 0 || !machine.agents.flaws.is_empty();
         let from = self.calm_from.entry(*node).or_default();
-        if agents_lie || machine.disk.mode != DiskMode::Fast || machine.disk.failed {
+        // Who has a pill in its slot is reset by order of another one.
+        let told_to = machine.slot.poisoned;
+        if told_to || agents_lie || machine.disk.mode != DiskMode::Fast || machine.disk.failed {
             *from = site.now + KNOWN_WITHIN;
         } else if !machine.awake() || machine.drowsy || !machine.kernel.running.is_empty() {
             *from = (*from).max(site.now);

@@ -31,7 +31,7 @@ impl Checker for Takeover {
                     let given_up = self.given_up.get(other).is_some_and(|given_up| given_up >= at);
                     let excused = site.excuse.scripts || site.excuse.addresses || site.excuse.excuses(&spec.id);
                     // Where a fence device is configured, no word counts but its own, and that shows in the hardware.
-                    let given_up = given_up && !(site.layout.stonith && spec.address().is_none());
+                    let given_up = given_up && !(site.layout.is_fenced() && spec.address().is_none());
                     let excused = excused || site.excuse.lied(*node, *other, &spec.id);
                     if !given_up && !excused && machine.lives() && machine.kernel.runs(&spec.id) {
                         let (name, other) = (site.name(*node), site.name(*other));

@@ -64,6 +64,7 @@ impl Setup {
             }
             "ucast" => layout.ucast = yes(word()?)?,
             "tiebreaker" => layout.tiebreaker = yes(word()?)?,
+            "shared_disk" => layout.shared_disk = yes(word()?)?,
             "stonith" => layout.stonith = yes(word()?)?,
             "unfenced_takeover" => layout.unfenced = yes(word()?)?,
             "auto_failback" => layout.auto_failback = yes(word()?)?,
