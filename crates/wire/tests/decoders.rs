@@ -148,7 +148,8 @@ fn newer_heartbeats_are_read() {
     // Every field is there, also the last one, which a pair leaves out.
     let driver = "x".repeat(hearth_wire::DRIVER_LETTERS);
     let watchdog = Some(hearth_wire::Watchdog { driver, timeout_ms: 10_000, nowayout: false });
-    let full = Heartbeat { statement: Some(Statement::default()), watchdog, ..newer_heartbeat() };
+    let strangers = Some(vec!["node-gamma".into()]);
+    let full = Heartbeat { statement: Some(Statement::default()), watchdog, strangers, ..newer_heartbeat() };
     let bytes = minicbor::to_vec(&full).expect("encodes");
     let mut decoder = minicbor::Decoder::new(&bytes);
     let fields = decoder.array().expect("an array").expect("of known length");
