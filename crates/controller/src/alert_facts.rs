@@ -198,6 +198,9 @@ impl Node {
     }
 
     pub(crate) fn judge_deaths(&mut self, now: Timestamp) {
+        if self.alerts.facts.silent.is_empty() && self.alerts.facts.alone.is_empty() {
+            return;
+        }
         for (node, due_at) in self.alerts.facts.silent.clone() {
             let member = self.ledger.record().map(|record| record.nodes.get(&node).map(|node| node.member));
             let decided = matches!(member, Some(None | Some(MemberState::Left | MemberState::Out)));

@@ -4,9 +4,10 @@ use crate::Severity;
 use crate::node::Node;
 use hearth_cib::MemberState;
 use hearth_types::{NodeName, Timestamp};
-use hearth_wire::NodeStatus;
+use hearth_wire::{Heartbeat, NodeStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Writes that are not durable yet.
@@ -86,10 +87,9 @@ impl Node {
     /// speaks of the admission that it has here, so it is not behind.
     pub(crate) fn says_it_cannot_write(&self, name: &NodeName) -> bool {
         let claimed = self.members.peer(name).filter(|peer| peer.is_alive()).and_then(|peer| peer.claimed.as_ref());
+        let takes_no_part = |claimed: &&Arc<Heartbeat>| matches!(claimed.status, NodeStatus::Up | NodeStatus::Init);
+        let Some(claimed) = claimed.filter(takes_no_part) else { return false };
         let known = self.ledger.record().and_then(|record| record.nodes.get(name));
-        let (Some(claimed), Some(known)) = (claimed, known) else { return false };
-        known.member == MemberState::Admitted
-            && claimed.admission == Some(known.admission)
-            && matches!(claimed.status, NodeStatus::Up | NodeStatus::Init)
+        known.is_some_and(|known| known.member == MemberState::Admitted && claimed.admission == Some(known.admission))
     }
 }

@@ -98,14 +98,13 @@ impl Node {
                 .as_ref()
                 .filter(|claimed| claimed.epoch.as_ref() == self.ledger.epoch() && claimed.identity == identity);
             // R-JOIN-3: whoever was lost has applied that first; and who is dead for the others would be lost again.
-            let lost = record.nodes.get(name).map(|node| node.lost);
             let back = |claimed: &&Arc<Heartbeat>| {
-                !self.is_refused(name)
+                is_new(name, claimed.incarnation)
+                    && record.nodes.get(name).is_none_or(|node| claimed.decided >= node.lost)
+                    && !self.is_refused(name)
                     && !self.waits_for_fence(record, name)
                     && !self.was_turned_off(name, claimed.incarnation)
                     && self.beyond(name).is_none()
-                    && is_new(name, claimed.incarnation)
-                    && lost.is_none_or(|lost| claimed.decided >= lost)
                     && self.may_come_back(claimed)
             };
             if let Some(claimed) = claimed.filter(back) {
@@ -281,11 +280,13 @@ impl Node {
     /// Whether the plan was made for this record and for those who are there now.
     fn is_planned(&self, record: &Record) -> bool {
         let Some((applied, there, epoch)) = &self.planned else { return false };
+        let nodes = &self.config.cluster.nodes;
         let mut peers = self.members.peers();
         *applied == record.applied
             && *epoch == record.epoch
             && there.leaving == self.leaving
-            && there.without_disk == self.without_disk()
+            && there.without_disk.iter().all(|name| nodes.contains(name))
+            && nodes.iter().all(|name| there.without_disk.contains(name) == self.says_it_cannot_write(name))
             && there.left_out == self.left_out()
             && peers.all(|(name, peer)| there.alive.contains(name) == self.is_there(name, peer))
     }

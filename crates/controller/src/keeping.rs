@@ -274,7 +274,7 @@ impl Node {
         self.keeping.holding = holding;
         let held = self.held_addresses();
         let heard = self.members.peers().any(|(_, peer)| peer.is_alive());
-        let isolated = self.standing.is_isolated(now, &held, lease) && !heard;
+        let isolated = !heard && self.standing.is_isolated(now, &held, lease);
         if isolated != self.keeping.isolated {
             self.keeping.isolated = isolated;
             if isolated {
@@ -343,6 +343,9 @@ impl Node {
     /// Addresses whose interface has had no carrier for a lease are withdrawn (R-MEM-7).
     fn withdraw_dark(&mut self, now: Timestamp, lease: Duration, held: &BTreeSet<ResourceId>, out: &mut Vec<Output>) {
         let dark = self.standing.dark_addresses(now, lease);
+        if dark.is_empty() && self.keeping.dark.is_empty() {
+            return;
+        }
         let newly: Vec<ResourceId> =
             dark.difference(&self.keeping.dark).filter(|id| held.contains(*id)).cloned().collect();
         self.keeping.dark = dark;

@@ -61,6 +61,9 @@ impl Node {
     fn list_differs<'a>(&'a self, record: Option<&'a Record>) -> Option<(Vec<&'a str>, Vec<&'a str>)> {
         let agreed = &record.filter(|record| !record.node_order.is_empty())?.node_order;
         let named = &self.config.cluster.nodes;
+        if agreed == named {
+            return None;
+        }
         let new: Vec<&str> = named.iter().filter(|name| !agreed.contains(name)).map(NodeName::as_str).collect();
         let gone: Vec<&str> = agreed.iter().filter(|name| !named.contains(name)).map(NodeName::as_str).collect();
         (!new.is_empty() || !gone.is_empty()).then_some((new, gone))

@@ -166,13 +166,16 @@ impl Node {
     /// Odd lists only, or a voter would be given up for nothing.
     pub(crate) fn shrink_voters(&mut self) {
         let Some(record) = self.ledger.record().filter(|_| self.is_many()) else { return };
-        if self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving() {
-            return;
-        }
         let is_gone = |name: &NodeName| {
             let member = record.nodes.get(name).map(|node| node.member);
             matches!(member, Some(MemberState::Lost | MemberState::Left)) && !self.members.is_alive(name)
         };
+        if !record.voters.iter().any(|voter| is_gone(&voter.name)) {
+            return;
+        }
+        if self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving() {
+            return;
+        }
         let names = record.voters.iter().map(|voter| &voter.name);
         // Whom ha.cf does not name any more does not come back: its vote goes, whatever number stays.
         let listed = |name: &NodeName| self.config.cluster.nodes.contains(name);

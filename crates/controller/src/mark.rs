@@ -81,7 +81,8 @@ impl Node {
         self.beyond_of(self.members.peer(peer)?.claimed.as_ref()?)
     }
 
-    fn beyond_of(&self, claimed: &Heartbeat) -> Option<u64> {
+    /// The same of its newest heartbeat.
+    pub(crate) fn beyond_of(&self, claimed: &Heartbeat) -> Option<u64> {
         let votes_here = || {
             let relation = self.ledger.relation(claimed.epoch.as_ref(), &claimed.lineage);
             matches!(relation, Relation::Same | Relation::Behind)
@@ -182,8 +183,14 @@ impl Node {
             // What was left unread meanwhile is said again.
             peers.iter().for_each(|peer| self.ledger.reconnected(peer));
         }
-        let older = |name: &&NodeName| self.members.is_alive(name) && self.beyond(name).is_some();
-        let older: BTreeSet<NodeName> = self.members.peers().map(|(name, _)| name).filter(older).cloned().collect();
+        let is_older = |peer: &PeerView| {
+            peer.is_alive() && peer.claimed.as_ref().is_some_and(|claimed| self.beyond_of(claimed).is_some())
+        };
+        let older = self.members.peers().filter(|(_, peer)| is_older(peer)).map(|(name, _)| name);
+        if older.clone().eq(&self.marks.told) {
+            return;
+        }
+        let older: BTreeSet<NodeName> = older.cloned().collect();
         for name in older.difference(&self.marks.told) {
             let text = format!(
                 "The state of {name} is older than what it has said before: was a snapshot or a backup put back? Nothing \

@@ -82,7 +82,8 @@ impl Node {
     /// Who asked to be let in takes part.
     pub(crate) fn has_joined(&mut self, heartbeat: &Heartbeat) {
         let is_in = |record: &Record| is_member_of(record, &heartbeat.from, heartbeat.identity);
-        if self.is_many() && self.ledger.record().is_some_and(is_in) {
+        let asked = self.alone.joins.contains_key(&heartbeat.from);
+        if asked && self.is_many() && self.ledger.record().is_some_and(is_in) {
             self.alone.joins.remove(&heartbeat.from);
         }
     }
@@ -93,8 +94,8 @@ impl Node {
             return;
         }
         // One change of voters at a time, and a proof under way goes first (R-LEDGER-2, R-LEASE-12).
-        let changing = self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving();
-        if let Some((node, gone)) = self.next_voter().filter(|_| !changing) {
+        let changing = || self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving();
+        if let Some((node, gone)) = self.next_voter().filter(|_| !changing()) {
             self.alone.invited_at = now;
             return self.ledger.invite(&node, gone.as_ref());
         }

@@ -195,6 +195,7 @@ impl Node {
         self.wake(now);
         // The copy of a heartbeat that came over another link changes nothing but that link's own figures.
         let heartbeat = matches!(input, Input::Packet { message: Message::Heartbeat(_), .. });
+        let question = matches!(input, Input::WireAsked { .. });
         let copy = match input {
             Input::Packet { link, message, received_at, .. } => !self.take_packet(now, link, message, received_at, out),
             // Asked fifty times a second for as long as nobody may take it: only silence that becomes long enough is news.
@@ -211,8 +212,8 @@ impl Node {
         if !copy || now >= self.due.0 {
             self.advance(now, out);
             self.chronicle.because(None);
-        } else if heartbeat && self.due.1 != TimerKind::Silence {
-            // It was heard, which only puts silence off.
+        } else if question || (heartbeat && self.due.1 != TimerKind::Silence) {
+            // It was heard, which only puts silence off; and no deadline depends on how often something was asked.
             return;
         }
         self.due = self.next_deadline();
@@ -361,7 +362,7 @@ impl Node {
         at_latest(self.disk_deadline(), TimerKind::Ledger);
         at_latest(self.failure_deadline(), TimerKind::Operation);
         // While nothing is under way the ledger's clock runs along with the heartbeats.
-        let without_dc = self.ledger.dc().is_none() && !self.ledger.is_member();
+        let without_dc = !self.ledger.has_dc() && !self.ledger.is_member();
         let electing = self.is_many() && self.without_dc_since.is_some();
         let under_way = self.ledger.has_undecided() || without_dc || electing;
         at_latest(Some(self.next_ledger_at).filter(|_| under_way), TimerKind::Ledger);

@@ -8,6 +8,7 @@ use crate::Severity;
 use crate::node::Node;
 use hearth_cib::{Entry, MemberState, Speaks};
 use hearth_ledger::Join;
+use hearth_membership::PeerView;
 use hearth_types::{NodeName, PermitKind, Timestamp};
 use hearth_wire::{Heartbeat, NEWEST_VERSION, OLDEST_VERSION};
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,10 @@ impl Node {
             return;
         }
         let newest = heartbeat.versions.1;
-        let known = self.speech.heard.insert(heartbeat.from.clone(), (newest, now));
+        let known = match self.speech.heard.get_mut(&heartbeat.from) {
+            Some(known) => Some(std::mem::replace(known, (newest, now))),
+            None => self.speech.heard.insert(heartbeat.from.clone(), (newest, now)),
+        };
         if newest < self.in_use() && known.is_none_or(|(known, at)| known != newest || self.is_over(now, at)) {
             // It has not understood the heartbeats of before.
             self.beat_now = true;
@@ -83,9 +87,12 @@ impl Node {
     /// Whether a peer cannot speak the version that the record has in use: it takes no part, and nothing of what it says
     /// of the record is believed.
     pub(crate) fn is_refused(&self, node: &NodeName) -> bool {
+        self.members.peer(node).is_some_and(|peer| self.refuses(peer))
+    }
+
+    fn refuses(&self, peer: &PeerView) -> bool {
         let in_use = self.in_use();
-        let claimed = self.members.peer(node).and_then(|peer| peer.claimed.as_ref());
-        claimed.is_some_and(|claimed| in_use < claimed.versions.0 || in_use > claimed.versions.1)
+        peer.claimed.as_ref().is_some_and(|claimed| in_use < claimed.versions.0 || in_use > claimed.versions.1)
     }
 
     /// The version of the cluster that this node has to keep out of, if it cannot speak it.
@@ -139,10 +146,10 @@ impl Node {
 
     /// Tells who is refused and who refuses, once an episode.
     pub(crate) fn judge_speech(&mut self, now: Timestamp) {
-        let alive = self.members.peers().filter(|(_, peer)| peer.is_alive());
-        let refused: BTreeSet<NodeName> =
-            alive.map(|(name, _)| name).filter(|name| self.is_refused(name)).cloned().collect();
-        if refused != self.speech.refused {
+        let found =
+            self.members.peers().filter(|(_, peer)| peer.is_alive() && self.refuses(peer)).map(|(name, _)| name);
+        if !found.clone().eq(&self.speech.refused) {
+            let refused: BTreeSet<NodeName> = found.cloned().collect();
             let before = std::mem::replace(&mut self.speech.refused, refused);
             for name in self.speech.refused.clone().difference(&before) {
                 if let Some(text) = self.refusal_of(name) {
@@ -179,8 +186,9 @@ impl Node {
 
     /// The request of a peer that is refused, in its present run: its word on what still runs there.
     fn word_of_refused(&self, name: &NodeName) -> Option<&Join> {
+        let join = self.alone.joins.get(name)?;
         let current = self.members.peer(name).filter(|peer| peer.is_alive() && self.is_refused(name))?.incarnation;
-        self.alone.joins.get(name).filter(|join| current == Some(join.incarnation))
+        (current == Some(join.incarnation)).then_some(join)
     }
 
     /// The DC: who is refused is not let in, but what it says of what runs there counts as that of anybody who comes

@@ -408,23 +408,22 @@ impl Node {
         if self.channels.values().all(|channel| channel.is_silent(now)) {
             return;
         }
-        let paces: Vec<_> = self.channels.keys().map(|node| self.pace_to(node)).collect();
-        let (mut segments, mut first) = (Vec::new(), Vec::new());
-        for (channel, pace) in self.channels.values_mut().zip(paces) {
-            channel.keep_pace(now, pace);
-            let before = segments.len();
-            channel.poll(now, &mut segments);
-            first.extend(segments[before..].iter().map(|segment| channel.is_first_copy(segment)));
-        }
         // Whatever this rests on stands before it in the outputs, so that it is durable when this leaves.
         let mark = Some(self.marks.ordered());
-        for (segment, first) in segments.into_iter().zip(first) {
-            let segment = Segment { mark, ..segment };
-            let version = self.segment_version(&segment.to);
-            for link in self.media_to(&segment.to, first) {
-                out.push(Output::Send { link, version, message: Message::Segment(segment.clone()) });
+        let (mut channels, mut segments) = (std::mem::take(&mut self.channels), Vec::new());
+        for (node, channel) in &mut channels {
+            channel.keep_pace(now, self.pace_to(node));
+            channel.poll(now, &mut segments);
+            for segment in segments.drain(..) {
+                let first = channel.is_first_copy(&segment);
+                let segment = Segment { mark, ..segment };
+                let version = self.segment_version(&segment.to);
+                for link in self.media_to(&segment.to, first) {
+                    out.push(Output::Send { link, version, message: Message::Segment(segment.clone()) });
+                }
             }
         }
+        self.channels = channels;
     }
 
     /// Campaigns where the voters are together and none leads, or nothing is decided any more: the first of them at once,
@@ -435,14 +434,16 @@ impl Node {
         let gone = self.is_many() && self.leader_is_gone(now);
         // A witness leads only while no node can.
         let is_witness = |name: &NodeName| self.config.resources.is_witness(name);
-        let by_witness = !is_witness(&self.local) && self.ledger.dc().is_some_and(|dc| is_witness(&dc));
+        let by_witness = !self.config.resources.witnesses.is_empty()
+            && !is_witness(&self.local)
+            && self.ledger.dc().is_some_and(|dc| is_witness(&dc));
         let by_unstopped = !is_witness(&self.local) && self.is_led_by_unstopped();
         let wanted = self.ledger.is_voting()
             && !self.cannot_write()
             && !self.is_listening()
-            && (self.ledger.dc().is_none() || stuck || gone || by_witness || by_unstopped);
-        let late = self.channels.keys().any(|node| self.is_on_its_way(node));
-        let Some(record) = self.ledger.record().filter(|_| wanted && !late) else {
+            && (!self.ledger.has_dc() || stuck || gone || by_witness || by_unstopped);
+        let late = || self.channels.keys().any(|node| self.is_on_its_way(node));
+        let Some(record) = self.ledger.record().filter(|_| wanted && !late()) else {
             self.without_dc_since = None;
             return;
         };

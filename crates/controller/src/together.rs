@@ -5,7 +5,6 @@ use crate::leases::Revoked;
 use crate::node::Node;
 use crate::talk::PeerMessage;
 use hearth_cib::{NodeRecord, Voter};
-use hearth_membership::PeerView;
 use hearth_types::{Index, NodeName, Timestamp};
 use hearth_wire::{Heartbeat, NodeStatus, PeerReport, Revocation, Statement};
 use std::time::Duration;
@@ -21,11 +20,17 @@ impl Node {
 
     /// The newest heartbeat of another voter that is heard two-way in our epoch, under the identity that votes.
     pub(crate) fn voice(&self, voter: &Voter) -> Option<&Heartbeat> {
-        let counts = |peer: &&PeerView| peer.is_alive() && !peer.is_cloned() && self.beyond(&voter.name).is_none();
-        let peer = self.members.peer(&voter.name).filter(counts)?;
-        let ours =
-            |claimed: &&Heartbeat| claimed.identity == voter.identity && claimed.epoch.as_ref() == self.ledger.epoch();
-        peer.claimed.as_deref().filter(ours)
+        self.voice_that(voter, |_| true)
+    }
+
+    /// The same if it says so. That is looked at first: most of the time nobody says what is asked for, and whether a word
+    /// counts is the longer question.
+    fn voice_that(&self, voter: &Voter, says: impl Fn(&Heartbeat) -> bool) -> Option<&Heartbeat> {
+        let peer = self.members.peer(&voter.name)?;
+        let said = peer.claimed.as_deref().filter(|claimed| says(claimed))?;
+        let ours = said.identity == voter.identity && said.epoch.as_ref() == self.ledger.epoch();
+        let counts = ours && peer.is_alive() && !peer.is_cloned() && self.beyond_of(said).is_none();
+        counts.then_some(said)
     }
 
     /// How many voters say so: this node by `own`, the others by their newest statement.
@@ -33,7 +38,7 @@ impl Node {
         let Some(record) = self.ledger.record() else { return 0 };
         let says_so = |voter: &&Voter| match voter.name == self.local {
             true => own && self.ledger.is_voting(),
-            false => self.voice(voter).is_some_and(&says),
+            false => self.voice_that(voter, &says).is_some(),
         };
         record.voters.iter().filter(says_so).count()
     }
@@ -45,19 +50,17 @@ impl Node {
     /// Whether a node counts as dead by our own ears. A paused node accuses nobody (R-MEM-5); a machine that came up
     /// without its state is not what it was.
     fn is_dead_here(&self, now: Timestamp, node: &NodeName) -> bool {
-        if *node == self.local || self.keeping.is_suspended() || !self.standing.links_have_carrier() {
-            return false;
-        }
-        self.members.is_dead(node, now) || self.is_another(node)
+        let gone = *node != self.local && (self.members.is_dead(node, now) || self.is_another(node));
+        gone && !self.keeping.is_suspended() && self.standing.links_have_carrier()
     }
 
     /// A machine under that name that has no epoch and another identity than the record knows, or has given its epoch up
     /// because it cannot speak the wire version in use (R-WIRE-6): what it was is gone.
     fn is_another(&self, node: &NodeName) -> bool {
-        let known = self.ledger.record().and_then(|record| record.nodes.get(node)).and_then(|it| it.identity);
         let claimed = self.members.peer(node).filter(|peer| peer.is_alive()).and_then(|peer| peer.claimed.as_ref());
+        let known = || self.ledger.record()?.nodes.get(node)?.identity;
         claimed.is_some_and(|it| {
-            it.epoch.is_none() && known.is_some_and(|known| known != it.identity || self.is_refused(node))
+            it.epoch.is_none() && known().is_some_and(|known| known != it.identity || self.is_refused(node))
         })
     }
 
@@ -72,11 +75,17 @@ impl Node {
 
     /// For a majority of voters, by their own heartbeats, it has not been alive for deadtime (R-LEASE-2).
     pub(crate) fn is_dead_for_majority(&self, now: Timestamp, node: &NodeName) -> bool {
-        let own = self.is_dead_here(now, node);
         // Who has not applied its admission speaks of what it was before: it would be lost again as soon as it is let in.
-        let since = self.admissions.get(node).map_or(Index(0), |(_, since)| *since);
-        let says_dead = |voice: &Heartbeat| voice.from != *node && voice.applied >= since && voice.says_dead(node);
-        self.is_majority(self.count_voters(own, says_dead))
+        let since = || self.admissions.get(node).map_or(Index(0), |(_, since)| *since);
+        let says_dead = |voice: &Heartbeat| voice.from != *node && voice.says_dead(node) && voice.applied >= since();
+        let others = self.count_voters(false, says_dead);
+        // With our own word it is one more at most, and most of the time that is too few anyway.
+        self.is_majority(others + 1) && self.is_majority(others + self.count_own(self.is_dead_here(now, node)))
+    }
+
+    /// What this node's own word counts for among the voters.
+    fn count_own(&self, says: bool) -> usize {
+        usize::from(says && self.ledger.is_voting())
     }
 
     /// Notes from which index on nodes have the admission that the record shows; zero for what was there at the start.

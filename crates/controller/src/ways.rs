@@ -80,9 +80,12 @@ impl Node {
 
     /// When a heartbeat that waits for its turn may go, over a line or with news of ping targets; none: none waits so.
     pub(crate) fn out_of_turn_at(&self) -> Option<Timestamp> {
+        let has_news = self.has_news_of_pings(self.last_wake_at);
+        if !self.beat_now && !has_news {
+            return None;
+        }
         let span = self.out_of_turn();
-        let waits = (self.beat_now && span > OUT_OF_TURN) || self.has_news_of_pings(self.last_wake_at);
-        waits.then(|| self.keeping.beat_at + span)
+        (has_news || span > OUT_OF_TURN).then(|| self.keeping.beat_at + span)
     }
 
     /// How long something is waited for before it is said to that peer again: over a line longer than elsewhere, where

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use hearth_cib::{MemberState, ReportKind, ResourceState};
-use hearth_types::{OnStopFail, OpAction, ResourceId, ResourceSpec, Timestamp};
+use hearth_types::{GroupId, OnStopFail, OpAction, ResourceId, ResourceSpec, Timestamp};
 
 use crate::local::{ANNOUNCE_PERIOD, EARLY_PERIOD, EARLY_ROUNDS, Local, State};
 use crate::outbox::admitted;
@@ -23,19 +23,20 @@ impl Executor {
 
     /// For the next daemon, before anything of it is ordered (R-TAKE-4): inserted at `at`.
     pub(crate) fn tell_started(&mut self, at: usize, out: &mut Vec<ExecutorOutput>) {
-        let as_started = |it: &Local| {
-            let starting = it.op.as_ref().filter(|op| op.action == OpAction::Start).map(|op| op.spec.clone());
-            let spec = starting.or_else(|| it.running.clone())?;
-            Some(StartedResource { spec: (*spec).clone(), group: Some(it.group.clone()), position: it.position })
-        };
-        let started: Vec<StartedResource> = self.resources.values().filter_map(as_started).collect();
         // What the daemon before us said holds until we have looked.
-        let unseen = self.adoptable.values().cloned();
-        let started: Vec<StartedResource> = started.into_iter().chain(unseen).collect();
-        if started != self.started {
-            self.started = started.clone();
-            out.insert(at, ExecutorOutput::Started(started));
+        let unseen = self.adoptable.values().map(told);
+        let started = self.resources.values().filter_map(as_started).chain(unseen);
+        if started.clone().eq(self.started.iter().map(told)) {
+            return;
         }
+        let copy = |(spec, group, position): (&ResourceSpec, Option<&GroupId>, usize)| StartedResource {
+            spec: spec.clone(),
+            group: group.cloned(),
+            position,
+        };
+        let started: Vec<StartedResource> = started.map(copy).collect();
+        self.started = started.clone();
+        out.insert(at, ExecutorOutput::Started(started));
     }
 
     fn tell_wire(&mut self, survey: &Survey, out: &mut Vec<ExecutorOutput>) {
@@ -150,6 +151,17 @@ impl Executor {
             out.push(ExecutorOutput::ProbesDone);
         }
     }
+}
+
+/// What runs or is being started, with its group and its place.
+fn as_started(it: &Local) -> Option<(&ResourceSpec, Option<&GroupId>, usize)> {
+    let starting = it.op.as_ref().filter(|op| op.action == OpAction::Start).map(|op| &op.spec);
+    let spec = starting.or(it.running.as_ref())?;
+    Some((spec, Some(&it.group), it.position))
+}
+
+fn told(it: &StartedResource) -> (&ResourceSpec, Option<&GroupId>, usize) {
+    (&it.spec, it.group.as_ref(), it.position)
 }
 
 /// Whether a stop is for good. What was stopped only because the right to keep it ended is started again under the same

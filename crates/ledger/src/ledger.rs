@@ -243,14 +243,23 @@ impl Ledger {
 
     /// The node that may change the record: the leader in its accept phase, as far as this node knows.
     pub fn dc(&self) -> Option<NodeName> {
+        self.leading().cloned()
+    }
+
+    /// Whether there is one.
+    pub fn has_dc(&self) -> bool {
+        self.leading().is_some()
+    }
+
+    fn leading(&self) -> Option<&NodeName> {
         if self.stopped {
             return None;
         }
         if self.is_sole() {
-            return Some(self.params.local.clone());
+            return Some(&self.params.local);
         }
         let (pid, accepting) = self.paxos.as_ref()?.current_leader()?;
-        accepting.then(|| self.voters().get(pid as usize - 1).map(|voter| voter.name.clone())).flatten()
+        accepting.then(|| self.voters().get(pid as usize - 1).map(|voter| &voter.name)).flatten()
     }
 
     /// The node whose round this voter has promised, whether it leads yet or not; none: nobody's.
@@ -264,7 +273,7 @@ impl Ledger {
 
     /// Whether this node may propose.
     pub fn is_dc(&self) -> bool {
-        self.dc().as_ref() == Some(&self.params.local)
+        self.leading() == Some(&self.params.local)
     }
 
     /// Index of the last entry that is known to be decided.

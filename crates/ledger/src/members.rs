@@ -39,7 +39,7 @@ impl Ledger {
 /// Whether the machine of that identity takes part by this record without a vote. Only where leases bind: in a smaller
 /// epoch nothing would end what it holds (protocol section 3).
 pub fn is_member_of(record: &Record, name: &NodeName, identity: NodeIdentity) -> bool {
-    let votes = record.voters.iter().any(|voter| voter.name == *name);
-    let known = record.nodes.get(name).is_some_and(|node| node.identity == Some(identity));
-    record.has_leases() && known && !votes
+    let votes = || record.voters.iter().any(|voter| voter.name == *name);
+    let known = || record.nodes.get(name).is_some_and(|node| node.identity == Some(identity));
+    record.has_leases() && !votes() && known()
 }

@@ -179,6 +179,10 @@ impl Paxos {
 
     /// Moves what it has to say to the end of `messages`.
     pub(crate) fn take_outgoing_messages(&mut self, messages: &mut Vec<Message<Item>>) {
+        if !self.untaken {
+            // Nothing was done to it since: it has nothing to say, and a take of nothing stands in no history.
+            return;
+        }
         self.live.take_outgoing_messages(&mut self.taken);
         // What its election says is made and taken without effect on anything else.
         let matters = self.taken.iter().any(|message| !matches!(message, Message::BLE(_)));

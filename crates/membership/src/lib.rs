@@ -18,6 +18,7 @@ mod change;
 mod link;
 mod members;
 mod peer;
+mod peers;
 
 pub use change::{Change, LateCause};
 pub use link::PeerLink;

@@ -1,5 +1,6 @@
 //! All peers of this node.
 
+use crate::peers::Peers;
 use crate::{Change, LateCause, Liveness, PeerLink, PeerView};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -37,7 +38,7 @@ pub struct Params {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Members {
     params: Params,
-    peers: BTreeMap<NodeName, PeerView>,
+    peers: Peers,
     /// From when silence counts: start, or the end of an own pause (R-MEM-5).
     listening_since: Timestamp,
     started_at: Timestamp,
@@ -54,7 +55,7 @@ pub struct Members {
 impl Members {
     /// Nobody heard yet.
     pub fn new(params: Params, now: Timestamp) -> Members {
-        let peers = params.peers.iter().map(|name| (name.clone(), PeerView::new())).collect();
+        let peers = Peers::new(&params.peers);
         Members {
             params,
             peers,
@@ -72,9 +73,9 @@ impl Members {
 
     /// Times and peers changed by a reload; what is known of peers that stay is kept.
     pub fn reconfigure(&mut self, params: Params) {
-        self.peers.retain(|name, _| params.peers.contains(name));
+        self.peers.retain(|name| params.peers.contains(name));
         for name in &params.peers {
-            self.peers.entry(name.clone()).or_insert_with(PeerView::new);
+            self.peers.add(name);
         }
         self.params = params;
     }
@@ -82,7 +83,7 @@ impl Members {
     /// The links of this node have new numbers by a reload: what `moved` leads to keeps what is known of it, what it does
     /// not name is gone without a word, and what it does not lead to begins anew.
     pub fn renumber(&mut self, moved: &BTreeMap<LinkId, LinkId>) {
-        for peer in self.peers.values_mut() {
+        for (_, peer) in self.peers.iter_mut() {
             let links = core::mem::take(&mut peer.links);
             peer.links = links.into_iter().filter_map(|(link, known)| Some((*moved.get(&link)?, known))).collect();
         }
@@ -232,7 +233,7 @@ impl Members {
     /// What we sent ourselves, or a second machine with our name.
     fn heard_own_name(&mut self, now: Timestamp, heartbeat: &Heartbeat, out: &mut Vec<Change>) {
         let own = self.params.incarnation;
-        let names_us = || heartbeat.peers.iter().any(|report| self.peers.contains_key(&report.node));
+        let names_us = || heartbeat.peers.iter().any(|report| self.peers.get(&report.node).is_some());
         if heartbeat.incarnation != own && names_us() && note_clone(&mut self.own_clone, heartbeat, now, own) {
             out.push(Change::Cloned { node: heartbeat.from.clone() });
         }
@@ -251,23 +252,23 @@ impl Members {
     pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Change>) {
         let by = self.judgement(now);
         let (warntime, deadtime, listening) = (self.params.warntime, self.params.deadtime, self.listening_since);
-        for (name, peer) in &mut self.peers {
+        for (name, peer) in self.peers.iter_mut() {
             judge(name, peer, &by, out);
         }
-        for (name, peer) in &mut self.peers {
+        for (name, peer) in self.peers.iter_mut() {
             if let Some((since, told)) = peer.one_way.as_mut().filter(|(_, told)| !told)
-                && now.since(*since) >= deadtime
+                && now.is_past(*since, deadtime)
             {
                 *told = true;
                 out.push(Change::OneWay { node: name.clone() });
             }
             let heard_at = peer.last_heard_at.max(listening);
-            if !peer.late && peer.is_alive() && now.since(heard_at) >= warntime {
+            if !peer.late && peer.is_alive() && now.is_past(heard_at, warntime) {
                 peer.late = true;
                 out.push(Change::Late { node: name.clone(), silent: now.since(peer.last_heard_at) });
             }
             for (link, state) in &mut peer.links {
-                if state.up && now.since(state.last_heard_at.max(listening)) >= deadtime {
+                if state.up && now.is_past(state.last_heard_at.max(listening), deadtime) {
                     state.died();
                     out.push(Change::LinkDied { node: name.clone(), link: *link });
                 }
@@ -281,7 +282,7 @@ impl Members {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let mut next: Option<Timestamp> = None;
         let mut at_latest = |at: Timestamp| next = Some(next.map_or(at, |known| known.min(at)));
-        for peer in self.peers.values() {
+        for (_, peer) in self.peers.iter() {
             let heard_at = peer.last_heard_at.max(self.listening_since);
             if matches!(peer.liveness, Liveness::Alive | Liveness::OneWay) {
                 at_latest((heard_at + self.params.deadtime).max(self.dead_not_before));
@@ -308,7 +309,7 @@ impl Members {
     /// What our next heartbeat says of every peer. `vouch` decides for whom we may vouch (R-LEASE-1).
     pub fn reports(&mut self, now: Timestamp, vouch: impl Fn(&NodeName) -> bool) -> Vec<PeerReport> {
         let mut reports = Vec::new();
-        for (name, peer) in &mut self.peers {
+        for (name, peer) in self.peers.iter_mut() {
             // The candidate is named until it counts, or it could never count (R-WIRE-4).
             let alive = matches!(peer.liveness, Liveness::Alive | Liveness::OneWay);
             let known = peer.incarnation.filter(|_| alive || peer.candidate.is_none());
@@ -316,7 +317,7 @@ impl Members {
             let counts = peer.incarnation == Some(incarnation);
             let mut links = 0;
             for (link, state) in &peer.links {
-                if now.since(state.last_heard_at) < self.params.deadtime && link.0 < 64 {
+                if !now.is_past(state.last_heard_at, self.params.deadtime) && link.0 < 64 {
                     links |= 1 << link.0;
                 }
             }
@@ -412,7 +413,7 @@ impl Members {
 
     /// Whether anything fresh was heard of anybody since `since`.
     pub fn heard_since(&self, since: Timestamp) -> bool {
-        self.peers.values().any(|peer| peer.last_heard_at > since)
+        self.peers.iter().any(|(_, peer)| peer.last_heard_at > since)
     }
 }
 
@@ -431,7 +432,7 @@ fn judge(name: &NodeName, peer: &mut PeerView, by: &Judgement, out: &mut Vec<Cha
         return;
     }
     let gone =
-        |peer: &PeerView| now.since(peer.last_heard_at.max(listening_since)) >= deadtime && now >= dead_not_before;
+        |peer: &PeerView| now.is_past(peer.last_heard_at.max(listening_since), deadtime) && now >= dead_not_before;
     if peer.liveness != Liveness::Dead
         && gone(peer)
         && let Some((old, new)) = peer.take_back(now, deadtime)
@@ -444,11 +445,11 @@ fn judge(name: &NodeName, peer: &mut PeerView, by: &Judgement, out: &mut Vec<Cha
     let heard_us_at = peer.heard_us_at.max(listening_since);
     let liveness = if peer.last_heard_at == Timestamp::ZERO {
         Liveness::NeverSeen
-    } else if now.since(heard_at) >= deadtime && now < dead_not_before {
+    } else if now.is_past(heard_at, deadtime) && now < dead_not_before {
         peer.liveness
-    } else if now.since(heard_at) >= deadtime {
+    } else if now.is_past(heard_at, deadtime) {
         Liveness::Dead
-    } else if peer.heard_us_at == Timestamp::ZERO || heard_at.since(heard_us_at) >= deadtime {
+    } else if peer.heard_us_at == Timestamp::ZERO || heard_at.is_past(heard_us_at, deadtime) {
         // Its own word says so (R-MEM-3); silence says nothing of what it hears.
         Liveness::OneWay
     } else {
@@ -458,7 +459,7 @@ fn judge(name: &NodeName, peer: &mut PeerView, by: &Judgement, out: &mut Vec<Cha
     // Listening anew accuses nobody and acquits nobody: who was dead comes back by a packet, who did not hear us by its
     // own word (R-MEM-3, R-MEM-5).
     let unheard = before == Liveness::Dead && peer.last_heard_at == peer.silent_from;
-    let still_deaf = before == Liveness::OneWay && peer.last_heard_at.since(peer.heard_us_at) >= deadtime;
+    let still_deaf = before == Liveness::OneWay && peer.last_heard_at.is_past(peer.heard_us_at, deadtime);
     if liveness == before || unheard || (still_deaf && liveness == Liveness::Alive) {
         return;
     }

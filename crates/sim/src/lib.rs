@@ -28,6 +28,7 @@ pub mod layout;
 pub mod machine;
 mod mutant;
 pub mod network;
+pub mod pace;
 mod perform;
 mod post;
 mod queue;

@@ -65,46 +65,50 @@ pub enum What {
     Again { node: usize, request: Request, left: u32 },
 }
 
-struct Scheduled(Timestamp, u64, What);
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-impl Eq for Scheduled {}
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
+/// When the thing in a slot happens. No two have the same number.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Scheduled {
+    at: Timestamp,
+    number: u64,
+    slot: usize,
 }
 
 /// Everything that will happen; of two things at one moment the one that was planned first.
 #[derive(Default)]
 pub struct Queue {
     heap: BinaryHeap<Reverse<Scheduled>>,
-    sequence: u64,
+    number: u64,
+    /// What happens, where it stays while its moment is moved about.
+    slots: Vec<Option<What>>,
+    free: Vec<usize>,
 }
 
 impl Queue {
     /// Plans something.
     pub fn push(&mut self, at: Timestamp, what: What) {
-        self.sequence += 1;
-        self.heap.push(Reverse(Scheduled(at, self.sequence, what)));
+        self.number += 1;
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot] = Some(what);
+                slot
+            }
+            None => {
+                self.slots.push(Some(what));
+                self.slots.len() - 1
+            }
+        };
+        self.heap.push(Reverse(Scheduled { at, number: self.number, slot }));
     }
 
     /// When the next thing happens.
     pub fn next_at(&self) -> Option<Timestamp> {
-        self.heap.peek().map(|Reverse(item)| item.0)
+        self.heap.peek().map(|Reverse(item)| item.at)
     }
 
     /// Takes the next thing.
     pub fn pop(&mut self) -> Option<What> {
-        self.heap.pop().map(|Reverse(item)| item.2)
+        let Reverse(Scheduled { slot, .. }) = self.heap.pop()?;
+        self.free.push(slot);
+        self.slots[slot].take()
     }
 }

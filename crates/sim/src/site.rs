@@ -151,6 +151,15 @@ impl Site {
                     || (one + 1..self.machines.len())
                         .any(|other| self.machines[other].powered && !self.together(one, other)))
         };
-        self.excuse.is_any() || self.nodes().any(apart) || self.doubles()
+        self.excuse.is_any() || (!self.is_whole() && self.nodes().any(apart)) || self.doubles()
+    }
+
+    /// Every daemon of a machine with power runs, nothing is unplugged or cut, and all have one key: nobody is apart. Most of
+    /// the time, and seen at once.
+    fn is_whole(&self) -> bool {
+        let mut on = self.machines.iter().filter(|machine| machine.powered);
+        let key = self.machines.iter().find(|machine| machine.powered).is_some_and(|machine| machine.key_in_use);
+        let links = !self.layout.links.is_empty() && self.network.cut.is_empty();
+        links && on.all(|machine| machine.awake() && machine.key_in_use == key && !machine.carrier.contains(&false))
     }
 }

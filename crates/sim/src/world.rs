@@ -23,7 +23,7 @@ pub struct World {
     pub(crate) checkers: Checkers,
     /// What checkers complained of.
     pub complaints: Vec<Complaint>,
-    /// Hash of every output so far, if wanted.
+    /// Hash of every output and every deadline so far, if wanted; once it is closed also of what each daemon knows.
     pub trace: Option<u64>,
     /// When something other than the beat of keepalives happened, each moment once, if wanted.
     pub moments: Option<Vec<Timestamp>>,
@@ -214,10 +214,7 @@ impl World {
         out[written..].sort_by_key(|output| !matches!(output, Output::Event(_)));
         for output in out.drain(..) {
             if let Some(trace) = self.trace.as_mut() {
-                let mut text = String::new();
-                // Writing to a string cannot fail.
-                let _ = write!(text, "{node} {} {output:?}", self.site.now);
-                *trace = text.bytes().fold(*trace, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+                hash(trace, format_args!("{node} {} {output:?}", self.site.now));
             }
             // What it says behind its own end nobody hears, and nothing of it is written.
             if self.site.machines[node].controller.is_some() {
@@ -225,7 +222,11 @@ impl World {
             }
         }
         self.spare = out;
-        self.site.machines[node].ask_deadline();
+        let machine = &mut self.site.machines[node];
+        machine.ask_deadline();
+        if let (Some(trace), Some(controller)) = (self.trace.as_mut(), &machine.controller) {
+            hash(trace, format_args!("{node} {:?}", controller.next_deadline()));
+        }
         if self.site.mutant == Some(Mutant::DeadlineSpins) && node == 0 && self.complaints.is_empty() {
             self.site.machines[node].due = Some(self.site.now);
         }
@@ -241,6 +242,8 @@ impl World {
             }
             machine.disk.writes.push_back(crate::disk::Write { ticket, state, log });
             self.write_next(node);
+        } else if machine.held.is_empty() {
+            self.execute(node, output);
         } else if let Some(output) = machine.held.offer(output) {
             self.execute(node, output);
         }
@@ -337,6 +340,11 @@ impl World {
     /// Ends the judgement: what is only known at the end is judged now.
     pub fn close(&mut self) {
         self.checkers.end(&self.site, &mut self.complaints);
+        if let Some(trace) = self.trace.as_mut() {
+            for controller in self.site.machines.iter().filter_map(|machine| machine.controller.as_ref()) {
+                hash(trace, format_args!("{:?}", controller.checkpoint()));
+            }
+        }
     }
 
     /// From now on the gaps of an address are measured.
@@ -354,6 +362,13 @@ impl World {
     pub fn two_answered(&self) -> Duration {
         self.checkers.two_answered()
     }
+}
+
+fn hash(trace: &mut u64, said: std::fmt::Arguments<'_>) {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = text.write_fmt(said);
+    *trace = text.bytes().fold(*trace, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
 }
 
 /// What comes again and again while nothing happens.

@@ -6,36 +6,66 @@ use core::fmt;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Serialize};
 
-/// Names of one cluster often begin alike and end otherwise, and are too short to be worth a call.
-pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().rev().eq(other.iter().rev())
+/// So many first bytes of a name are compared without reading its text.
+pub(crate) const KEY: usize = 8;
+
+/// The first bytes of a name as a number that is ordered as they are; a shorter name is filled up with zeros.
+pub(crate) fn key(text: &str) -> u64 {
+    let mut bytes = [0; KEY];
+    for (byte, from) in bytes.iter_mut().zip(text.bytes()) {
+        *byte = from;
+    }
+    u64::from_be_bytes(bytes)
+}
+
+/// The order of two texts whose keys are equal. If one of them ends within the key, the other begins with it.
+#[inline]
+pub(crate) fn behind_key(one: &Arc<str>, other: &Arc<str>) -> core::cmp::Ordering {
+    if one.len() <= KEY || other.len() <= KEY {
+        return one.len().cmp(&other.len());
+    }
+    if Arc::ptr_eq(one, other) {
+        return core::cmp::Ordering::Equal;
+    }
+    one.as_bytes()[KEY..].cmp(&other.as_bytes()[KEY..])
 }
 
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Eq, Serialize, Deserialize)]
-        pub struct $name(Arc<str>);
+        #[derive(Clone, Deserialize)]
+        #[serde(from = "Arc<str>")]
+        pub struct $name {
+            key: u64,
+            text: Arc<str>,
+        }
 
-        // Names are compared all the time, and most of them are copies of the one in the files: a shared text is equal
-        // before it is read.
+        // Names are compared all the time: most of them differ in their first bytes or are short, and most of the others
+        // are copies of the one in the files, whose shared text is equal before it is read.
         impl PartialEq for $name {
             #[inline]
             fn eq(&self, other: &Self) -> bool {
-                Arc::ptr_eq(&self.0, &other.0) || $crate::node::same(self.0.as_bytes(), other.0.as_bytes())
+                let short = self.text.len() <= $crate::node::KEY;
+                let same = self.key == other.key && self.text.len() == other.text.len();
+                same && (short || $crate::node::behind_key(&self.text, &other.text).is_eq())
             }
         }
+
+        impl Eq for $name {}
 
         impl Ord for $name {
             #[inline]
             fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-                if self == other { core::cmp::Ordering::Equal } else { self.0.cmp(&other.0) }
+                match self.key.cmp(&other.key) {
+                    core::cmp::Ordering::Equal => $crate::node::behind_key(&self.text, &other.text),
+                    differ => differ,
+                }
             }
         }
 
         impl core::hash::Hash for $name {
             fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-                self.0.hash(state);
+                self.text.hash(state);
             }
         }
 
@@ -49,25 +79,37 @@ macro_rules! name_type {
         impl $name {
             /// The name as text.
             pub fn as_str(&self) -> &str {
-                &self.0
+                &self.text
+            }
+        }
+
+        impl From<Arc<str>> for $name {
+            fn from(text: Arc<str>) -> Self {
+                $name { key: $crate::node::key(&text), text }
             }
         }
 
         impl From<String> for $name {
             fn from(text: String) -> Self {
-                $name(Arc::from(text))
+                $name::from(Arc::<str>::from(text))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.text)
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(&self.0, f)
+                fmt::Display::fmt(&self.text, f)
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(&self.text)
             }
         }
 
@@ -77,13 +119,13 @@ macro_rules! name_type {
                 e: &mut Encoder<W>,
                 _: &mut C,
             ) -> Result<(), minicbor::encode::Error<W::Error>> {
-                e.str(&self.0)?.ok()
+                e.str(&self.text)?.ok()
             }
         }
 
         impl<'b, C> Decode<'b, C> for $name {
             fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-                Ok($name(Arc::from(d.str()?)))
+                Ok($name::from(Arc::<str>::from(d.str()?)))
             }
         }
     };
@@ -98,7 +140,7 @@ name_type! {
 impl NodeName {
     /// Makes a name, lower-cased.
     pub fn new(text: &str) -> Self {
-        NodeName(Arc::from(text.to_lowercase()))
+        NodeName::from(text.to_lowercase())
     }
 }
 
@@ -123,5 +165,44 @@ pub struct LinkId(#[n(0)] pub u8);
 impl fmt::Display for LinkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "link{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    /// Harm: two names count as one, or a record is in another order on another node.
+    #[test]
+    fn names_are_ordered_and_equal_as_their_texts_are() {
+        let texts = [
+            "",
+            "\0",
+            "a",
+            "a\0",
+            "a\0b",
+            "ab",
+            "node-1",
+            "node-01",
+            "node-001",
+            "node-001\0",
+            "node-0011",
+            "node-0012",
+            "node-00110",
+            "node-0011\0",
+            "\u{e4}rger",
+            "zz",
+            "10.0.0.50/24/eth0",
+            "10.0.0.50/24/eth1",
+            "10.0.0.5",
+        ];
+        let name = |text: &&str| NodeName::from(Arc::<str>::from(*text));
+        for (one, other) in texts.iter().flat_map(|one| texts.iter().map(move |other| (one, other))) {
+            assert_eq!(name(one).cmp(&name(other)), one.cmp(other), "{one:?} {other:?}");
+            assert_eq!(name(one) == name(other), one == other, "{one:?} {other:?}");
+        }
+        let names: Vec<NodeName> = texts.iter().map(name).collect();
+        assert!(names.iter().all(|name| name.cmp(&name.clone()).is_eq() && *name == name.clone()));
     }
 }

@@ -23,12 +23,12 @@ name_type! {
 
 impl From<&str> for ResourceId {
     fn from(text: &str) -> Self {
-        ResourceId(Arc::from(text))
+        ResourceId::from(Arc::<str>::from(text))
     }
 }
 impl From<&str> for GroupId {
     fn from(text: &str) -> Self {
-        GroupId(Arc::from(text))
+        GroupId::from(Arc::<str>::from(text))
     }
 }
 

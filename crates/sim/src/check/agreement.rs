@@ -10,9 +10,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// What nodes have had on record, as far as anybody can have seen it: what waits behind a write is not (R-LEDGER-3).
 #[derive(Debug, Default)]
 pub struct Agreement {
-    newest: BTreeMap<usize, (EpochName, Index)>,
-    /// Of the run of a daemon, not visible yet.
-    pending: BTreeMap<usize, (u64, Vec<State>)>,
+    /// By machine.
+    newest: Vec<Option<(EpochName, Index)>>,
+    /// By machine, of the run of its daemon: not visible yet.
+    pending: Vec<(u64, Vec<State>)>,
     voters: BTreeMap<EpochName, String>,
     digests: BTreeMap<(EpochName, Index), (u64, usize)>,
     /// Machines whose disk somebody put back: what one of them decided as the only voter nobody else knew.
@@ -55,23 +56,28 @@ impl Checker for Agreement {
 impl Agreement {
     fn note(&mut self, site: &Site, node: usize) {
         let machine = &site.machines[node];
+        if self.newest.len() < site.machines.len() {
+            self.newest.resize_with(site.machines.len(), || None);
+            self.pending.resize_with(site.machines.len(), Default::default);
+        }
         let Some(record) = machine.controller.as_ref().and_then(|it| it.record()) else { return };
         let unchanged =
-            self.newest.get(&node).is_some_and(|(epoch, at)| *at == record.applied && *epoch == record.epoch);
+            self.newest[node].as_ref().is_some_and(|(epoch, at)| *at == record.applied && *epoch == record.epoch);
         if unchanged {
             return;
         }
         let key = (record.epoch.clone(), record.applied);
-        self.newest.insert(node, key.clone());
+        self.newest[node] = Some(key.clone());
         let mut hasher = DefaultHasher::new();
-        format!("{record:?}").hash(&mut hasher);
+        // As it stands on disks: a record of our own types always serialises.
+        serde_json::to_vec(record).unwrap_or_default().hash(&mut hasher);
         let state = State {
             key,
             voters: format!("{:?}", record.voters),
             is_sole: record.voters.len() == 1,
             digest: hasher.finish(),
         };
-        let (run, states) = self.pending.entry(node).or_default();
+        let (run, states) = &mut self.pending[node];
         if *run != machine.run {
             (*run, *states) = (machine.run, Vec::new());
         }
@@ -80,7 +86,7 @@ impl Agreement {
 
     /// Everything that a node has had on record in this run may have been seen.
     fn settle(&mut self, site: &Site, node: usize, blame: &mut Blame<'_>) {
-        let Some((run, states)) = self.pending.get_mut(&node).filter(|(_, states)| !states.is_empty()) else { return };
+        let Some((run, states)) = self.pending.get_mut(node).filter(|(_, states)| !states.is_empty()) else { return };
         let states = std::mem::take(states);
         if *run != site.machines[node].run || site.machines[node].disk.failed {
             return;

@@ -3,7 +3,6 @@
 use super::{Blame, Checker, Seen};
 use crate::site::Site;
 use hearth_types::Timestamp;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,17 +22,30 @@ const SPINS_MAX: u32 = 200;
 /// How often something was within the second that it is in.
 type Pace = (Timestamp, u32);
 
+/// Of each node.
+#[derive(Debug, Default)]
+struct Paces(Vec<Option<Pace>>);
+
+impl Paces {
+    fn of(&mut self, now: Timestamp, node: usize) -> &mut Pace {
+        if self.0.len() <= node {
+            self.0.resize(node + 1, None);
+        }
+        self.0[node].get_or_insert((now, 0))
+    }
+}
+
 /// Counts inputs, writes and deadlines of each node.
 #[derive(Debug, Default)]
 pub struct Bounds {
-    spins: BTreeMap<usize, Pace>,
-    inputs: BTreeMap<usize, Pace>,
-    writes: BTreeMap<usize, Pace>,
+    spins: Paces,
+    inputs: Paces,
+    writes: Paces,
 }
 
 /// Counts one more; the number within this second.
-fn in_this_second(paces: &mut BTreeMap<usize, Pace>, now: Timestamp, node: usize) -> u32 {
-    let (since, count) = paces.entry(node).or_insert((now, 0));
+fn in_this_second(paces: &mut Paces, now: Timestamp, node: usize) -> u32 {
+    let (since, count) = paces.of(now, node);
     if now.since(*since) >= SECOND {
         (*since, *count) = (now, 0);
     }
@@ -79,7 +91,7 @@ impl Checker for Bounds {
                 }
             }
             Seen::Deadline { node } => {
-                let (at, count) = self.spins.entry(*node).or_insert((site.now, 0));
+                let (at, count) = self.spins.of(site.now, *node);
                 if *at != site.now {
                     (*at, *count) = (site.now, 0);
                 }
