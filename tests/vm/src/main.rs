@@ -1,4 +1,5 @@
-//! Hearth on emulated machines: two QEMU guests with a kernel, disks and a hardware watchdog (i6300esb) of their own.
+//! Hearth on emulated machines: two QEMU guests, three with a witness, with a kernel, disks and a hardware watchdog
+//! (i6300esb) of their own.
 //!
 //! What namespaces cannot show is shown here: a kernel that has crashed, a processor that stands still, power that is
 //! cut, a hypervisor that stops its guest; and that the real watchdog resets what nothing else can stop. The harness is

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 /// A guest by its place in the stage.
 pub type Who = usize;
-/// Names of the guests, as Hearth knows them.
-pub const NAMES: [&str; 2] = ["a", "b"];
+/// Names of the guests, as Hearth knows them. The third is a witness, where there is one.
+pub const NAMES: [&str; 3] = ["a", "b", "w"];
 
 /// One thing that was seen.
 #[derive(Clone, Debug)]

@@ -27,7 +27,7 @@ status) if runs; then echo running; else echo stopped; exit 3; fi ;;
 esac
 ";
 
-/// One way to configure both.
+/// One way to configure all guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setup {
     /// Heartbeats over the network; else over the serial line alone.
@@ -36,17 +36,27 @@ pub struct Setup {
     pub stonith: bool,
     /// The watchdog's driver never lets it be closed again.
     pub nowayout: bool,
+    /// A third guest that votes and runs nothing; no serial line.
+    pub witness: bool,
 }
 
 impl Setup {
     /// Network and serial line, switches, a watchdog that can be closed.
-    pub const USUAL: Self = Self { network: true, stonith: true, nowayout: false };
+    pub const USUAL: Self = Self { network: true, stonith: true, nowayout: false, witness: false };
 
     /// Without switches: whoever is silent is taken over from.
     pub const UNFENCED: Self = Self { stonith: false, ..Self::USUAL };
 
+    /// Without switches, and with a witness: what a watchdog has reset is taken over.
+    pub const WITNESSED: Self = Self { witness: true, ..Self::UNFENCED };
+
     /// The serial line alone, and a watchdog that Hearth must not arm.
     pub const SERIAL: Self = Self { network: false, nowayout: true, ..Self::USUAL };
+
+    /// How many guests there are.
+    pub fn guests(&self) -> usize {
+        if self.witness { 3 } else { 2 }
+    }
 
     /// Whether Hearth arms the watchdog here (R-LEASE-7).
     pub fn arms(&self) -> bool {
@@ -70,6 +80,9 @@ impl Setup {
         );
         if self.network {
             text += "udpport 694\nucast eth0 10.77.0.1\nucast eth0 10.77.0.2\n";
+        }
+        if self.witness {
+            return text + "ucast eth0 10.77.0.3\nnode a b\nwitness w\n";
         }
         text += "baud 115200\nserial /dev/ttyS1\n";
         if self.stonith {

@@ -6,6 +6,7 @@ mod files;
 mod judge;
 mod kit;
 mod machine;
+mod outcome;
 mod qemu;
 mod scenes;
 mod stage;

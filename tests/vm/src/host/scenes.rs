@@ -1,19 +1,12 @@
 //! The scenes: what befalls the owner, what must come of it, and what was measured.
 
-use super::event::{Event, NAMES, What, Who};
-use super::files::{DEADTIME_S, FENCE_S, Setup, WATCHDOG_S};
+use super::event::What;
+use super::files::{DEADTIME_S, Setup, WATCHDOG_S};
 use super::kit::Kit;
+use super::outcome::{LATE, LIMIT, Row, fenced, find, order, proven, reset, unasked, unharmed, untouched};
 use super::stage::Stage;
 use anyhow::{Context, bail, ensure};
 use std::time::{Duration, Instant};
-
-/// A reset and everything until the group runs again, or two turns of fencing: far beyond what either takes.
-const LIMIT: Duration = Duration::from_secs(90);
-/// How much earlier than its timeout a watchdog fires at most: since the last pet (a tenth of it, or a keepalive), and
-/// what the emulation's clock is wrong by.
-const EARLY: Duration = Duration::from_millis(1500);
-/// How much later: what a busy machine adds.
-const LATE: Duration = Duration::from_millis(2500);
 
 /// Power switches while the scene plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,16 +25,6 @@ struct Scene {
     /// Shows what must not be: afterwards the file system is not looked at.
     spoils: bool,
     play: fn(&mut Stage, &mut Row) -> anyhow::Result<()>,
-}
-
-/// What was measured of it, from the moment of the blow.
-#[derive(Clone, Debug)]
-struct Row {
-    at: Instant,
-    owner: Who,
-    reset: Option<Duration>,
-    off: Option<Duration>,
-    mounted: Option<(Who, Duration)>,
 }
 
 const fn scene(
@@ -68,6 +51,9 @@ const SCENES: &[Scene] = &[
     scene("cable pulled", Setup::USUAL, Switch::Works, cable_pulled),
     scene("all pulled", Setup::USUAL, Switch::Works, all_pulled),
     scene("serial only", Setup::SERIAL, Switch::Works, serial_only),
+    scene("power cut, witness", Setup::WITNESSED, Switch::Broken, power_cut_beside_a_witness),
+    scene("crashed, witness", Setup::WITNESSED, Switch::Broken, crashed_beside_a_witness),
+    scene("muted, witness", Setup::WITNESSED, Switch::Broken, muted_beside_a_witness),
     scene("frozen, unfenced", Setup::UNFENCED, Switch::Broken, all_frozen),
     Scene { spoils: true, ..scene("resumed, hangs", Setup::UNFENCED, Switch::Broken, resumed_and_hangs) },
     Scene { spoils: true, ..scene("paused, unfenced", Setup::UNFENCED, Switch::Broken, paused_without_fencing) },
@@ -328,13 +314,47 @@ fn all_pulled(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
 
 /// A pair without a network. Its watchdog could never be closed, so Hearth says so and leaves it alone (R-LEASE-7).
 fn serial_only(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
-    for who in 0..NAMES.len() {
+    for who in 0..Setup::SERIAL.guests() {
         stage.status(who, "its watchdog is refused", LIMIT, |status| {
             let notes = status["notes"].as_array()?;
             notes.iter().any(|note| note.as_str().is_some_and(|note| note.contains("nowayout"))).then_some(())
         })?;
     }
     power_cut(stage, row)
+}
+
+/// R-TAKE-2: nobody can say that the owner is off; its watchdog must have reset it by then.
+fn power_cut_beside_a_witness(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    stage.machines[row.owner].power_off();
+    proven(stage, row)?;
+    stage.machines[row.owner].power_on()
+}
+
+/// R-TAKE-2: and it has. The machine does not come back from its reset, so that nothing but the proof moves anything.
+fn crashed_beside_a_witness(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    let (at, owner) = (row.at, row.owner);
+    stage.machines[owner].tell("echo c >/proc/sysrq-trigger")?;
+    let reset = stage.until("the watchdog resets the owner", LIMIT, |_, seen| {
+        find(seen, at, |event| event.who == owner && event.what == What::Reset).map(|event| event.at)
+    })?;
+    row.reset = Some(reset - at);
+    stage.machines[owner].power_off();
+    proven(stage, row)?;
+    ensure!(row.mounted.is_some_and(|(_, mounted)| at + mounted > reset), "it was mounted before the reset");
+    stage.machines[owner].power_on()
+}
+
+/// R-MEM-3, R-LEASE-6: it hears everybody and nobody hears it. It stops in time, is not reset, and the others know no better
+/// than to wait for its watchdog.
+fn muted_beside_a_witness(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    stage.wires.mute(row.owner, true);
+    let moved = proven(stage, row);
+    stage.wires.mute(row.owner, false);
+    moved?;
+    unharmed(stage, row)
 }
 
 /// What only a switch covers, without one: two owners, and the judge sees it. Hearth says so afterwards, and for how long.
@@ -378,81 +398,4 @@ fn two_owners(stage: &mut Stage, row: &mut Row) -> anyhow::Result<Instant> {
     let resumed = Instant::now();
     stage.machines[owner].pause(false)?;
     Ok(resumed)
-}
-
-// --- what must come of it --------------------------------------------------------------------------------------------
-
-fn order(stage: &Stage, row: &mut Row, line: &str) -> anyhow::Result<()> {
-    row.at = Instant::now();
-    let (code, said) = stage.machines[row.owner].order(line, Duration::from_secs(10))?;
-    ensure!(code == 0, "{line}: {code} {said}");
-    Ok(())
-}
-
-fn find(seen: &[Event], since: Instant, is: impl Fn(&Event) -> bool) -> Option<&Event> {
-    seen.iter().find(|event| event.at > since && is(event))
-}
-
-/// R-PAIR-1, R-TAKE-1: the switch has confirmed that the owner is off before the other one mounts what it had.
-fn fenced(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
-    let (at, other) = (row.at, 1 - row.owner);
-    let is_off = |event: &Event| matches!(&event.what, What::Asked(_, said) if said == "ok") && event.who == other;
-    let off =
-        stage.until("the switch turns the owner off", LIMIT, |_, seen| find(seen, at, is_off).map(|event| event.at))?;
-    let (_, mounted) = stage.until("the other one mounts it", LIMIT, |judge, _| judge.mounted(Some(other), at))?;
-    ensure!(mounted > off, "it was mounted before the switch had answered");
-    stage.until("the other one writes", LIMIT, |judge, _| judge.has_written(other, mounted).then_some(()))?;
-    row.off = Some(off - at);
-    row.mounted = Some((other, mounted - at));
-    let least = Duration::from_secs(DEADTIME_S) - Duration::from_millis(500);
-    ensure!(off - at >= least, "the owner was fenced after {:?}, before its deadtime", off - at);
-    let most = Duration::from_secs(2 * DEADTIME_S + 2 * FENCE_S + 4);
-    ensure!(off - at <= most, "fencing took {:?}", off - at);
-    Ok(())
-}
-
-/// No machine was reset or turned off.
-fn unharmed(stage: &Stage, row: &Row) -> anyhow::Result<()> {
-    let harm = find(stage.seen(), row.at, |event| matches!(event.what, What::Reset | What::Watchdog | What::Gone));
-    match harm {
-        Some(event) => bail!("{} {}", NAMES[event.who], event.what),
-        None => Ok(()),
-    }
-}
-
-/// Nobody wanted a machine off.
-fn unasked(stage: &Stage, row: &Row) -> anyhow::Result<()> {
-    let asked = |event: &Event| matches!(&event.what, What::Asked(action, _) if action != "monitor");
-    ensure!(find(stage.seen(), row.at, asked).is_none(), "a switch was asked");
-    Ok(())
-}
-
-/// Nor did anything move.
-fn untouched(stage: &Stage, row: &Row) -> anyhow::Result<()> {
-    let moved = find(stage.seen(), row.at, |event| matches!(event.what, What::Mounted | What::Unmounted));
-    match moved {
-        Some(event) => bail!("{} {}", NAMES[event.who], event.what),
-        None => unharmed(stage, row),
-    }
-}
-
-/// The hardware resets the owner in time, and nothing is mounted anywhere before that: no switch works.
-fn reset(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
-    let (at, owner) = (row.at, row.owner);
-    let reset = stage.until("the watchdog resets the owner", LIMIT, |_, seen| {
-        find(seen, at, |event| event.who == owner && event.what == What::Reset).map(|event| event.at)
-    })?;
-    row.reset = Some(reset - at);
-    if let Some((who, early)) = stage.judge.mounted(None, at)
-        && early < reset
-    {
-        bail!("{} mounted it {:?} before the reset", NAMES[who], reset - early);
-    }
-    let timeout = Duration::from_secs(WATCHDOG_S);
-    ensure!(reset - at + EARLY >= timeout, "it was reset after {:?}, too early", reset - at);
-    ensure!(reset - at <= timeout + LATE, "it was reset after {:?}, too late", reset - at);
-    let (who, mounted) = stage.until("one of them mounts it", LIMIT, |judge, _| judge.mounted(None, at))?;
-    stage.until("and writes", LIMIT, |judge, _| judge.has_written(who, mounted).then_some(()))?;
-    row.mounted = Some((who, mounted - at));
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Two machines with their wires, disks and switches, and everything that is seen of them.
+//! The machines with their wires, disks and switches, and everything that is seen of them.
 
 use super::cpio::Archive;
 use super::event::{Event, NAMES, What, Who};
@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Both guests until whole: two boots in software on a busy machine.
+/// The guests until whole: two or three boots in software on a busy machine.
 const START: Duration = Duration::from_secs(120);
 /// An order in a guest that lives.
 const ORDER: Duration = Duration::from_secs(15);
@@ -30,7 +30,7 @@ const OWN_MB: u64 = 32;
 /// The stage.
 pub struct Stage {
     /// The guests, in the order of their names.
-    pub machines: [Arc<Machine>; 2],
+    pub machines: Vec<Arc<Machine>>,
     /// What is between them.
     pub wires: Arc<Wires>,
     /// What was seen of the shared file system.
@@ -44,7 +44,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes disks and files and switches both guests on.
+    /// Makes disks and files and switches all guests on.
     ///
     /// # Errors
     /// When something of it cannot be made.
@@ -56,7 +56,7 @@ impl Stage {
         let (sender, events) = channel();
         let (asks, asked) = channel();
         let mut machines = Vec::new();
-        for (who, name) in NAMES.into_iter().enumerate() {
+        for (who, name) in NAMES.into_iter().enumerate().take(setup.guests()) {
             let initrd = folder.path().join(format!("{name}.initrd"));
             let mut file = File::create(&initrd)?;
             file.write_all(&kit.base.clone().finish())?;
@@ -72,13 +72,13 @@ impl Stage {
             };
             machines.push(Arc::new(Machine::new(who, parts, wires.clone(), sender.clone(), asks.clone())));
         }
-        let machines: [Arc<Machine>; 2] = machines.try_into().ok().context("two machines")?;
         let broken = Arc::new(AtomicBool::new(false));
-        let (switched, state, tell) =
-            (machines.clone().map(|machine| Arc::downgrade(&machine)), broken.clone(), sender);
+        let switched: Vec<_> = machines.iter().map(Arc::downgrade).collect();
+        let (state, tell) = (broken.clone(), sender);
         std::thread::spawn(move || {
             for ask in asked {
-                let Some(other) = switched[1 - ask.who].upgrade() else { return };
+                let other = switched.iter().enumerate().find(|(who, _)| *who != ask.who);
+                let Some(other) = other.and_then(|(_, machine)| machine.upgrade()) else { return };
                 power(&ask, &other, &state, &tell);
             }
         });
@@ -194,15 +194,15 @@ impl Stage {
         Ok(Vec::new())
     }
 
-    /// Waits until both are members, may fence, have their watchdog armed where the setup has one, and one of them writes.
+    /// Waits until all are members, may fence, have their watchdog armed where the setup has one, and one of them writes.
     ///
     /// # Errors
     /// When it does not become so.
     pub fn whole(&mut self, setup: &Setup) -> anyhow::Result<Who> {
-        for who in 0..NAMES.len() {
-            self.status(who, "both are members and well", START, |status| {
+        for who in 0..setup.guests() {
+            self.status(who, "all are members and well", START, |status| {
                 let nodes = status["nodes"].as_array()?;
-                let well = nodes.len() == NAMES.len()
+                let well = nodes.len() == setup.guests()
                     && nodes.iter().all(|node| node["online"] == true && node["unclean"] == false)
                     && (!setup.stonith || status["fencing"]["may_fence"] == true)
                     && (!setup.arms() || nodes.iter().all(|node| node["watchdog"].is_string()))

@@ -1,6 +1,7 @@
-//! Wires between two guests: a network and a null-modem line, both through the harness, which can cut them.
+//! Wires between the guests: a network of all, and a null-modem line of the first two, through the harness, which can cut
+//! them.
 
-use super::event::Who;
+use super::event::{NAMES, Who};
 use nix::sys::socket::{MsgFlags, send};
 use std::io::Read;
 use std::os::fd::AsRawFd;
@@ -18,7 +19,8 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Default)]
 pub struct Wires {
     network_cut: AtomicBool,
-    frames: [Mutex<Option<Arc<UnixDatagram>>>; 2],
+    muted: [AtomicBool; NAMES.len()],
+    frames: [Mutex<Option<Arc<UnixDatagram>>>; NAMES.len()],
     lines: [Mutex<Option<Arc<UnixStream>>>; 2],
 }
 
@@ -26,6 +28,11 @@ impl Wires {
     /// Cuts the network in both directions, carriers stay; or mends it.
     pub fn cut_network(&self, cut: bool) {
         self.network_cut.store(cut, Ordering::SeqCst);
+    }
+
+    /// Loses what a guest sends to the network, carriers stay, and it hears all others; or mends it.
+    pub fn mute(&self, who: Who, muted: bool) {
+        self.muted[who].store(muted, Ordering::SeqCst);
     }
 
     /// Plugs the ends of a guest that was switched on, and carries what it sends until it is `gone`.
@@ -42,15 +49,19 @@ impl Wires {
         network.set_read_timeout(Some(LOOK))?;
         let (network, line) = (Arc::new(network), Arc::new(line));
         put(&self.frames[who], &network);
-        put(&self.lines[who], &line);
+        if let Some(end) = self.lines.get(who) {
+            put(end, &line);
+        }
         let wires = self.clone();
         std::thread::spawn(move || {
             let mut frame = [0; FRAME];
             while !gone.load(Ordering::SeqCst) {
-                if let Ok(length) = network.recv(&mut frame)
-                    && !wires.network_cut.load(Ordering::SeqCst)
-                    && let Some(other) = look(&wires.frames[1 - who])
-                {
+                let Ok(length) = network.recv(&mut frame) else { continue };
+                if wires.network_cut.load(Ordering::SeqCst) || wires.muted[who].load(Ordering::SeqCst) {
+                    continue;
+                }
+                let others = wires.frames.iter().enumerate().filter(|(other, _)| *other != who);
+                for other in others.filter_map(|(_, end)| look(end)) {
                     // A guest that does not read loses it, as on any wire.
                     let _ = send(other.as_raw_fd(), &frame[..length], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
                 }
@@ -60,7 +71,9 @@ impl Wires {
         std::thread::spawn(move || {
             let mut bytes = [0; 256];
             while let Ok(length @ 1..) = (&*line).read(&mut bytes) {
-                if let Some(other) = look(&wires.lines[1 - who]) {
+                let others =
+                    wires.lines.iter().enumerate().filter(|(other, _)| *other != who && who < wires.lines.len());
+                for other in others.filter_map(|(_, end)| look(end)) {
                     let _ = send(other.as_raw_fd(), &bytes[..length], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
                 }
             }
