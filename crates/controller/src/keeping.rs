@@ -230,10 +230,10 @@ impl Node {
             Relation::Same | Relation::Behind => self.ledger.is_sole(),
             Relation::Ahead | Relation::Rival => false,
         };
-        // Only a voter knows what is decided; beside a sole one, the only other that could have gone on.
+        // Only a voter knows what is decided; beside a sole one, all others that could have gone on.
         let votes = !self.is_many()
             || record.voters.iter().any(|voter| voter.name == heartbeat.from)
-            || (self.ledger.is_sole() && self.is_only_other(record, &heartbeat.from));
+            || (self.ledger.is_sole() && self.hears_all_behind(record));
         if !alive || !current || !votes || !self.ledger.takes_part() {
             return;
         }

@@ -5,6 +5,7 @@
 use crate::Severity;
 use crate::node::Node;
 use hearth_cib::{Entry, MemberState, Record};
+use hearth_ledger::Relation;
 use hearth_membership::Liveness;
 use hearth_types::{NodeName, ResourceId, Timestamp};
 use hearth_wire::Heartbeat;
@@ -81,10 +82,17 @@ impl Node {
         self.ledger.record().is_some_and(|record| record.node_order.len() > 2)
     }
 
-    /// Of a sole voter: whether that machine is the only other one that could have gone on alone, by what is agreed.
-    pub(crate) fn is_only_other(&self, record: &Record, name: &NodeName) -> bool {
-        let mut others = record.node_order.iter().filter(|node| **node != self.local);
-        others.next().is_none_or(|other| other == name) && others.next().is_none()
+    /// Of a sole voter: whether every other machine that could have gone on, by what is agreed, is heard, and knows of no epoch
+    /// but ours and those before it.
+    pub(crate) fn hears_all_behind(&self, record: &Record) -> bool {
+        let is_behind = |name: &NodeName| {
+            let claimed = self.members.peer(name).filter(|peer| peer.is_alive()).and_then(|peer| peer.claimed.as_ref());
+            claimed.is_some_and(|claimed| {
+                let relation = self.ledger.relation(claimed.epoch.as_ref(), &claimed.lineage);
+                matches!(relation, Relation::Same | Relation::Behind) && self.beyond(name).is_none()
+            })
+        };
+        record.node_order.iter().filter(|node| **node != self.local).all(is_behind)
     }
 
     /// Why this node may not go over to another list now, one line each with the way out; empty: it may. Who is taken out has

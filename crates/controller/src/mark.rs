@@ -12,7 +12,7 @@ use crate::talk::PeerMessage;
 use hearth_cib::Record;
 use hearth_ledger::{LedgerMessage, Relation};
 use hearth_membership::PeerView;
-use hearth_types::{NodeName, Timestamp};
+use hearth_types::{MessageNumber, NodeName, Timestamp};
 use hearth_wire::{Heartbeat, Mark, PeerReport};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
@@ -30,6 +30,9 @@ pub(crate) struct Marks {
     told: BTreeSet<NodeName>,
     /// Why this node has taken a new identity, until it is let in.
     pub forgot: Option<String>,
+    /// What others say of messages up to this one is of an identity that this node had before.
+    #[serde(default)]
+    named_at: MessageNumber,
 }
 
 impl Marks {
@@ -107,10 +110,11 @@ impl Node {
             None => self.ledger.forget_mark(heartbeat.identity),
         }
         let of_us = |report: &&PeerReport| report.node == self.local && report.incarnation == self.incarnation;
-        let beyond = heartbeat.peers.iter().find(of_us).and_then(|report| report.beyond);
+        // Of an identity that was drawn in this run no disk has forgotten anything, unless it is on a copied one, too.
+        let named = |report: &&PeerReport| report.heard > self.marks.named_at;
+        let beyond = heartbeat.peers.iter().find(of_us).filter(named).and_then(|report| report.beyond);
         let began = self.ledger.mark_at_start();
-        // An identity that was drawn in this run is one of which no disk has forgotten anything.
-        let told = beyond.filter(|beyond| *beyond > began && !self.ledger.is_newly_identified());
+        let told = beyond.filter(|beyond| *beyond > began);
         if let Some(beyond) = told {
             let what =
                 format!("older than what it has said before ({began} writes, {} knows of {beyond})", heartbeat.from);
@@ -170,6 +174,7 @@ impl Node {
             self.stop_by_own_record(now);
         }
         self.ledger.take_new_identity();
+        self.marks.named_at = self.members.next_message(now);
         let forgot = "its disk was put back to an older copy, and it waits to be let in as a new member";
         self.marks.forgot = Some(forgot.to_owned());
         self.beat_now = true;

@@ -299,9 +299,11 @@ impl Executor {
         let own = self.record.as_ref().and_then(|record| record.nodes.get(&self.local));
         let lost = own.is_some_and(|node| node.member == MemberState::Lost);
         let kept = self.rights.keep && !lost;
-        let ended = self.kept && !kept;
-        self.kept = kept;
-        if !ended {
+        let before = core::mem::replace(&mut self.kept, kept);
+        if kept && !before {
+            self.take_withdrawn_again(out);
+        }
+        if !before || kept {
             return;
         }
         self.resources.values_mut().for_each(|it| it.stop_retry_at = Timestamp::ZERO);
@@ -312,6 +314,22 @@ impl Executor {
             let text = format!("{why}: addresses are taken away at once");
             out.push(ExecutorOutput::Shut(shut));
             note(out, NoteKind::RightsEnded, None, &text);
+        }
+        let stands = |it: &&mut Local| it.is_address() && matches!(it.state, State::Running | State::Gone);
+        self.resources.values_mut().filter(stands).for_each(|it| it.withdrawn = !it.doing(OpAction::Start));
+    }
+
+    /// What was taken away, has not been stopped since and is wanted here is to be taken again, now that the right to it is
+    /// back: another may have it by now. What is not wanted its stop ends.
+    fn take_withdrawn_again(&mut self, out: &mut Vec<ExecutorOutput>) {
+        let withdrawn = self.resources.iter().filter(|(_, it)| it.withdrawn && !it.doing(OpAction::Stop));
+        let ids: Vec<ResourceId> = withdrawn.map(|(id, _)| id.clone()).filter(|id| self.wanted(id)).collect();
+        for id in &ids {
+            let Some(it) = self.resources.get_mut(id) else { continue };
+            it.set_stopped();
+            it.wire_owed = true;
+            let text = "the right to the address was lost for a moment; it is taken again by wire check";
+            note(out, NoteKind::AddressExpired, Some(id), text);
         }
     }
 }

@@ -232,9 +232,9 @@ impl Executor {
             }
         }
         let before = core::mem::replace(&mut it.state, State::Stopped);
-        it.set_stopped();
         // Whoever else could have taken it while nothing vouched for us may have it (R-MEM-7).
-        it.wire_owed |= it.is_address() && !kept;
+        it.wire_owed |= it.is_address() && (!kept || it.withdrawn);
+        it.set_stopped();
         it.retry_at = now;
         match before {
             State::Dirty(Why::StartFailed { code, message }) => {

@@ -69,6 +69,8 @@ pub(crate) struct Local {
     pub taken: bool,
     /// An address that we lost without being asked: the wire comes first (R-TAKE-6).
     pub wire_owed: bool,
+    /// An address that was taken away because nothing vouched for this node, and that has not been stopped.
+    pub withdrawn: bool,
     /// What was done to the address while it was being put there; acted on when that has ended.
     pub disturbed: Option<AddressChange>,
     /// Whether there is an interface for it.
@@ -106,6 +108,7 @@ impl Local {
             restarting: false,
             taken: false,
             wire_owed: false,
+            withdrawn: false,
             disturbed: None,
             home: true,
             trouble_reported: false,
@@ -145,6 +148,7 @@ impl Local {
         self.state = State::Stopped;
         self.running = None;
         self.taken = false;
+        self.withdrawn = false;
         self.trouble_reported = false;
         self.stop_retry_at = Timestamp::ZERO;
         self.repairs = 0;

@@ -363,7 +363,7 @@ impl Machine {
         format!(
             "{} {:?} {:?} {:?} {:?} {:?}",
             self.name(),
-            (it.changed(), it.restarting, it.taken, it.wire_owed, it.disturbed.is_some(), it.home),
+            (it.changed(), it.restarting, it.taken, (it.wire_owed, it.withdrawn), it.disturbed.is_some(), it.home),
             (it.retry_at > now, it.stop_retry_at > now, it.started_at.is_some(), self.executor.wire.contains_key(&id)),
             (self.executor.rights.start, self.executor.kept, self.executor.stop_everything),
             (node.member, node.probed, self.record.check_wire.contains(&id), self.executor.adoptable.len()),

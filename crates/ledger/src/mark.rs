@@ -81,14 +81,14 @@ impl Ledger {
         self.marks.unwritten |= self.marks.seen.remove(&identity).is_some();
     }
 
-    /// Whether this node's identity was drawn in this run: then no disk has forgotten anything of it.
-    pub fn is_newly_identified(&self) -> bool {
-        self.durable.identity == self.params.fresh_identity
-    }
-
     /// This node's disk has forgotten what it said under its identity: it takes the one that was drawn for this run, and is
     /// whoever asks to be let in for the first time. The caller has given up the epoch.
     pub fn take_new_identity(&mut self) {
+        let drawn = self.params.fresh_identity.0;
+        if self.durable.identity.0 == drawn {
+            // A copied disk has that one, too: the next of the same draw.
+            self.params.fresh_identity = NodeIdentity(drawn.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1));
+        }
         self.durable.identity = self.params.fresh_identity;
         self.founding.take_identity(self.params.fresh_identity);
         self.rewrite = true;

@@ -132,6 +132,29 @@ fn a_split_between_two_lists_heals() {
     }
 }
 
+/// R-LEASE-5. Harm: one of two goes on alone, a third is added, and the one loses its power before it has let the other one
+/// back in; all three come up, and wait for each other for ever.
+#[test]
+fn the_only_voter_of_a_new_list_loses_its_power_and_nothing_ever_runs_again() {
+    for span in (0..5000).step_by(250) {
+        let mut world = begun(3, 2);
+        world.power_off(B);
+        world.run(ms(3000));
+        list(&mut world, 3);
+        restart(&mut world, A);
+        [B, C].into_iter().for_each(|node| world.start(node));
+        world.run_to(ms(3000), "the list is agreed", |world| {
+            let record = world.machines[A].controller.as_ref().and_then(|it| it.record());
+            record.is_some_and(|record| record.node_order.len() == 3)
+        });
+        world.run(std::time::Duration::from_micros(span));
+        world.power_off(A);
+        world.run(ms(700));
+        world.start(A);
+        all_is_well(&mut world, 3);
+    }
+}
+
 /// R-LEDGER-4: a machine that has stopped in order, and that no file names any more, does not keep its vote.
 #[test]
 fn five_become_four_and_four_become_three_without_a_gap() {
