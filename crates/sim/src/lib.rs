@@ -32,6 +32,7 @@ pub mod pace;
 mod perform;
 mod post;
 mod queue;
+mod rare;
 mod record;
 pub mod report;
 mod restores;

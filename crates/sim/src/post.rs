@@ -188,7 +188,9 @@ impl World {
         said.sequence = self.ghost_number;
         for to in self.site.nodes() {
             let machine = &self.site.machines[to];
-            let reads = version <= machine.config.cluster.wire_version;
+            // The copy has the key of what it was copied from.
+            let key = machine.key_in_use == self.site.machines[node].key_in_use;
+            let reads = key && version <= machine.config.cluster.wire_version;
             if reads && machine.lives() && machine.carrier[usize::from(link.0)] {
                 let received_at = machine.local(self.site.now);
                 let message = Message::Heartbeat(heartbeat.clone());
