@@ -70,6 +70,7 @@ pub(crate) struct Local {
     /// An address that we lost without being asked: the wire comes first (R-TAKE-6).
     pub wire_owed: bool,
     /// An address that was taken away because nothing vouched for this node, and that has not been stopped.
+    #[serde(default)]
     pub withdrawn: bool,
     /// What was done to the address while it was being put there; acted on when that has ended.
     pub disturbed: Option<AddressChange>,
