@@ -100,21 +100,6 @@ fn address_kept_after_the_right_to_it_ended() {
     assert_eq!(world.record.may_be_active.len(), 3, "a stop that nobody asked for gives nothing back");
 }
 
-/// R-LEASE-5, R-MEM-7. Harm: the right to an address is lost for a moment while it is being looked at. It is taken away, counts
-/// as running, and answers nobody until the next look finds it missing.
-#[test]
-fn address_that_was_taken_away_while_it_was_looked_at_counts_as_running() {
-    let mut world = World::running(&["10.0.0.1 web"]);
-    while !world.under_way().contains(&"monitor 10.0.0.1".to_owned()) {
-        assert!(world.next(), "it is never looked at");
-    }
-    world.rights(NOTHING);
-    world.rights(ALL);
-    world.finish("monitor 10.0.0.1", Some(OpOutcome::Cancelled));
-    assert!(world.executor.running_addresses().is_empty());
-    assert!(world.need_wire.contains(&"10.0.0.1".into()), "another may have taken it");
-}
-
 #[test]
 fn order_forgotten_when_everything_stops_at_lease_end() {
     let mut world = World::running(&["10.0.0.1 /srv web"]);

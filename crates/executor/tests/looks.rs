@@ -5,7 +5,7 @@ mod world;
 use hearth_executor::LocalState;
 use hearth_types::*;
 use std::time::Duration;
-use world::{NOTHING, World, model, resource};
+use world::{ALL, NOTHING, World, model, resource};
 
 /// R-TAKE-4: by a person, or by the machine when it booted.
 #[test]
@@ -79,4 +79,19 @@ fn looked_at_though_its_monitor_is_off_or_nothing_vouches_for_this_node() {
     world.rights(NOTHING);
     world.pass(Duration::from_secs(600));
     assert!(world.under_way().is_empty());
+}
+
+/// R-LEASE-5, R-MEM-7. Harm: the right to an address is lost for a moment while it is being looked at. It is taken away, counts
+/// as running, and answers nobody until the next look finds it missing.
+#[test]
+fn address_that_was_taken_away_while_it_was_looked_at_counts_as_running() {
+    let mut world = World::running(&["10.0.0.1 web"]);
+    while !world.under_way().contains(&"monitor 10.0.0.1".to_owned()) {
+        assert!(world.next(), "it is never looked at");
+    }
+    world.rights(NOTHING);
+    world.rights(ALL);
+    world.finish("monitor 10.0.0.1", Some(OpOutcome::Cancelled));
+    assert!(world.executor.running_addresses().is_empty());
+    assert!(world.need_wire.contains(&"10.0.0.1".into()), "another may have taken it");
 }
