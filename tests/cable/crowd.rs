@@ -1,5 +1,4 @@
-//! More machines than vote: they form a cluster, lose a third at once, and settle. Nine of them, or, with `./run matrix`,
-//! thirty-two, which is the most that a cluster may have.
+//! More machines than vote: they form a cluster, lose a third at once, and settle.
 
 use crate::bench::{ADDRESS, ADDRESS_LINE, UDP, alone, ms, programs};
 use hearth_control::Status;
@@ -8,15 +7,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// All of them, and the third that is lost: the owner, which votes, up to two more of the seven that vote, and others.
-fn sizes() -> (usize, &'static [usize]) {
-    match crate::matrix::is_whole() {
-        true => (32, &[0, 2, 4, 8, 9, 12, 15, 20, 24, 28, 31]),
-        false => (9, &[0, 2, 8]),
-    }
-}
-
-/// How long they may take to find each other, and to settle: a machine that is busy with thirty-two daemons is no bench.
+/// Seven of them vote.
+const MACHINES: usize = 9;
+/// The third that is lost: the owner, which votes, another one that does, and one that does not.
+const LOST: [usize; 3] = [0, 2, 8];
+/// How long they may take to find each other, and to settle: a machine that is busy with so many daemons is no bench.
 const FORMED_WITHIN: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -57,9 +52,8 @@ fn settled(cluster: &Cluster, all: &[String], nodes: &[String], limit: Duration,
 /// R-LEDGER-2, R-LEDGER-4: seven vote, the others take part; the votes of the lost go to others, and nothing runs twice.
 #[test]
 fn a_crowd_loses_a_third() {
-    let (count, lost) = sizes();
     let _alone = alone();
-    let names: Vec<String> = (0..count).map(name).collect();
+    let names: Vec<String> = (0..MACHINES).map(name).collect();
     let machines: Vec<&str> = names.iter().map(String::as_str).collect();
     // The times that ha.cf has if it says nothing.
     let files =
@@ -79,7 +73,7 @@ fn a_crowd_loses_a_third() {
     let first = cluster.status(&owner).unwrap();
     assert_eq!(first.epoch.map(|epoch| epoch.voters.len()), Some(7));
 
-    let gone: Vec<String> = lost.iter().copied().map(name).collect();
+    let gone: Vec<String> = LOST.into_iter().map(name).collect();
     let left: Vec<String> = names.iter().filter(|name| !gone.contains(name)).cloned().collect();
     let from = now();
     for name in gone.iter().rev() {
@@ -90,7 +84,7 @@ fn a_crowd_loses_a_third() {
     let to = now();
     let (felt, owners, stalled) = (client.felt(from, to), observer.owners(from, to), stalls.total(from, to));
     println!(
-        "{count} formed in {:.1} s; a third off within {:.1} s, settled {:.1} s later, {owner} to {next}, the client waited {:.0} ms \
+        "{MACHINES} formed in {:.1} s; a third off within {:.1} s, settled {:.1} s later, {owner} to {next}, the client waited {:.0} ms \
          (this machine stalled {:.1} ms)",
         millis(formed) / 1000.0,
         millis(off - from) / 1000.0,

@@ -159,7 +159,7 @@ fn all(names: &[&'static str]) -> Vec<Hits> {
 }
 
 /// Whether this is `./run matrix`.
-pub fn is_whole() -> bool {
+fn is_whole() -> bool {
     std::env::var_os("HEARTH_MATRIX").is_some()
 }
 

@@ -204,14 +204,11 @@ impl Node {
         Some(format!("{} says that it is off, or was", device.name))
     }
 
-    /// How long a machine that was heard when it was fenced must be silent before the device's word counts. One that reads
-    /// its pill from no disk was not reset while the others vouched for it, so all of the time counts from there.
-    fn silence_needed(&self, wanted: &Wanted) -> Duration {
+    /// Whether the word is that of a shared disk. A machine that read its pill from no disk was not reset while the others
+    /// vouched for it: only silence for all of the time that the proof takes says that it was.
+    fn is_word_of_disk(&self, wanted: &Wanted) -> bool {
         let device = wanted.fence.confirmed().and_then(|word| self.devices().get(word.device));
-        match device.map(|device| device.kind) {
-            Some(FenceKind::Disk) => self.config.cluster.fencing.timeout,
-            _ => self.config.cluster.timing.warntime,
-        }
+        device.is_some_and(|device| device.kind == FenceKind::Disk)
     }
 
     /// Whether a device's word counts: nothing was heard of the machine since the order; or, of one that was heard when that
@@ -219,11 +216,11 @@ impl Node {
     fn is_said(&self, peer: &NodeName, wanted: &Wanted) -> bool {
         let view = self.members.peer(peer);
         let heard_at = view.map_or(Timestamp::ZERO, |view| view.last_heard_at);
-        let needed = self.silence_needed(wanted);
+        let of_disk = self.is_word_of_disk(wanted);
+        let needed = if of_disk { self.config.cluster.fencing.timeout } else { self.config.cluster.timing.warntime };
         let late = self.last_wake_at.since(heard_at) >= needed;
         // Of a disk's word a new run proves nothing: the machine may be the old one.
-        let switched = needed == self.config.cluster.timing.warntime;
-        let booted = switched && view.and_then(|view| view.incarnation) != wanted.run;
+        let booted = !of_disk && view.and_then(|view| view.incarnation) != wanted.run;
         let observed = wanted.run.is_none() || late || booted;
         observed && self.is_not_denied(peer, wanted)
     }
