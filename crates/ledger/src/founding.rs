@@ -248,6 +248,12 @@ impl Founding {
         if attempt.proposal.is_some() || attempt.promises.len() < majority.max(attempt.wanted) {
             return;
         }
+        // Its own promise binds the proposer like any other machine: what it consents to below a higher round, the
+        // majority of that round does not know, and two epochs are founded.
+        if self.consent.promised.as_ref().is_some_and(|promised| *promised > attempt.round) {
+            self.attempt = None;
+            return;
+        }
         let highest =
             attempt.promises.values().filter_map(|(_, accepted)| accepted.clone()).max_by(|a, b| a.0.cmp(&b.0));
         let highest = highest.filter(|(_, proposal)| !self.given_up.contains(&proposal.epoch));
