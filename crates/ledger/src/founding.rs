@@ -134,7 +134,7 @@ impl Founding {
 
     /// Another list, or other files. An attempt that asked the nodes of before ends. Where a proposal with another digest was
     /// accepted, nothing changes: it may be decided, and is carried on (R-JOIN-1).
-    pub(crate) fn reconfigure(&mut self, nodes: Vec<NodeName>, digest: u64) {
+    pub fn reconfigure(&mut self, nodes: Vec<NodeName>, digest: u64) {
         if self.accepted().is_some_and(|(_, proposal)| proposal.digest != digest) {
             return;
         }
