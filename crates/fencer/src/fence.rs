@@ -59,9 +59,9 @@ impl Fence {
         self.levels.get(self.level).copied().filter(|_| idle && now >= self.next_at)
     }
 
-    /// The device that is due was ordered to turn the machine off.
+    /// The device that is due was ordered to turn the machine off. Nothing changes where none is.
     pub fn ordered(&mut self, now: Timestamp, id: FenceId) {
-        self.running = self.due(now).map(|device| Order { id, device, at: now });
+        self.running = self.due(now).map(|device| Order { id, device, at: now }).or(self.running);
     }
 
     /// An order ended: true if it was of this machine. A device that failed is followed by the next one, the last one by

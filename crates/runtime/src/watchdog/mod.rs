@@ -5,6 +5,8 @@
 //! where no order comes, or only late ones, the machine is reset.
 
 mod device;
+#[cfg(test)]
+mod table;
 
 use crate::clock;
 use crate::order::Post;
@@ -160,9 +162,9 @@ mod tests {
 
     /// A watchdog on paper: what was done to it, and whether it does it.
     #[derive(Clone, Default)]
-    struct Paper {
-        done: Rc<RefCell<Vec<&'static str>>>,
-        refuses: Rc<Cell<bool>>,
+    pub(super) struct Paper {
+        pub(super) done: Rc<RefCell<Vec<&'static str>>>,
+        pub(super) refuses: Rc<Cell<bool>>,
     }
 
     impl Paper {
@@ -191,11 +193,11 @@ mod tests {
         }
     }
 
-    fn at(ms: u64) -> Timestamp {
+    pub(super) fn at(ms: u64) -> Timestamp {
         Timestamp(ms * 1_000_000)
     }
 
-    fn pet(not_after: u64) -> Order {
+    pub(super) fn pet(not_after: u64) -> Order {
         let device = WatchdogDevice { device: "/dev/watchdog".into(), timeout: Duration::from_secs(10) };
         Order::Pet { device, not_after: at(not_after) }
     }

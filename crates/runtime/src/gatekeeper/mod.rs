@@ -1,10 +1,14 @@
 //! The gate and the addresses behind it, as the heartbeat thread drives them (R-LEASE-8, R-LEASE-11).
 
+#[cfg(test)]
+mod table;
+
 use crate::clock;
 use hearth_agents::net::{AddressAgent, Gate, Snapshot};
 use hearth_controller::Input;
-use hearth_types::{ResourceId, ResourceKind, ResourceSpec, Timestamp};
+use hearth_types::{AddressSpec, ResourceId, ResourceKind, ResourceSpec, Timestamp};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +16,67 @@ use std::time::Duration;
 /// A tick that came late is tried again with a shorter mark at most so often.
 const TRIES: usize = 3;
 
-pub(crate) struct Gatekeeper {
+/// The gate in the kernel. Errors are for people.
+pub(crate) trait Door {
+    /// As [`Gate::seen_whole`].
+    fn seen_whole(&mut self) -> Result<(), String>;
+    /// Holds exactly these, on every interface that there is; what could not be done although it stands.
+    fn guard(&mut self, addresses: &[IpAddr]) -> Result<Vec<String>, String>;
+    /// As [`Gate::tick`].
+    fn tick(&self, ip: IpAddr, hold: Duration) -> Result<Option<Duration>, String>;
+    /// As [`Gate::shut`].
+    fn shut(&self, ip: IpAddr) -> Result<(), String>;
+    /// As [`Gate::set_lease`].
+    fn set_lease(&mut self, lease: Duration) -> Result<(), String>;
+}
+
+impl Door for Gate {
+    fn seen_whole(&mut self) -> Result<(), String> {
+        Gate::seen_whole(self)
+    }
+
+    fn guard(&mut self, addresses: &[IpAddr]) -> Result<Vec<String>, String> {
+        let snapshot = Snapshot::read().map_err(|error| format!("interfaces cannot be read: {error}"))?;
+        let report = Gate::guard(self, addresses, &snapshot.gate_interfaces());
+        report.map(|report| report.notes).map_err(|error| error.to_string())
+    }
+
+    fn tick(&self, ip: IpAddr, hold: Duration) -> Result<Option<Duration>, String> {
+        Gate::tick(self, ip, hold).map_err(|error| error.to_string())
+    }
+
+    fn shut(&self, ip: IpAddr) -> Result<(), String> {
+        Gate::shut(self, ip).map_err(|error| error.to_string())
+    }
+
+    fn set_lease(&mut self, lease: Duration) -> Result<(), String> {
+        Gate::set_lease(self, lease).map_err(|error| error.to_string())
+    }
+}
+
+/// The addresses of this machine. Errors are for people.
+pub(crate) trait Addresses {
+    /// As [`AddressAgent::withdraw`].
+    fn withdraw(&self, ip: IpAddr) -> Result<(), String>;
+    /// As [`AddressAgent::renew`].
+    fn renew(&self, address: &AddressSpec, lifetime: Duration, not_after: Timestamp) -> Result<(), String>;
+}
+
+impl Addresses for AddressAgent {
+    fn withdraw(&self, ip: IpAddr) -> Result<(), String> {
+        AddressAgent::withdraw(self, ip).map(drop)
+    }
+
+    fn renew(&self, address: &AddressSpec, lifetime: Duration, not_after: Timestamp) -> Result<(), String> {
+        AddressAgent::renew(self, address, lifetime, not_after)
+    }
+}
+
+pub(crate) struct Gatekeeper<D = Gate, A = AddressAgent> {
     /// None: `gate no`, or the kernel has none.
-    gate: Option<Gate>,
-    agent: Arc<AddressAgent>,
+    gate: Option<D>,
+    agent: Arc<A>,
+    clock: fn() -> Timestamp,
     resources: BTreeMap<ResourceId, ResourceSpec>,
     /// Addresses were given to it, so it should stand.
     asked: bool,
@@ -29,37 +90,47 @@ impl Gatekeeper {
     /// Opens the gate if it is `wanted`; a kernel without one is reported as an input. One that a killed daemon left is
     /// used in any case until this one stops: it shuts what nobody ticks, and what it shuts now may be served elsewhere.
     pub(crate) fn open(wanted: bool, lease: Duration, agent: Arc<AddressAgent>) -> Gatekeeper {
-        let mut unsaid = Vec::new();
         let left = !wanted && Gate::is_left();
         if left {
             tracing::warn!(
                 "the gate of an earlier daemon stands: it is used until hearthd stops, though the files ask for none"
             );
         }
-        let gate = if wanted || left {
+        let mut keeper = Gatekeeper::new(None, agent, clock::now);
+        if wanted || left {
             match Gate::open(lease) {
-                Ok(gate) => Some(gate),
-                Err(error) => {
-                    unsaid.push(Input::GateSeen { whole: false, trouble: Some(error.to_string()) });
-                    None
-                }
+                Ok(gate) => keeper.gate = Some(gate),
+                Err(error) => keeper.unsaid.push(missing(error.to_string())),
             }
-        } else {
-            None
-        };
-        Gatekeeper { gate, agent, resources: BTreeMap::new(), asked: false, unsaid, touched: true }
-    }
-
-    /// Has a gate from now on, if there was none. What is held answers again with the next tick.
-    pub(crate) fn stand(&mut self, gate: Gate) -> Vec<Input> {
-        self.gate.get_or_insert(gate);
-        self.build()
+        }
+        keeper
     }
 
     /// Becomes readable when somebody touches the kernel's tables. None while no gate should stand: nothing reads it then,
     /// and whoever waited for it would never wait again.
     pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.gate.as_ref().filter(|_| self.asked).map(AsFd::as_fd)
+    }
+
+    /// Takes the gate down: this node holds nothing any more, and an address that somebody sets up here by hand must
+    /// answer.
+    pub(crate) fn close(self) {
+        if let Some(Err(error)) = self.gate.map(Gate::close) {
+            tracing::warn!("the gate is left standing, `nft list tables` shows it: {error}");
+        }
+    }
+}
+
+impl<D: Door, A: Addresses> Gatekeeper<D, A> {
+    fn new(gate: Option<D>, agent: Arc<A>, clock: fn() -> Timestamp) -> Self {
+        let (resources, unsaid) = (BTreeMap::new(), Vec::new());
+        Gatekeeper { gate, agent, clock, resources, asked: false, unsaid, touched: true }
+    }
+
+    /// Has a gate from now on, if there was none. What is held answers again with the next tick.
+    pub(crate) fn stand(&mut self, gate: D) -> Vec<Input> {
+        self.gate.get_or_insert(gate);
+        self.build()
     }
 
     /// [`Gatekeeper::as_fd`] is readable.
@@ -75,7 +146,7 @@ impl Gatekeeper {
             && let Some(gate) = &mut self.gate
             && let Err(trouble) = gate.seen_whole()
         {
-            news.push(Input::GateSeen { whole: false, trouble: Some(trouble) });
+            news.push(missing(trouble));
             if gate.seen_whole().is_ok() {
                 news.push(Input::GateSeen { whole: true, trouble: None });
             }
@@ -98,7 +169,7 @@ impl Gatekeeper {
     /// The length of a lease changed.
     pub(crate) fn set_lease(&mut self, lease: Duration) {
         if let Some(Err(error)) = self.gate.as_mut().map(|gate| gate.set_lease(lease)) {
-            self.unsaid.push(Input::GateSeen { whole: false, trouble: Some(error.to_string()) });
+            self.unsaid.push(missing(error));
         }
     }
 
@@ -109,19 +180,12 @@ impl Gatekeeper {
         }
         self.asked = true;
         let addresses: Vec<_> = self.resources.values().filter_map(address).collect();
-        let interfaces = match Snapshot::read() {
-            Ok(snapshot) => snapshot.gate_interfaces(),
-            Err(error) => {
-                let trouble = format!("interfaces cannot be read: {error}");
-                return vec![Input::GateSeen { whole: false, trouble: Some(trouble) }];
-            }
-        };
-        match gate.guard(&addresses, &interfaces) {
-            Ok(report) => {
-                let trouble = (!report.notes.is_empty()).then(|| report.notes.join("; "));
+        match gate.guard(&addresses) {
+            Ok(notes) => {
+                let trouble = (!notes.is_empty()).then(|| notes.join("; "));
                 vec![Input::GateSeen { whole: true, trouble }]
             }
-            Err(error) => vec![Input::GateSeen { whole: false, trouble: Some(error.to_string()) }],
+            Err(trouble) => vec![missing(trouble)],
         }
     }
 
@@ -133,11 +197,11 @@ impl Gatekeeper {
         for ip in resources.iter().filter_map(|id| self.resources.get(id)).filter_map(address) {
             let mut settled = false;
             for _ in 0..TRIES {
-                match gate.tick(ip, end.since(clock::now())) {
-                    Ok(Some(span)) if clock::now() + span > end => {}
+                match gate.tick(ip, end.since((self.clock)())) {
+                    Ok(Some(span)) if (self.clock)() + span > end => {}
                     Ok(_) => settled = true,
                     Err(error) => {
-                        news.push(Input::GateSeen { whole: false, trouble: Some(format!("{ip}: {error}")) });
+                        news.push(missing(format!("{ip}: {error}")));
                         settled = true;
                     }
                 }
@@ -160,15 +224,7 @@ impl Gatekeeper {
         }
     }
 
-    /// Takes the gate down: this node holds nothing any more, and an address that somebody sets up here by hand must
-    /// answer.
-    pub(crate) fn close(self) {
-        if let Some(Err(error)) = self.gate.map(Gate::close) {
-            tracing::warn!("the gate is left standing, `nft list tables` shows it: {error}");
-        }
-    }
-
-    fn shut_or_withdraw(&self, ip: std::net::IpAddr) {
+    fn shut_or_withdraw(&self, ip: IpAddr) {
         if let Some(Err(error)) = self.gate.as_ref().map(|gate| gate.shut(ip)) {
             tracing::error!("{ip} cannot be shut and is taken away: {error}");
             if let Err(error) = self.agent.withdraw(ip) {
@@ -189,7 +245,11 @@ impl Gatekeeper {
     }
 }
 
-fn address(spec: &ResourceSpec) -> Option<std::net::IpAddr> {
+fn missing(trouble: String) -> Input {
+    Input::GateSeen { whole: false, trouble: Some(trouble) }
+}
+
+fn address(spec: &ResourceSpec) -> Option<IpAddr> {
     match &spec.kind {
         ResourceKind::Address(address) => Some(address.ip),
         _ => None,
