@@ -1,5 +1,8 @@
 //! What this machine can do for its clients: carriers (R-MEM-7) and ping targets (R-MEM-9).
 
+#[cfg(test)]
+mod table;
+
 use crate::Carrier;
 use hearth_config::{ClusterConfig, Medium};
 use hearth_types::{ResourceId, Timestamp};
@@ -20,6 +23,9 @@ struct Port {
     since: Timestamp,
     /// Returns after a loss, within the window, oldest first.
     flaps: Vec<Timestamp>,
+    /// It counted as there when it was lost.
+    #[serde(default)]
+    was_back: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,7 +83,7 @@ impl Standing {
         let Some(port) = self.ports.get_mut(interface) else {
             // The first word on an interface says how it is; only its absence is something that has to settle.
             let since = if carrier == Carrier::Down { now } else { Timestamp::ZERO };
-            self.ports.insert(interface.to_owned(), Port { carrier, since, flaps: Vec::new() });
+            self.ports.insert(interface.to_owned(), Port { carrier, since, flaps: Vec::new(), was_back: false });
             return true;
         };
         if port.carrier == carrier {
@@ -88,6 +94,9 @@ impl Standing {
             if port.flaps.len() < 16 {
                 port.flaps.push(now);
             }
+        }
+        if carrier == Carrier::Down {
+            port.was_back = Self::is_back(port, now);
         }
         port.since = now;
         port.carrier = carrier;
@@ -182,7 +191,11 @@ impl Standing {
         let mut unservable = BTreeSet::new();
         for (resource, home) in &self.homes {
             let servable = match home.as_deref().and_then(|interface| self.ports.get(interface)) {
-                Some(port) if port.carrier == Carrier::Down => now.since(port.since) < grace,
+                // A loss that may be over in a moment moves nothing away, and nothing here: one that had not settled yet
+                // is no better for having been lost again.
+                Some(port) if port.carrier == Carrier::Down => {
+                    now.since(port.since) < grace && (port.was_back || self.stayed.contains(resource))
+                }
                 // Nothing moves towards a carrier that has just come back; what is there already stays.
                 Some(port) => Self::is_back(port, now) || self.stayed.contains(resource),
                 None => home.is_some(),
