@@ -9,6 +9,10 @@
 //! stands behind its [`Output::Persist`] (R-LEDGER-3); every action has an [`Event`] with a cause.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+#[path = "../../../tests/tables/table.rs"]
+mod table;
+
 mod aging;
 mod alert;
 mod alert_facts;

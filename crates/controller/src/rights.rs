@@ -103,13 +103,9 @@ fn by_others(claim: &Claim) -> Keep {
 }
 
 #[cfg(test)]
-#[path = "../../../tests/tables/table.rs"]
-mod table;
-
-#[cfg(test)]
 mod tests {
-    use super::table::{compare, decisions, flag, input};
     use super::*;
+    use crate::table::{compare, decisions, flag, input};
 
     const L: Duration = Duration::from_millis(400);
 

@@ -10,6 +10,10 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+#[path = "../../../tests/tables/table.rs"]
+mod table;
+
 mod alerts;
 pub mod clock;
 mod control;

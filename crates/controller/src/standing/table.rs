@@ -1,14 +1,11 @@
 //! Carriers and ping targets as tables: every state of one, what comes of every event.
 
-#[path = "../../../../tests/tables/table.rs"]
-mod table;
-
 use super::{Standing, Target};
 use crate::Carrier;
+use crate::table::{Cells, compare};
 use hearth_types::{ResourceId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use table::{Cells, compare};
 
 const GRACE: Duration = Duration::from_millis(50);
 const LEASE: Duration = Duration::from_millis(1600);

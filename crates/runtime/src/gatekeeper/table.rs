@@ -1,9 +1,7 @@
 //! The holder of the gate as a table: whether it has one and what the kernel answers, and what comes of every order.
 
-#[path = "../../../../tests/tables/table.rs"]
-mod table;
-
 use super::{Addresses, Door, Gatekeeper};
+use crate::table::{Cells, compare};
 use hearth_controller::Input;
 use hearth_types::{
     AddressSpec, AgentClass, OnStopFail, OpTimeouts, ResourceId, ResourceKind, ResourceSpec, Timestamp,
@@ -13,7 +11,6 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use table::{Cells, compare};
 
 /// Each mark stands for this or less.
 const MARK: Duration = Duration::from_millis(1400);
@@ -133,6 +130,7 @@ fn address(id: &str) -> ResourceSpec {
 }
 
 type Keeper = Gatekeeper<PaperDoor, PaperAddresses>;
+type Prepare = fn(&mut Keeper);
 type Happens = fn(&mut Keeper, Paper) -> Vec<Input>;
 
 fn door(paper: Paper) -> PaperDoor {
@@ -146,7 +144,7 @@ fn ids() -> [ResourceId; 2] {
 }
 
 /// With how many of the kernels.
-const HOLDERS: [(&str, Option<fn(&mut Keeper)>, usize); 3] = [
+const HOLDERS: [(&str, Option<Prepare>, usize); 3] = [
     ("no gate (`gate no`, or the kernel has none), one address", None, 1),
     ("a gate that holds nothing yet", Some(|_| {}), 1),
     (

@@ -1,12 +1,9 @@
 //! The watchdog's thread as a table: what it knows, what the hardware answers, and what comes of every order.
 
-#[path = "../../../../tests/tables/table.rs"]
-mod table;
-
 use super::tests::{Paper, at, pet};
 use super::{Keeper, Order};
+use crate::table::{compare, decisions, flag, input};
 use std::cell::RefCell;
-use table::{compare, decisions, flag, input};
 
 /// Armed or tried at that moment, in milliseconds.
 const BEGAN: u64 = 10_000;
