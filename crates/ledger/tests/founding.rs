@@ -94,11 +94,11 @@ impl World {
             }
             all.push(next);
         }
-        for node in 0..3 {
+        for (node, name) in NAMES.into_iter().enumerate() {
             if self.proposals[node] > 0 && self.founded[node].is_none() {
                 let mut next = self.clone();
                 next.proposals[node] -= 1;
-                next.story.push(format!("{} proposes", NAMES[node]));
+                next.story.push(format!("{name} proposes"));
                 let heard: Vec<NodeName> = next.hears[node].iter().map(|heard| names()[*heard].clone()).collect();
                 let (mut steps, tries) = (Vec::new(), next.proposals[node] as u64);
                 let now = Timestamp(1_000_000_000_000 * (10 - tries));
@@ -111,7 +111,7 @@ impl World {
             if self.kills[node] > 0 && self.founded[node].is_none() {
                 let mut next = self.clone();
                 next.kills[node] -= 1;
-                next.story.push(format!("{} is killed and started", NAMES[node]));
+                next.story.push(format!("{name} is killed and started"));
                 next.nodes[node] = founding(node, next.nodes[node].consent.clone());
                 next.wires.retain(|(from, to), _| *from != node && *to != node);
                 all.push(next);
