@@ -58,6 +58,11 @@ pub fn digest(config: &Config) -> (u64, u64) {
         hash.text(&device.name);
         hash.text(device.user.as_ref().map_or("*", |user| user.as_str()));
         hash.texts(device.targets.keys().map(|target| target.as_str()));
+        device.barred.iter().for_each(|node| hash.text(node.as_str()));
+    }
+    for (target, order) in &cluster.fencing.topology {
+        hash.text(target.as_str());
+        order.iter().for_each(|position| hash.number(*position as u64));
     }
     (hash.0, resources(&config.resources))
 }

@@ -2,7 +2,7 @@
 
 use crate::ha_cf::{File, WrittenDevice};
 use crate::report::{Report, error, warning};
-use crate::{FenceKind, SLOT_IO, SLOT_MARGIN, SLOT_NAME, SLOT_PATIENCE_MIN, slot_needs};
+use crate::{FenceKind, FileKind, SLOT_IO, SLOT_MARGIN, SLOT_NAME, SLOT_PATIENCE_MIN, slot_needs};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -37,13 +37,16 @@ pub(crate) fn check(file: &mut File, report: &mut Report) {
         report.push(error("two-permits", span, title).help("remove the line"));
     }
     file.cluster.permits = crate::Permits { tiebreaker_ping: false, unfenced: false };
-    let at = written.last().map(|device| device.kind.clone());
+    let at = written.last().map(|device| (device.file, device.kind.clone()));
     file.cluster.fencing.devices = written.into_iter().map(|written| written.device).collect();
     for gap in gaps(file).into_iter().filter(|_| named_well) {
-        let wrong = warning("not-covered", at.clone(), gap);
-        report.push(
-            wrong.label("the fence devices end here").help("add a `stonith_host` line, or a name to pcmk_host_list"),
-        );
+        let (kind, span) = at.clone().unzip();
+        let wrong = warning("not-covered", span, gap).label("the fence devices end here");
+        let way_out = match kind {
+            Some(FileKind::Crm) => "add a primitive of class stonith, or a name to pcmk_host_list",
+            _ => "add a `stonith_host` line, or a name to pcmk_host_list",
+        };
+        report.push_of(kind.unwrap_or(FileKind::HaCf), wrong.help(way_out));
     }
 }
 
@@ -58,7 +61,7 @@ fn names(file: &File, written: &WrittenDevice, report: &mut Report) {
     }
     for target in written.device.targets.keys().filter(|target| stranger(target)) {
         let wrong = error("unknown-node", written.targets.clone(), format!("no `node` line names `{target}`"));
-        report.push(wrong.help(format!("nodes are: {}", known().collect::<Vec<_>>().join(" "))));
+        report.push_of(written.file, wrong.help(format!("nodes are: {}", known().collect::<Vec<_>>().join(" "))));
     }
 }
 

@@ -1,4 +1,4 @@
-//! ha.cf, haresources, authkeys: text in, a typed value or every complaint out.
+//! ha.cf, haresources, resources.crm, authkeys: text in, a typed value or every complaint out.
 //!
 //! It touches no file, clock or socket: what it must know of the machine comes through [`Environment`]. Text may be
 //! anything; a parse never panics, and each span lies in its file on character boundaries.
@@ -11,6 +11,7 @@ mod address;
 mod authkeys;
 mod budget;
 mod checks;
+mod crm;
 mod digest;
 mod edit;
 mod fencing;
@@ -39,10 +40,14 @@ pub use value::*;
 use hearth_types::ResourceModel;
 use report::Report;
 
-/// Reads the three files and says everything that is wrong with any of them. The value is there if nothing is an error.
+/// Reads the files and says everything that is wrong with any of them. The value is there if nothing is an error.
 pub fn parse(sources: &Sources, environment: &dyn Environment) -> Parsed {
     let mut main = Report::new(FileKind::HaCf);
     let mut file = ha_cf::parse(sources, environment, &mut main);
+    let mut devices = Report::new(FileKind::Crm);
+    if let Some(text) = &sources.crm {
+        crm::parse(text, environment, &mut file, &mut devices);
+    }
     if sources.ha_cf.is_some() {
         checks::check(&mut file, &mut main);
     }
@@ -56,6 +61,7 @@ pub fn parse(sources: &Sources, environment: &dyn Environment) -> Parsed {
     let keys = authkeys::parse(sources, &mut secret);
     let mut complaints = main.complaints;
     complaints.extend(resources.complaints);
+    complaints.extend(devices.complaints);
     complaints.extend(secret.complaints);
     complaints.sort_by_key(|complaint| (complaint.file, complaint.span.as_ref().map(|span| span.start)));
     let failed = complaints.iter().any(|complaint| complaint.level == Level::Error);

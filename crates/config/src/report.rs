@@ -17,8 +17,13 @@ impl Report {
         Report { file, complaints: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, mut complaint: Complaint) {
-        complaint.file = self.file;
+    pub(crate) fn push(&mut self, complaint: Complaint) {
+        self.push_of(self.file, complaint);
+    }
+
+    /// What turned out to be wrong with another file.
+    pub(crate) fn push_of(&mut self, file: FileKind, mut complaint: Complaint) {
+        complaint.file = file;
         self.complaints.push(complaint);
     }
 }

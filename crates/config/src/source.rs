@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use core::ops::Range;
 use hearth_types::AgentClass;
 
-/// The three files as text; none: the file does not exist.
+/// The files as text; none: the file does not exist.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Folder, for messages.
@@ -16,6 +16,8 @@ pub struct Sources {
     pub ha_cf: Option<String>,
     /// haresources.
     pub haresources: Option<String>,
+    /// resources.crm.
+    pub crm: Option<String>,
     /// authkeys.
     pub authkeys: Option<String>,
     /// Permission bits of authkeys.
@@ -76,6 +78,8 @@ pub enum FileKind {
     HaCf,
     /// haresources.
     Haresources,
+    /// resources.crm.
+    Crm,
     /// authkeys.
     Authkeys,
 }

@@ -1,6 +1,6 @@
 //! The typed value of the three files.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -216,11 +216,15 @@ pub struct Fencing {
     pub devices: Vec<FenceDevice>,
     /// `timeout fence`: the longest that one order to one device may take. Default 20 s.
     pub timeout: Duration,
+    /// `fencing_topology`: the devices for a machine, by position, first choice first. A machine that is not named there has
+    /// all devices in their order.
+    #[serde(default)]
+    pub topology: BTreeMap<NodeName, Vec<usize>>,
 }
 
 impl Default for Fencing {
     fn default() -> Self {
-        Fencing { devices: Vec::new(), timeout: Duration::from_secs(20) }
+        Fencing { devices: Vec::new(), timeout: Duration::from_secs(20), topology: BTreeMap::new() }
     }
 }
 
@@ -238,8 +242,9 @@ impl Fencing {
     /// Positions of the devices with which `user` can turn `target` off, first choice first.
     pub fn levels(&self, user: &NodeName, target: &NodeName) -> Vec<usize> {
         let usable = |device: &FenceDevice| device.is_usable_by(user) && device.targets.contains_key(target);
-        let all = self.devices.iter().enumerate().filter(|(_, device)| user != target && usable(device));
-        all.map(|(position, _)| position).collect()
+        let order = self.topology.get(target).cloned().unwrap_or_else(|| (0..self.devices.len()).collect());
+        let can = |position: &usize| user != target && self.devices.get(*position).is_some_and(usable);
+        order.into_iter().filter(can).collect()
     }
 }
 
@@ -254,6 +259,9 @@ pub struct FenceDevice {
     pub kind: FenceKind,
     /// The only machine that can use it; none: every machine.
     pub user: Option<NodeName>,
+    /// Machines that cannot use it.
+    #[serde(default)]
+    pub barred: BTreeSet<NodeName>,
     /// Machines that it can turn off, with the name of each there.
     pub targets: BTreeMap<NodeName, String>,
     /// Whether a fenced machine is left off.
@@ -266,7 +274,7 @@ pub struct FenceDevice {
 impl FenceDevice {
     /// Whether that machine can use it.
     pub fn is_usable_by(&self, user: &NodeName) -> bool {
-        self.user.as_ref().is_none_or(|only| only == user)
+        self.user.as_ref().is_none_or(|only| only == user) && !self.barred.contains(user)
     }
 }
 

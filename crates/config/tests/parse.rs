@@ -54,13 +54,18 @@ impl Environment for Machine {
 }
 
 fn read(ha_cf: &str, haresources: &str, authkeys: &str) -> Parsed {
+    read_with(ha_cf, haresources, authkeys, None)
+}
+
+fn read_with(ha_cf: &str, haresources: &str, authkeys: &str, crm: Option<&str>) -> Parsed {
     let sources = Sources {
         directory: "etc".into(),
         ha_cf: Some(ha_cf.into()),
         haresources: Some(haresources.into()),
         authkeys: Some(authkeys.into()),
         authkeys_mode: Some(0o600),
-        nodeinfo: None,
+        crm: crm.map(str::to_owned),
+        ..Sources::default()
     };
     parse(&sources, &Machine)
 }
@@ -296,10 +301,16 @@ proptest! {
         a in "((node|ucast|timeout|wire_check|ping_group|env|keepalive|mcast)?[ ,\t]?\\PC{0,20}[\r\n#]?){0,8}",
         b in "(alpha\\PC{0,12}|IPaddr::|1\\.2\\.3\\.4|[/\\\\\n, ]|\\PC{0,6}){0,12}",
         c in "((auth|1 sha1|2)?[ ]?\\PC{0,10}\n?){0,6}",
+        d in "((primitive|location|fencing_topology|property|node|clone|x stonith:fence_x|-inf:|a=|[\"'\\\\])?[ \n]?\\PC{0,8}\n?){0,12}",
     ) {
         for ha_cf in [a.clone(), format!("{BASE}{a}")] {
-            for complaint in read(&ha_cf, &b, &c).complaints {
-                let text = match complaint.file { FileKind::HaCf => &ha_cf, FileKind::Haresources => &b, FileKind::Authkeys => &c };
+            for complaint in read_with(&ha_cf, &b, &c, Some(&d)).complaints {
+                let text = match complaint.file {
+                    FileKind::HaCf => &ha_cf,
+                    FileKind::Haresources => &b,
+                    FileKind::Crm => &d,
+                    FileKind::Authkeys => &c,
+                };
                 if let Some(span) = complaint.span {
                     prop_assert!(text.get(span.clone()).is_some(), "{} {:?} in {:?}", complaint.code, span, text);
                 }

@@ -223,6 +223,7 @@ mod tests {
             program: "/usr/sbin/fence_x".into(),
             kind: hearth_config::FenceKind::Agent,
             user: None,
+            barred: Default::default(),
             targets: Default::default(),
             stays_off: false,
             params: Vec::new(),

@@ -1,6 +1,6 @@
 //! Folders of tests/config: what is good is read as it stands in `expected.txt`, what is bad is refused in those words.
 //!
-//! Each folder holds the three files (or not, where one is missing), `environment` with what the machine answers, and
+//! Each folder holds the files (or not, where one is missing), `environment` with what the machine answers, and
 //! `expected.txt`. `UPDATE_GOLDEN=1` writes that anew; read the difference before you commit it.
 
 use hearth_config::{Config, Environment, InterfaceFacts, Level, Parsed, Sources};
@@ -189,6 +189,13 @@ fn value(text: &mut String, config: &Config) {
     }
     if cluster.fencing.is_configured() {
         writeln!(text, "fence timeout {:?}", cluster.fencing.timeout).unwrap();
+        for (user, target) in cluster.nodes.iter().flat_map(|user| cluster.nodes.iter().map(move |it| (user, it))) {
+            let order = cluster.fencing.levels(user, target);
+            let names: Vec<&str> = order.iter().map(|at| cluster.fencing.devices[*at].name.as_str()).collect();
+            if user != target {
+                writeln!(text, "{target} is fenced by {user}: {}", names.join(", ")).unwrap();
+            }
+        }
     }
     for (program, recipient) in cluster.alerts.receivers() {
         writeln!(text, "alert {program} to {}", recipient.unwrap_or("nobody by name")).unwrap();

@@ -148,6 +148,7 @@ impl Layout {
             program: "/usr/sbin/fence_switch".into(),
             kind: FenceKind::Agent,
             user: None,
+            barred: Default::default(),
             targets: [(name.clone(), String::new())].into(),
             stays_off: false,
             params: Vec::new(),
@@ -161,7 +162,7 @@ impl Layout {
         };
         let switches = self.names.iter().filter(|_| self.stonith).map(device);
         let devices = switches.chain(self.shared_disk.then_some(disk)).collect();
-        Fencing { devices, timeout: self.fence_timeout }
+        Fencing { devices, timeout: self.fence_timeout, ..Fencing::default() }
     }
 
     /// The files of a machine in one variant.

@@ -21,7 +21,7 @@ use core::ops::Range;
 use core::time::Duration;
 use hearth_types::{AutoFailback, NEWEST_WIRE_VERSION, NodeName, OLDEST_WIRE_VERSION, OpTimeouts};
 use names::{DIRECTIVES, FACILITIES, REPEATED, SINGLE};
-pub(crate) use stonith::WrittenDevice;
+pub(crate) use stonith::{Param, WrittenDevice, fence_device, fence_program};
 
 /// What the file says before the checks across lines.
 pub(crate) struct File {
@@ -46,6 +46,8 @@ pub(crate) struct File {
     pub(crate) serial: Vec<Range<usize>>,
     /// Where `stonith disk` names its disk.
     pub(crate) disk: Option<Range<usize>>,
+    /// `timeout fence` stands in the file.
+    pub(crate) fence_timeout: bool,
     /// Fence devices in their order.
     pub(crate) stonith: Vec<WrittenDevice>,
     port: u16,
@@ -140,6 +142,7 @@ fn blank(local: NodeName) -> File {
         watchdog: None,
         serial: Vec::new(),
         disk: None,
+        fence_timeout: false,
         stonith: Vec::new(),
         port: 694,
         baud: 19200,
@@ -386,7 +389,10 @@ impl Reader<'_> {
             ("timeout", "start") => return timeouts.start = value,
             ("timeout", "stop") => return timeouts.stop = value,
             ("timeout", "monitor") => return timeouts.monitor = value,
-            ("timeout", "fence") => return self.file.cluster.fencing.timeout = value,
+            ("timeout", "fence") => {
+                self.file.fence_timeout = true;
+                return self.file.cluster.fencing.timeout = value;
+            }
             ("timeout", "alert") => return self.file.cluster.alerts.timeout = value,
             ("timeout", _) => return self.bad(&rest[0], "write: timeout start|stop|monitor|fence|alert TIME"),
             ("monitor", _) => return self.file.defaults.monitor = Some(value),

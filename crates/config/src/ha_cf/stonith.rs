@@ -2,10 +2,10 @@
 
 use super::Reader;
 use crate::lex::{Word, whole};
-use crate::report::error;
-use crate::{FenceDevice, FenceKind};
+use crate::report::{Report, error};
+use crate::{Environment, FenceDevice, FenceKind, FileKind};
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,6 +15,8 @@ use hearth_types::NodeName;
 /// A device as it is written, before nodes are known.
 pub(crate) struct WrittenDevice {
     pub(crate) device: FenceDevice,
+    /// Which file it stands in.
+    pub(crate) file: FileKind,
     /// Where the line's HOST stands; none: the line has none.
     pub(crate) host: Option<Range<usize>>,
     /// Where its type stands.
@@ -28,7 +30,7 @@ const TARGETS: [(&str, bool); 4] =
     [("pcmk_host_map", false), ("pcmk_host_list", false), ("hostlist", true), ("hostname", true)];
 
 /// One `name=value` and where it stands.
-type Param = (String, String, Range<usize>);
+pub(crate) type Param = (String, String, Range<usize>);
 
 impl Reader<'_> {
     /// `stonith_host`: HOST is the machine that can use the device, `*` for all of them.
@@ -39,7 +41,7 @@ impl Reader<'_> {
                 "write: stonith_host * fence_ipmilan ip=10.0.0.9 username=ADMIN password=... pcmk_host_list=NODE";
             return self.report.push(wrong.help(help));
         };
-        let Some(program) = self.fence_program(kind) else { return };
+        let Some(program) = fence_program(self.environment, kind, self.report) else { return };
         let mut list: Vec<Param> = Vec::new();
         for word in params {
             match word.text.split_once('=') {
@@ -68,7 +70,7 @@ impl Reader<'_> {
         if kind.text == "disk" {
             return self.shared_disk(kind, file);
         }
-        let Some(program) = self.fence_program(kind) else { return };
+        let Some(program) = fence_program(self.environment, kind, self.report) else { return };
         let text = match self.environment.text(file.text) {
             Ok(text) => text,
             Err(why) => {
@@ -110,93 +112,114 @@ impl Reader<'_> {
             program: path.text.to_owned(),
             kind: FenceKind::Disk,
             user: None,
+            barred: BTreeSet::new(),
             targets: BTreeMap::new(),
             stays_off: false,
             params: Vec::new(),
         };
         let (kind, targets) = (kind.span.clone(), path.span.clone());
         self.file.disk = Some(targets.clone());
-        self.file.stonith.push(WrittenDevice { device, host: None, kind, targets });
+        self.file.stonith.push(WrittenDevice { device, file: FileKind::HaCf, host: None, kind, targets });
     }
 
     fn device(
         &mut self,
         kind: &Word<'_>,
-        (program, way): (String, FenceKind),
+        program: (String, FenceKind),
         (user, host): (Option<NodeName>, Option<Range<usize>>),
         list: Vec<Param>,
     ) {
-        let mut device = FenceDevice {
-            name: kind.text.to_owned(),
-            program,
-            kind: way,
-            user,
-            targets: BTreeMap::new(),
-            stays_off: false,
-            params: Vec::new(),
-        };
         let same = self.file.stonith.iter().filter(|written| of_type(&written.device) == kind.text).count();
-        if same > 0 {
-            device.name = format!("{}#{}", kind.text, same + 1);
+        let name = if same > 0 { format!("{}#{}", kind.text, same + 1) } else { kind.text.to_owned() };
+        if let Some((mut device, targets)) = fence_device(kind, name, program, list, self.report) {
+            device.user = user;
+            let (file, kind) = (FileKind::HaCf, kind.span.clone());
+            self.file.stonith.push(WrittenDevice { device, file, host, kind, targets });
         }
-        let mut targets = kind.span.clone();
-        for (key, value, span) in list {
-            match key.as_str() {
-                "action" | "pcmk_reboot_action" => match value.as_str() {
-                    "off" => device.stays_off = true,
-                    "reboot" => device.stays_off = false,
-                    _ => {
-                        let wrong = error("bad-stonith", span, format!("`{key}` is `off` or `reboot`"));
-                        return self.report.push(wrong.help("off leaves a fenced machine off; reboot is the default"));
-                    }
-                },
+    }
+}
+
+/// A device of that type, which every machine can use, and where what names its machines stands.
+pub(crate) fn fence_device(
+    kind: &Word<'_>,
+    name: String,
+    (program, way): (String, FenceKind),
+    list: Vec<Param>,
+    report: &mut Report,
+) -> Option<(FenceDevice, Range<usize>)> {
+    let mut device = FenceDevice {
+        name,
+        program,
+        kind: way,
+        user: None,
+        barred: BTreeSet::new(),
+        targets: BTreeMap::new(),
+        stays_off: false,
+        params: Vec::new(),
+    };
+    let mut targets = kind.span.clone();
+    for (key, value, span) in list {
+        match key.as_str() {
+            "action" | "pcmk_reboot_action" => match value.as_str() {
+                "off" => device.stays_off = true,
+                "reboot" => device.stays_off = false,
                 _ => {
-                    let names = TARGETS.iter().find(|(name, _)| *name == key);
-                    if names.is_some() {
-                        targets = span.clone();
-                        device.targets.extend(targets_of(&key, &value));
-                    } else if key.starts_with("pcmk_") {
-                        let wrong = error("unsupported-stonith", span, format!("`{key}` is not supported"));
-                        return self
-                            .report
-                            .push(wrong.help("known are pcmk_host_list, pcmk_host_map and pcmk_reboot_action"));
-                    }
-                    if names.is_none_or(|(_, told)| *told) {
-                        device.params.push((key, value));
-                    }
+                    let wrong = error("bad-stonith", span, format!("`{key}` is `off` or `reboot`"));
+                    report.push(wrong.help("off leaves a fenced machine off; reboot is the default"));
+                    return None;
+                }
+            },
+            _ => {
+                let names = TARGETS.iter().find(|(name, _)| *name == key);
+                if names.is_some() {
+                    targets = span.clone();
+                    device.targets.extend(targets_of(&key, &value));
+                } else if key.starts_with("pcmk_") {
+                    let wrong = error("unsupported-stonith", span, format!("`{key}` is not supported"));
+                    report.push(wrong.help("known are pcmk_host_list, pcmk_host_map and pcmk_reboot_action"));
+                    return None;
+                }
+                if names.is_none_or(|(_, told)| *told) {
+                    device.params.push((key, value));
                 }
             }
         }
-        if device.targets.is_empty() {
-            let title = format!("which machines `{}` turns off is not said", kind.text);
-            let help = "write behind it: pcmk_host_list=NODE,NODE, or pcmk_host_map=NODE:PORT;NODE:PORT";
-            return self.report.push(error("no-target", kind.span.clone(), title).help(help));
-        }
-        self.file.stonith.push(WrittenDevice { device, host, kind: kind.span.clone(), targets });
     }
+    if device.targets.is_empty() {
+        let title = format!("which machines `{}` turns off is not said", kind.text);
+        let help = "write behind it: pcmk_host_list=NODE,NODE, or pcmk_host_map=NODE:PORT;NODE:PORT";
+        report.push(error("no-target", kind.span.clone(), title).help(help));
+        return None;
+    }
+    Some((device, targets))
+}
 
-    fn fence_program(&mut self, kind: &Word<'_>) -> Option<(String, FenceKind)> {
-        let base = kind.text.rsplit('/').next().unwrap_or("");
-        let plugin = kind.text.starts_with("external/") || kind.text.contains("/external/");
-        let way = match plugin {
-            true if !base.is_empty() => FenceKind::Plugin,
-            false if base.starts_with("fence_") => FenceKind::Agent,
-            _ => {
-                let title = format!("`{}` is no type of fence device that hearth can use", kind.text);
-                let help = "types are fence_NAME (package fence-agents), external/NAME (package cluster-glue) and disk";
-                self.report.push(error("bad-stonith-type", kind.span.clone(), title).help(help));
-                return None;
-            }
-        };
-        let found = self.environment.fence_program(kind.text);
-        if found.is_none() {
-            let package = if way == FenceKind::Agent { "fence-agents" } else { "cluster-glue" };
-            let title = format!("there is no program for the fence device `{}`", kind.text);
-            let wrong = error("no-stonith-program", kind.span.clone(), title);
-            self.report.push(wrong.help(format!("install it (package {package}), or write its full path")));
+/// The program of a fence device of that type, and how it is spoken to.
+pub(crate) fn fence_program(
+    environment: &dyn Environment,
+    kind: &Word<'_>,
+    report: &mut Report,
+) -> Option<(String, FenceKind)> {
+    let base = kind.text.rsplit('/').next().unwrap_or("");
+    let plugin = kind.text.starts_with("external/") || kind.text.contains("/external/");
+    let way = match plugin {
+        true if !base.is_empty() => FenceKind::Plugin,
+        false if base.starts_with("fence_") => FenceKind::Agent,
+        _ => {
+            let title = format!("`{}` is no type of fence device that hearth can use", kind.text);
+            let help = "types are fence_NAME (package fence-agents), external/NAME (package cluster-glue) and disk";
+            report.push(error("bad-stonith-type", kind.span.clone(), title).help(help));
+            return None;
         }
-        found.map(|program| (program, way))
+    };
+    let found = environment.fence_program(kind.text);
+    if found.is_none() {
+        let package = if way == FenceKind::Agent { "fence-agents" } else { "cluster-glue" };
+        let title = format!("there is no program for the fence device `{}`", kind.text);
+        let wrong = error("no-stonith-program", kind.span.clone(), title);
+        report.push(wrong.help(format!("install it (package {package}), or write its full path")));
     }
+    found.map(|program| (program, way))
 }
 
 /// The type in a name that may have a number behind it.

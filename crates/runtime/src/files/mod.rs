@@ -1,4 +1,4 @@
-//! The three files on disk, the machine as the parser asks about it, and complaints as text for people.
+//! The files on disk, the machine as the parser asks about it, and complaints as text for people.
 
 mod environment;
 mod render;
@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Reads ha.cf, haresources, authkeys and nodeinfo of `directory`. A file that does not exist is none. Bytes that are
+/// Reads ha.cf, haresources, resources.crm, authkeys and nodeinfo of `directory`. A file that does not exist is none. Bytes that are
 /// not UTF-8 become U+FFFD: old files have such comments, and anywhere else the parser refuses that character.
 ///
 /// # Errors
@@ -29,6 +29,7 @@ pub fn read(directory: &Path) -> io::Result<Sources> {
         directory: directory.display().to_string(),
         ha_cf: text(&directory.join("ha.cf"))?,
         haresources: text(&directory.join("haresources"))?,
+        crm: text(&directory.join("resources.crm"))?,
         authkeys: text(&keys)?,
         authkeys_mode: mode,
         nodeinfo: nodeinfo

@@ -4,12 +4,17 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, S
 use hearth_config::{Complaint, FileKind, Level as How, Sources};
 
 /// All complaints for a person, in their order, and a line that sums them up; empty without complaints. Colours are
-/// ANSI sequences where `colour`. Keys are masked: this text goes to terminals and logs.
+/// ANSI sequences where `colour`. Keys and passwords are masked: this text goes to terminals and logs.
 pub fn render(sources: &Sources, complaints: &[Complaint], colour: bool) -> String {
     if complaints.is_empty() {
         return String::new();
     }
-    let sources = &Sources { authkeys: sources.authkeys.as_deref().map(masked), ..sources.clone() };
+    let sources = &Sources {
+        ha_cf: sources.ha_cf.as_deref().map(without_passwords),
+        crm: sources.crm.as_deref().map(without_passwords),
+        authkeys: sources.authkeys.as_deref().map(masked),
+        ..sources.clone()
+    };
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     for complaint in complaints {
@@ -23,6 +28,7 @@ fn groups<'a>(sources: &'a Sources, complaint: &'a Complaint) -> Vec<Group<'a>> 
     let (name, content) = match complaint.file {
         FileKind::HaCf => ("ha.cf", &sources.ha_cf),
         FileKind::Haresources => ("haresources", &sources.haresources),
+        FileKind::Crm => ("resources.crm", &sources.crm),
         FileKind::Authkeys => ("authkeys", &sources.authkeys),
     };
     let path = sources.path(name);
@@ -91,6 +97,30 @@ fn method(word: &str) -> usize {
     ["sha256", "sha1", "md5", "crc"].into_iter().find(|name| word.starts_with(name)).map_or(0, str::len)
 }
 
+/// The same lengths, with the value of every parameter hidden whose name speaks of a password (`passwd=...`).
+fn without_passwords(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('=') {
+        let (before, value) = (&rest[..=at], &rest[at + 1..]);
+        masked.push_str(before);
+        let name = before.rsplit(|letter: char| letter.is_whitespace() || letter == '"').next().unwrap_or("");
+        let quote = value.chars().next().filter(|letter| matches!(letter, '"' | '\''));
+        let end = match quote {
+            Some(quote) => value[1..].find([quote, '\n']).map(|end| end + 1),
+            None => value.find(char::is_whitespace),
+        };
+        let end = end.unwrap_or(value.len());
+        if name.to_lowercase().contains("pass") {
+            masked.push_str(&"*".repeat(end));
+        } else {
+            masked.push_str(&value[..end]);
+        }
+        rest = &value[end..];
+    }
+    masked + rest
+}
+
 /// What the last line says where there is an error.
 pub(crate) const NOT_STARTED: &str = ": not started";
 
@@ -106,7 +136,17 @@ fn summary(complaints: &[Complaint]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::masked;
+    use super::{masked, without_passwords};
+
+    #[test]
+    fn a_password_of_a_fence_device_in_the_log() {
+        let text = "stonith_host * fence_x ip=1.2.3.4 passwd=gehéim login=ADMIN\nprimitive f stonith:x params password=\"a b\" x=1\n\
+                    a= passwd_x=\"open\nend=1";
+        let want = "stonith_host * fence_x ip=1.2.3.4 passwd=******* login=ADMIN\nprimitive f stonith:x params password=****\" x=1\n\
+                    a= passwd_x=*****\nend=1";
+        assert_eq!(without_passwords(text), want);
+        assert_eq!(without_passwords(text).len(), text.len());
+    }
 
     #[test]
     fn keys_are_masked_and_lengths_kept() {
