@@ -369,16 +369,19 @@ impl Members {
     }
 
     /// What is known of a peer.
+    #[inline]
     pub fn peer(&self, node: &NodeName) -> Option<&PeerView> {
         self.peers.get(node)
     }
 
     /// All peers.
+    #[inline]
     pub fn peers(&self) -> impl Iterator<Item = (&NodeName, &PeerView)> + Clone {
         self.peers.iter()
     }
 
     /// Whether a peer counts as there for decisions.
+    #[inline]
     pub fn is_alive(&self, node: &NodeName) -> bool {
         self.peers.get(node).is_some_and(PeerView::is_alive)
     }

@@ -1,4 +1,4 @@
-//! Peers by name: few, asked for at every packet many times over, so they stand in one piece of memory.
+//! Peers by name: asked for at every packet many times over, so their names stand in one piece of memory.
 
 use crate::PeerView;
 use alloc::collections::BTreeMap;
@@ -36,7 +36,7 @@ impl Peers {
         self.names.retain(stays);
     }
 
-    /// One after the other: at most 31, told apart by their first letters.
+    /// One after the other: at most 31, of a few words each.
     #[inline]
     fn place(&self, name: &NodeName) -> Option<usize> {
         self.names.iter().position(|known| known == name)
@@ -47,11 +47,13 @@ impl Peers {
         self.views.get(self.place(name)?)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, name: &NodeName) -> Option<&mut PeerView> {
         let place = self.place(name)?;
         self.views.get_mut(place)
     }
 
+    #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&NodeName, &PeerView)> + Clone {
         self.names.iter().zip(&self.views)
     }

@@ -12,6 +12,7 @@ pub mod address;
 pub mod alert;
 pub mod epoch;
 pub mod fence;
+mod name;
 pub mod node;
 pub mod op;
 pub mod resource;

@@ -1,14 +1,13 @@
 //! What should run: resources, groups and how each operation is limited.
 
 use crate::address::AddressSpec;
-use crate::node::{NodeName, name_type};
+use crate::name::{Text, name_type};
+use crate::node::NodeName;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
-use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Serialize};
 
 name_type! {
@@ -23,12 +22,12 @@ name_type! {
 
 impl From<&str> for ResourceId {
     fn from(text: &str) -> Self {
-        ResourceId::from(Arc::<str>::from(text))
+        ResourceId(Text::from(text))
     }
 }
 impl From<&str> for GroupId {
     fn from(text: &str) -> Self {
-        GroupId::from(Arc::<str>::from(text))
+        GroupId(Text::from(text))
     }
 }
 
