@@ -135,7 +135,7 @@ impl Node {
     ) -> bool {
         match message {
             Message::Heartbeat(heartbeat) => self.take_heartbeat(now, link, &heartbeat, received_at),
-            Message::Segment(segment) => self.take_segment(now, segment, out),
+            Message::Segment(segment) => self.take_segment(now, &segment, out),
         }
     }
 
@@ -148,22 +148,23 @@ impl Node {
         received_at: Timestamp,
     ) -> bool {
         let Some(link) = self.canonical(link) else { return false };
-        self.note_speech(now, heartbeat);
-        self.note_unlisted(now, heartbeat);
-        let mut changes = Vec::new();
         let peer = self.members.peer(&heartbeat.from);
-        let known = peer.and_then(|peer| peer.incarnation);
+        let (is_listed, known) = (peer.is_some(), peer.and_then(|peer| peer.incarnation));
         let newest = peer.map(|peer| peer.newest);
-        let before = peer.and_then(|peer| peer.claimed.clone());
+        let first_copy = newest.is_some_and(|newest| heartbeat.number > newest);
+        let before = peer.filter(|_| first_copy).and_then(|peer| peer.claimed.clone());
+        if is_listed {
+            self.note_speech(now, heartbeat);
+        }
+        self.note_unlisted(now, heartbeat, is_listed);
+        let mut changes = Vec::new();
         let fresh = self.members.heard(now, received_at.min(now), link, heartbeat, &mut changes);
         let mut news = !changes.is_empty();
         self.note_changes(now, changes);
         if !fresh {
             // A peer that does not know this run yet is answered at once: joining and restarting cost no keepalive.
             let counts = known == Some(heartbeat.incarnation);
-            if !counts && heartbeat.from != self.local && self.config.cluster.nodes.contains(&heartbeat.from) {
-                self.beat_now = true;
-            }
+            self.beat_now |= is_listed && !counts;
             // A repetition, or what we sent ourselves: nothing else follows.
             return news || self.beat_now;
         }
@@ -172,7 +173,7 @@ impl Node {
             self.beat_now = true;
             news = true;
         }
-        if newest.is_some_and(|newest| heartbeat.number <= newest) && known == Some(heartbeat.incarnation) {
+        if !first_copy && known == Some(heartbeat.incarnation) {
             return news;
         }
         if heartbeat.answer_now {

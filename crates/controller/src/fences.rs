@@ -495,7 +495,7 @@ impl Node {
         let text = format!("{node} is being fenced: {} is told to turn it off ({task}).", device.name);
         self.chronicle.lead(now, Severity::Warning, "fence-ordered", node, text);
         let timeout = self.config.cluster.fencing.timeout;
-        out.push(Output::Fence { id, device, node: node.clone(), task, timeout, heard_at });
+        out.push(Output::Fence { id, device: Box::new(device), node: node.clone(), task, timeout, heard_at });
     }
 
     /// When that machine was last heard, if it ever was in this run.
@@ -521,7 +521,14 @@ impl Node {
             }
             let timeout = self.config.cluster.fencing.timeout;
             let heard_at = self.heard_at(&target);
-            out.push(Output::Fence { id, device, node: target, task: FenceTask::Check, timeout, heard_at });
+            out.push(Output::Fence {
+                id,
+                device: Box::new(device),
+                node: target,
+                task: FenceTask::Check,
+                timeout,
+                heard_at,
+            });
         }
     }
 

@@ -204,7 +204,7 @@ mod tests {
             Output::StartOp(OpRequest { id: OpId(id), action, resource, timeout, lifetime: None, not_after: None })
         };
         let done = Box::new(Reply::Done { text: String::new(), took_ms: 0, notes: Vec::new() });
-        let promise = Message::Segment(hearth_wire::Segment {
+        let promise = hearth_wire::Segment {
             from: "a".into(),
             incarnation: hearth_types::Incarnation(1),
             to: "b".into(),
@@ -217,7 +217,8 @@ mod tests {
             to_session: None,
             ask: false,
             mark: None,
-        });
+        };
+        let promise = Message::Segment(Arc::new(promise));
         let device = hearth_config::FenceDevice {
             name: "fence_x".into(),
             program: "/usr/sbin/fence_x".into(),
@@ -229,6 +230,7 @@ mod tests {
             params: Vec::new(),
         };
         let (task, timeout) = (FenceTask::Reboot, Duration::from_secs(1));
+        let device = Box::new(device);
         let fence = Output::Fence { id: FenceId(3), device, node: "b".into(), task, timeout, heard_at: None };
         for output in [
             Output::Send { link: LinkId(0), version: 1, message: promise },

@@ -225,7 +225,7 @@ pub enum Output {
         /// Its number.
         id: FenceId,
         /// Which device. What is secret of it, the driver has from its own files.
-        device: FenceDevice,
+        device: Box<FenceDevice>,
         /// Which machine.
         node: NodeName,
         /// What.

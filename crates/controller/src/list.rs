@@ -191,13 +191,13 @@ impl Node {
 
     /// A heartbeat of a machine that no line here names, or of one that says so of us: a machine that was taken out and came
     /// back with its old files, or one that was never added.
-    pub(crate) fn note_unlisted(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
+    pub(crate) fn note_unlisted(&mut self, now: Timestamp, heartbeat: &Heartbeat, is_listed: bool) {
         let (from, deadtime) = (&heartbeat.from, self.config.cluster.timing.deadtime);
         let known = |heard: &BTreeMap<NodeName, Timestamp>| within(heard, now, deadtime).any(|name| name == from);
         if *from == self.local {
             return;
         }
-        if !self.config.cluster.nodes.contains(from) {
+        if !is_listed {
             let room = self.unlisted.strangers.contains_key(from) || self.unlisted.strangers.len() < STRANGERS_MAX;
             if !known(&self.unlisted.strangers) && room {
                 let text = format!("{from} is heard and takes no part: {}.", self.stranger_way(from));

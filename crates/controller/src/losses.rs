@@ -21,29 +21,29 @@ impl Node {
             return;
         }
         let Some(record) = self.coming() else { return };
-        let admitted: Vec<(NodeName, Admission)> = record
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.member == MemberState::Admitted)
-            .map(|(name, node)| (name.clone(), node.admission))
-            .collect();
         let settled = !self.ledger.has_undecided();
-        for (node, admission) in admitted {
+        let owed = |(name, known): (&NodeName, &NodeRecord)| {
             // What was only proposed nobody has judged yet.
-            let applied = self.ledger.record().and_then(|record| record.nodes.get(&node));
-            if applied.is_none_or(|known| known.admission != admission) {
-                continue;
-            }
-            if self.is_dead_for_majority(now, &node) {
-                self.propose(Entry::Lost { node, admission });
-            } else if settled && self.is_revoked_somewhere(&node, admission) {
+            let applied = self.ledger.record().and_then(|record| record.nodes.get(name));
+            let judged = applied.is_some_and(|applied| applied.admission == known.admission);
+            let (node, admission) = (name, known.admission);
+            if known.member != MemberState::Admitted || !judged {
+                None
+            } else if self.is_dead_for_majority(now, node) {
+                Some(Entry::Lost { node: node.clone(), admission })
+            } else if settled && self.is_revoked_somewhere(node, admission) {
                 // A `lost` that was accepted and overwritten: who accepted it vouches for that admission no more.
-                let entry = match self.is_alive_for_majority(&node) {
-                    true => Entry::Renew { node, admission },
-                    false => Entry::Lost { node, admission },
-                };
-                self.propose(entry);
+                Some(match self.is_alive_for_majority(node) {
+                    true => Entry::Renew { node: node.clone(), admission },
+                    false => Entry::Lost { node: node.clone(), admission },
+                })
+            } else {
+                None
             }
+        };
+        let owed: Vec<Entry> = record.nodes.iter().filter_map(owed).collect();
+        for entry in owed {
+            self.propose(entry);
         }
         self.lose_unstopped(now);
         self.prove(now);

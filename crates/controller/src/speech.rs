@@ -51,12 +51,9 @@ impl Node {
         self.record().map_or(OLDEST_VERSION, |record| record.wire_version)
     }
 
-    /// Notes what a heartbeat says that its sender reads; also of one that is not fresh, because a peer that cannot read
+    /// Notes what a heartbeat of a listed peer says that its sender reads; also of one that is not fresh, because a peer that cannot read
     /// ours cannot make itself fresh. A replay makes us write an older version for a deadtime, which everybody reads.
     pub(crate) fn note_speech(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
-        if heartbeat.from == self.local || !self.config.cluster.nodes.contains(&heartbeat.from) {
-            return;
-        }
         let newest = heartbeat.versions.1;
         let known = match self.speech.heard.get_mut(&heartbeat.from) {
             Some(known) => Some(std::mem::replace(known, (newest, now))),

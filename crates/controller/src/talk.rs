@@ -9,6 +9,7 @@ use hearth_ledger::{LedgerMessage, LedgerOut};
 use hearth_types::{Incarnation, NodeName, Timestamp};
 use hearth_wire::{Message, Segment, is_shallow};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What nodes say over the ordered channel.
@@ -80,22 +81,21 @@ impl PeerMessage {
 impl Node {
     /// True if something may follow from it: not from what only acknowledges, came before over another link, or asks and
     /// answers at an election tick without electing anybody.
-    pub(crate) fn take_segment(&mut self, now: Timestamp, segment: Segment, out: &mut Vec<Output>) -> bool {
-        let from = segment.from.clone();
+    pub(crate) fn take_segment(&mut self, now: Timestamp, segment: &Segment, out: &mut Vec<Output>) -> bool {
         if segment.to != self.local || segment.to_incarnation != self.incarnation {
             return false;
         }
-        let Some(channel) = self.channels.get_mut(&from) else { return false };
+        let Some(channel) = self.channels.get_mut(&segment.from) else { return false };
         if channel.peer_incarnation() != segment.incarnation {
             return false;
         }
-        let received = channel.receive(now, &segment);
+        let (received, from) = (channel.receive(now, segment), &segment.from);
         let mut news = received.opened || received.broken.is_some();
         if let Some(reached) = segment.mark {
-            self.saw_segment_mark(&from, reached);
+            self.saw_segment_mark(from, reached);
         }
         if received.opened {
-            self.ledger.reconnected(&from);
+            self.ledger.reconnected(from);
             self.resend_at = now;
         }
         for bytes in received.messages {
@@ -103,7 +103,7 @@ impl Node {
             if let Some(message) = PeerMessage::read(&bytes) {
                 news |= !matches!(&message, PeerMessage::Ledger(message) if message.is_ballot());
                 let leads = (!news).then(|| (self.ledger.leader(), self.ledger.dc()));
-                self.take_message(now, &from, message);
+                self.take_message(now, from, message);
                 news |= self.drain_ledger(now, out);
                 news |= leads.is_some_and(|before| before != (self.ledger.leader(), self.ledger.dc()));
             }
@@ -416,7 +416,7 @@ impl Node {
             channel.poll(now, &mut segments);
             for segment in segments.drain(..) {
                 let first = channel.is_first_copy(&segment);
-                let segment = Segment { mark, ..segment };
+                let segment = Arc::new(Segment { mark, ..segment });
                 let version = self.segment_version(&segment.to);
                 for link in self.media_to(&segment.to, first) {
                     out.push(Output::Send { link, version, message: Message::Segment(segment.clone()) });

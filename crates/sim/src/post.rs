@@ -81,7 +81,9 @@ impl World {
                 heartbeat.mark = heartbeat.mark.filter(|_| mutant == Some(Mutant::MarksTooEarly));
                 heartbeat.mark.iter_mut().for_each(|mark| mark.reached += 1);
             }
-            Message::Segment(segment) if mutant == Some(Mutant::IgnoresMarks) => segment.mark = None,
+            Message::Segment(segment) if mutant == Some(Mutant::IgnoresMarks) => {
+                Arc::make_mut(segment).mark = None;
+            }
             _ => {}
         }
         message
@@ -94,7 +96,7 @@ impl World {
 
     fn pack(&self, node: usize, link: LinkId, version: u8, message: Message) -> Option<Parcel> {
         let Some(ring) = &self.site.machines[node].ring else {
-            return Some(Parcel::Open(version, Arc::new(message)));
+            return Some(Parcel::Open(version, message));
         };
         let mut bytes = Vec::new();
         // What does not fit is not sent; the channel cuts its messages to fit.
@@ -120,7 +122,7 @@ impl World {
             Parcel::Open(version, _) if version > machine.config.cluster.wire_version => {
                 Err(format!("wire version {version} is not understood here"))
             }
-            Parcel::Open(_, message) => Ok(Arc::unwrap_or_clone(message)),
+            Parcel::Open(_, message) => Ok(message),
             Parcel::Damaged => Err("bad tag".to_owned()),
             Parcel::Sealed(bytes) => match &machine.ring {
                 Some(ring) => ring.open(&bytes).map(|(_, message)| message).map_err(|refusal| refusal.to_string()),

@@ -6,14 +6,13 @@ use hearth_types::{AlertId, FenceId, LinkId, ResourceId, Timestamp};
 use hearth_wire::Message;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What travels.
 #[derive(Clone, Debug)]
 pub enum Parcel {
     /// A message whose seal is not played, in a wire version (R-WIRE-6).
-    Open(u8, Arc<Message>),
+    Open(u8, Message),
     /// Sealed bytes.
     Sealed(Vec<u8>),
     /// Bytes that something on the way has damaged.

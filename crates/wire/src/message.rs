@@ -18,7 +18,7 @@ pub enum Message {
     ),
     /// A piece of the ordered channel between two incarnations (R-LEDGER-8).
     #[n(1)]
-    Segment(#[n(0)] Segment),
+    Segment(#[cbor(n(0), with = "shared")] Arc<Segment>),
 }
 
 /// Daemon status that a heartbeat states.
@@ -190,12 +190,12 @@ pub struct Revocation {
 }
 
 /// A shared value is encoded as the value itself.
-mod shared {
+pub(crate) mod shared {
     use super::Arc;
     use minicbor::decode::{self, Decode, Decoder};
     use minicbor::encode::{self, Encode, Encoder, Write};
 
-    pub(super) fn encode<C, T: Encode<C>, W: Write>(
+    pub(crate) fn encode<C, T: Encode<C>, W: Write>(
         value: &Arc<T>,
         e: &mut Encoder<W>,
         context: &mut C,
@@ -203,7 +203,7 @@ mod shared {
         T::encode(value, e, context)
     }
 
-    pub(super) fn decode<'b, C, T: Decode<'b, C>>(
+    pub(crate) fn decode<'b, C, T: Decode<'b, C>>(
         d: &mut Decoder<'b>,
         context: &mut C,
     ) -> Result<Arc<T>, decode::Error> {

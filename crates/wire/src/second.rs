@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use hearth_types::{Admission, EpochName, Incarnation, Index, MessageNumber, NodeIdentity, NodeName, ResourceId};
 use minicbor::{Decode, Encode};
 
-use crate::message::{Heartbeat, Mark, Message, NodeStatus, PeerReport, Segment, Statement, Watchdog};
+use crate::message::{Heartbeat, Mark, Message, NodeStatus, PeerReport, Segment, Statement, Watchdog, shared};
 
 /// What stands behind the header of a packet of version 2. Segments are those of version 1.
 #[derive(Encode, Decode)]
@@ -15,7 +15,7 @@ pub(crate) enum SecondMessage {
     #[n(0)]
     Heartbeat(#[n(0)] SecondHeartbeat),
     #[n(1)]
-    Segment(#[n(0)] Segment),
+    Segment(#[cbor(n(0), with = "shared")] Arc<Segment>),
 }
 
 /// Position in the table of names.

@@ -67,7 +67,12 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
         OpOutcome::NotRunning
     };
     vec![
-        Input::Packet { link: LinkId(number as u8), message: Message::Segment(segment), size: 9, received_at: at },
+        Input::Packet {
+            link: LinkId(number as u8),
+            message: Message::Segment(segment.into()),
+            size: 9,
+            received_at: at,
+        },
         Input::Refused { link: LinkId(3), reason: text.clone(), source: text.clone(), count: number },
         Input::LinkChanged { link: LinkId(0), trouble: some.clone() },
         Input::CarrierChanged { interface: text.clone(), carrier: if flag { Carrier::Up } else { Carrier::Unknown } },

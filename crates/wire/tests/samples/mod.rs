@@ -2,6 +2,7 @@
 
 use hearth_types::{Admission, EpochName, Incarnation, Index, MessageNumber, NodeIdentity, NodeName};
 use hearth_wire::{Heartbeat, KeyRing, Message, Method, NodeStatus, PeerReport, Segment};
+use std::sync::Arc;
 
 /// A heartbeat as one of two nodes in full work sends it, every number at its longest.
 pub fn heartbeat() -> Heartbeat {
@@ -57,7 +58,7 @@ pub fn newer_heartbeat() -> Heartbeat {
 /// A full fragment.
 #[allow(dead_code, reason = "each test file takes what it needs")]
 pub fn segment(length: usize) -> Message {
-    Message::Segment(Segment {
+    Message::Segment(Arc::new(Segment {
         from: NodeName::new("node-alpha"),
         incarnation: Incarnation(u64::MAX),
         to: NodeName::new("node-beta"),
@@ -70,7 +71,7 @@ pub fn segment(length: usize) -> Message {
         to_session: Some(u64::MAX),
         ask: true,
         mark: Some(u64::MAX),
-    })
+    }))
 }
 
 /// Ring of `cluster` that lists all methods under 1 (sha256) to 4 (crc).
