@@ -130,6 +130,13 @@ impl Alone {
         }
     }
 
+    /// Whether packets of that peer came from there, and of no other: one that somebody sends again from elsewhere makes no
+    /// address another machine's.
+    pub(crate) fn is_address_of(&self, node: &NodeName, address: IpAddr) -> bool {
+        let mut from = self.peer_addresses.iter().filter(|(_, known)| known.contains(&address)).map(|(name, _)| name);
+        from.next() == Some(node) && from.next().is_none()
+    }
+
     /// Where packets of a peer came from.
     pub(crate) fn addresses_of(&self, node: &NodeName) -> Vec<IpAddr> {
         self.peer_addresses.get(node).into_iter().flatten().copied().collect()

@@ -3,6 +3,7 @@
 use crate::fences::called_off;
 use crate::listing::{Asked, Said};
 use crate::node::Node;
+use crate::ways::Copy;
 use crate::{Output, Severity};
 use hearth_cib::{Entry, Record, Rejection, ReportKind, Voter};
 use hearth_ledger::{LedgerMessage, LedgerOut};
@@ -415,10 +416,10 @@ impl Node {
             channel.keep_pace(now, self.pace_to(node));
             channel.poll(now, &mut segments);
             for segment in segments.drain(..) {
-                let first = channel.is_first_copy(&segment);
+                let copy = Copy::of(channel, &segment);
                 let segment = Arc::new(Segment { mark, ..segment });
                 let version = self.segment_version(&segment.to);
-                for link in self.media_to(&segment.to, first) {
+                for link in self.media_to(&segment.to, copy) {
                     out.push(Output::Send { link, version, message: Message::Segment(segment.clone()) });
                 }
             }

@@ -10,12 +10,13 @@ use crate::order::{Mailbox, News, Order, Persist, Reloaded};
 use crate::peers::PeerAddresses;
 use crate::recorder::Recorder;
 use crate::refused::RefusedCount;
+use crate::sealed::Sealed;
 use crate::signers::Signers;
 use crate::sys;
 use crate::volatile::Volatile;
 use crate::watchdog::WatchdogThread;
 use hearth_controller::{Controller, HeldBack, Input, Next, Output};
-use hearth_types::Timestamp;
+use hearth_types::{LinkId, Timestamp};
 use hearth_wire::{KeyRing, Message};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::time::TimeSpec;
@@ -54,7 +55,7 @@ struct Loop {
     signers: Signers,
     inputs: VecDeque<Input>,
     out: Vec<Output>,
-    packet: Vec<u8>,
+    sealed: Sealed,
     changes: Vec<Change>,
     timer: TimerFd,
     armed: Option<Timestamp>,
@@ -79,7 +80,7 @@ impl Core {
             signers: Signers::default(),
             inputs: VecDeque::new(),
             out: Vec::new(),
-            packet: Vec::with_capacity(hearth_wire::MAX_PACKET),
+            sealed: Sealed::default(),
             changes: Vec::new(),
             timer,
             armed: None,
@@ -169,6 +170,8 @@ impl Loop {
         let more = self.core.media.receive(clock::now(), PACKETS, &mut self.changes, &mut |arrival| match ring
             .open(arrival.bytes)
         {
+            // On a network all hear what is for one: the others do not wake for it.
+            Ok((_, Message::Segment(segment))) if segment.to != *peers.local() => {}
             Ok((named, message)) => {
                 let link = arrival.links.of(named);
                 inputs.extend(peers.of(&message, &arrival.source));
@@ -238,6 +241,7 @@ impl Loop {
             self.feed(Input::LinkChanged { link, trouble });
         }
         self.core.ring = ring;
+        self.sealed.forget();
         self.core.media.change(&config.cluster.media, ports);
         self.core.hurry(config.cluster.realtime.then_some(config.cluster.rtprio));
         self.core.gate.set_lease(config.cluster.timing.lease());
@@ -315,13 +319,14 @@ impl Loop {
         let _ = self.core.orders.send(Order::Output(Box::new(output)));
     }
 
-    fn send(&mut self, link: hearth_types::LinkId, version: u8, message: &Message) {
+    fn send(&mut self, link: LinkId, version: u8, message: &Message) {
         let topic = match message {
             Message::Heartbeat(_) => None,
             Message::Segment(segment) => Some(segment.topic()),
         };
-        match self.core.ring.seal(version, link, message, &mut self.packet) {
-            Ok(()) => self.core.media.send(clock::now(), link, &self.packet, topic, &mut self.changes),
+        let path = self.core.media.path_of(link);
+        match self.sealed.packet(&self.core.ring, path, version, message) {
+            Ok(packet) => self.core.media.send(clock::now(), link, packet, topic, &mut self.changes),
             Err(error) => tracing::error!("a message was not sent: {error}"),
         }
     }

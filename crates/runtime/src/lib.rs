@@ -32,6 +32,7 @@ mod pings;
 mod recorder;
 mod refused;
 mod reload;
+mod sealed;
 mod signers;
 pub mod slots;
 pub mod storage;

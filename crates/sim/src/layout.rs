@@ -22,6 +22,13 @@ pub const fn us(span: u64) -> Duration {
     Duration::from_micros(span)
 }
 
+/// `a` to `z`, and then `za`, `zb`, ...
+fn name(node: usize) -> NodeName {
+    let letter = |number: usize| char::from(b'a' + number as u8);
+    let name = if node < 26 { letter(node).to_string() } else { format!("z{}", letter(node - 26)) };
+    NodeName::new(&name)
+}
+
 /// One link between all machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkKind {
@@ -75,9 +82,9 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Machines `a`, `b`, ... with two networks, a fast pair's times and no groups.
+    /// Machines `a`, `b`, ... (at most 32) with two networks, a fast pair's times and no groups.
     pub fn new(nodes: usize) -> Layout {
-        let names = (0..nodes).map(|node| NodeName::new(&char::from(b'a' + node as u8).to_string())).collect();
+        let names = (0..nodes).map(name).collect();
         Layout {
             names,
             links: vec![LinkKind::Network, LinkKind::Network],

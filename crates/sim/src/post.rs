@@ -147,6 +147,10 @@ impl World {
             let node = self.site.layout.names[from].clone();
             self.feed(to, Input::PeerAddress { node, address });
         }
+        // As the edge does: what is for another one never reaches the core.
+        if matches!(&message, Message::Segment(segment) if segment.to != self.site.layout.names[to]) {
+            return;
+        }
         if replayed {
             return self.deliver_replay(to, link, message);
         }

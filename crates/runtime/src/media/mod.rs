@@ -65,6 +65,8 @@ enum Wire {
 /// One line of ha.cf.
 struct Lane {
     link: LinkId,
+    /// The first line of its path: packets of all of them are numbered so.
+    path: LinkId,
     medium: Medium,
     /// The last packet, where the kernel hands us a copy of it: known without looking into it. (A filter in the kernel
     /// would count each as an error of UDP.)
@@ -99,7 +101,8 @@ impl Media {
             let trouble = Some(String::new());
             let looped = matches!(medium, Medium::Bcast { .. } | Medium::Mcast { .. } | Medium::Mcast6 { .. });
             let looped = looped.then(Vec::new);
-            let lane = Lane { link: LinkId(number as u8), medium: medium.clone(), looped, trouble };
+            let path = LinkId(hearth_config::path(media, number).unwrap_or(number) as u8);
+            let lane = Lane { link: LinkId(number as u8), path, medium: medium.clone(), looped, trouble };
             match ports.iter_mut().find(|port| port.key() == key(medium)) {
                 Some(port) => port.lanes.push(lane),
                 None => ports.push(Port { lanes: vec![lane], open: None, readable: false, retry_at: Timestamp::ZERO }),
@@ -184,6 +187,12 @@ impl Media {
             Err(Failure::Passing(trouble)) => port.lanes[lane].report(Some(&trouble), changes),
             Err(Failure::Closed(trouble)) => port.close(now, &trouble, changes),
         }
+    }
+
+    /// The number that packets on that line carry.
+    pub(crate) fn path_of(&self, link: LinkId) -> LinkId {
+        let mut lanes = self.ports.iter().flat_map(|port| &port.lanes);
+        lanes.find(|lane| lane.link == link).map_or(link, |lane| lane.path)
     }
 
     /// Goes on writing what waits for slow lines.
