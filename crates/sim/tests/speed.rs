@@ -1,6 +1,6 @@
 //! The simulator's speed: a thousand clusters of three machines, two networks and five minutes in 20 s of one core
-//! (decision 0052). Where others compile beside it the same work takes up to twice as long, so it is held against a yardstick
-//! that runs between the clusters and becomes dearer with them.
+//! (decision 0052). Where others compile beside it the same work takes up to twice as long, so there it is held against a
+//! yardstick that runs between the clusters and becomes dearer with them.
 
 use hearth_sim::pace::live;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ fn yardstick(seed: u64) {
 
 /// Harm: the swarm finds half as much in the time that it gets.
 #[test]
-fn a_thousand_clusters_of_three_take_about_twenty_seconds_of_one_core() {
+fn a_thousand_clusters_of_three_take_at_most_twenty_seconds_of_one_core() {
     let (mut clusters, mut yardsticks) = (Duration::ZERO, Duration::ZERO);
     for round in 0..ROUNDS {
         yardsticks += costs(|| yardstick(round));
@@ -46,8 +46,8 @@ fn a_thousand_clusters_of_three_take_about_twenty_seconds_of_one_core() {
     }
     let (cluster, yardstick) = (clusters / (ROUNDS * CLUSTERS) as u32, yardsticks / ROUNDS as u32);
     println!("a cluster takes {cluster:?}, a yardstick {yardstick:?}");
-    // It was four fifths of one, on a quiet machine and on a busy one: half as much again is no noise any more.
-    let most = AIM.max(yardstick * 6 / 5);
+    // Where a cluster took 20.4 ms, a yardstick took 25.5: so much of one is the aim, on a busy machine, too.
+    let most = AIM.max(yardstick * 39 / 50);
     assert!(
         cluster <= most,
         "a cluster takes {cluster:?} of one core, and {most:?} is the bound (yardstick {yardstick:?})"
