@@ -32,6 +32,10 @@ mod pings;
 mod recorder;
 mod refused;
 mod reload;
+#[cfg(test)]
+#[path = "../../wire/tests/samples/mod.rs"]
+#[allow(dead_code, reason = "only the heartbeat and the ring are of use here")]
+mod samples;
 mod sealed;
 mod signers;
 pub mod slots;

@@ -47,13 +47,9 @@ impl PeerAddresses {
 }
 
 #[cfg(test)]
-#[path = "../../wire/tests/samples/mod.rs"]
-#[allow(dead_code, reason = "only the heartbeat is of use here")]
-mod samples;
-
-#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples;
     use std::net::SocketAddr;
 
     fn from(name: &str) -> Message {

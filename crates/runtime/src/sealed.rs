@@ -59,13 +59,9 @@ fn is_the_same(one: &Message, other: &Message) -> bool {
 }
 
 #[cfg(test)]
-#[path = "../../wire/tests/samples/mod.rs"]
-#[allow(dead_code, reason = "only the heartbeat and the ring are of use here")]
-mod samples;
-
-#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples;
 
     /// Harm: a peer is sent what was said before, or what another path or version says.
     #[test]
