@@ -41,6 +41,9 @@ struct Ask {
 /// A rival epoch under comparison.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Rival {
+    /// With whom; none in a checkpoint from before: the other machine of the pair.
+    #[serde(default)]
+    with: Option<NodeName>,
     own: RivalOffer,
     theirs: Option<RivalOffer>,
     echoed: bool,
@@ -244,7 +247,21 @@ impl Node {
             } else if needs_permit {
                 self.ask_for_permit(now, &peer, out);
             }
+        } else if let Some(other) = self.other_of_two().filter(|_| self.has_resigned()) {
+            // Its own word forces nothing, whatever number of machines ha.cf lists here by now.
+            self.ask_for_permit(now, &other, out);
         }
+    }
+
+    /// The other machine by what is agreed, where that names two; ha.cf may list more here by now.
+    pub(crate) fn other_of_two(&self) -> Option<NodeName> {
+        let agreed = self.ledger.record().map(|record| &record.node_order).filter(|agreed| agreed.len() == 2)?;
+        agreed.iter().find(|name| **name != self.local).cloned()
+    }
+
+    /// Whether the other voter said that it has no part in our epoch any more.
+    fn has_resigned(&self) -> bool {
+        self.alone.resigned.as_ref().is_some_and(|epoch| Some(epoch) == self.ledger.epoch())
     }
 
     /// A sole voter listens for deadtime before it goes on: the other machine may have come up alone while this one was
@@ -343,7 +360,7 @@ impl Node {
     fn facts(&self, now: Timestamp, peer: &NodeName) -> Facts {
         let lease = self.config.cluster.timing.lease();
         let view = self.members.peer(peer);
-        let resigned = self.alone.resigned.as_ref().is_some_and(|epoch| Some(epoch) == self.ledger.epoch());
+        let resigned = self.has_resigned();
         let asked = self.alone.peer_asked_since.is_some_and(|at| now.since(at) >= SILENT_FOR);
         Facts {
             now,
@@ -527,7 +544,7 @@ impl Node {
 
     pub(crate) fn meet_rival(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
         let Some(epoch) = self.ledger.epoch().cloned() else { return };
-        if self.is_many() {
+        if !self.is_between_two(heartbeat) {
             return self.meet_rival_of_many(now, heartbeat, epoch);
         }
         let same = self.alone.rival.as_ref().is_some_and(|rival| rival.own.epoch == epoch);
@@ -554,7 +571,8 @@ impl Node {
             running: running.unwrap_or_default(),
             age_ms: now.since(self.alone.epoch_began_at).as_millis() as u64,
         };
-        self.alone.rival = Some(Rival { own, theirs: None, echoed: false, said_at: Timestamp::ZERO, won: false });
+        let with = Some(heartbeat.from.clone());
+        self.alone.rival = Some(Rival { with, own, theirs: None, echoed: false, said_at: Timestamp::ZERO, won: false });
     }
 
     pub(crate) fn take_rival(&mut self, from: &NodeName, offer: RivalOffer, echo: Option<RivalOffer>) {
@@ -565,7 +583,8 @@ impl Node {
     }
 
     fn go_on_with_rival(&mut self, now: Timestamp) {
-        let Some(peer) = self.peer() else { return };
+        let with = self.alone.rival.as_ref().and_then(|rival| rival.with.clone());
+        let Some(peer) = with.or_else(|| self.peer()) else { return };
         let Some(rival) = self.alone.rival.as_mut() else { return };
         if now.since(rival.said_at) >= REPEAT || rival.said_at == Timestamp::ZERO {
             rival.said_at = now;
@@ -731,7 +750,9 @@ impl Node {
             Some(identity) if identity == join.identity && !gave_up && !self.is_refused(from) => {
                 self.ledger.offer(from)
             }
-            Some(_) if self.is_many() => _ = self.alone.joins.insert(from.clone(), join),
+            Some(_) if self.is_many() && self.other_of_two().as_ref() != Some(from) => {
+                _ = self.alone.joins.insert(from.clone(), join)
+            }
             Some(_) if join.may_run.is_empty() => {
                 // It is the voter's machine without the voter's state, or with a daemon that had to give it up (R-WIRE-6):
                 // its word that it does not vote (section 5).

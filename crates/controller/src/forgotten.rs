@@ -40,6 +40,12 @@ impl Node {
         }
     }
 
+    /// Whether this node may have a part in the founding of an epoch: it has none and has heard of none.
+    pub(crate) fn may_consent(&mut self) -> bool {
+        self.note_epochs_heard_of();
+        self.alone.forgotten.heard_of.is_empty()
+    }
+
     /// Whom a node without an epoch waits for, if those that have one cannot let it in by themselves.
     pub(crate) fn waits_to_be_let_in(&self) -> Option<String> {
         let away = || self.alone.forgotten.heard_of.iter().find(|(name, _)| !self.members.is_alive(name));
@@ -65,7 +71,7 @@ impl Node {
     /// Voters that are there without a memory of this epoch, once they are so many that the others
     /// are no majority. Nobody may decide for it then (R-LEDGER-3), and a person is told.
     pub(crate) fn forgotten_by(&self) -> Option<Vec<String>> {
-        let record = self.ledger.record().filter(|_| self.is_many())?;
+        let record = self.ledger.record().filter(|record| self.is_many() || record.node_order.len() > 2)?;
         let forgot = |voter: &&Voter| {
             let claimed = self.members.peer(&voter.name).filter(|peer| peer.is_alive())?.claimed.as_ref()?;
             let gave_up = self.alone.joins.get(&voter.name).is_some_and(|join| join.given_up.contains(&record.epoch));
@@ -78,8 +84,18 @@ impl Node {
         ((record.voters.len() - gone.len()) * 2 <= record.voters.len()).then_some(gone)
     }
 
+    /// Whether a rival epoch is a matter of two machines, which compare offers: nobody else votes there or here. By who
+    /// votes and not by the files, or two that go on alone while the list of nodes changes would never compare.
+    pub(crate) fn is_between_two(&self, heartbeat: &Heartbeat) -> bool {
+        let Some(record) = self.ledger.record() else { return false };
+        let sole = record.voters.len() == 1 || heartbeat.voters.len() == 1;
+        let mut voters = record.voters.iter().map(|voter| &voter.name).chain(&heartbeat.voters);
+        (sole || !self.is_many()) && voters.all(|name| [&self.local, &heartbeat.from].contains(&name))
+    }
+
     /// Two epochs can be rivals only where voters have forgotten one: the one that can never again have
-    /// a majority gives way. Nobody has to compare offers, for the other one needs nothing of its voters.
+    /// a majority gives way. Nobody has to compare offers, for the other one needs nothing of its voters. And who goes on
+    /// alone gives way to more than one: they have the list of nodes with which there is a majority.
     pub(crate) fn meet_rival_of_many(&mut self, now: Timestamp, heartbeat: &Heartbeat, epoch: EpochName) {
         let theirs = heartbeat.epoch.as_ref().map(ToString::to_string).unwrap_or_default();
         let peer = &heartbeat.from;
@@ -89,12 +105,14 @@ impl Node {
             self.chronicle.lead(now, Severity::Error, "split-found", peer, text);
         }
         self.alone.forgotten.strangers.insert(peer.clone());
-        let Some(gone) = self.forgotten_by() else { return };
-        let text = format!(
-            "Most voters of epoch {epoch} have no state of it any more ({}): this node stops what it runs and goes over \
-             to {theirs}.",
-            gone.join(", ")
-        );
+        let why = match self.forgotten_by() {
+            Some(gone) => format!("Most voters of epoch {epoch} have no state of it any more ({})", gone.join(", ")),
+            None if self.ledger.is_sole() && heartbeat.voters.len() > 1 => {
+                format!("Nobody but this node votes in epoch {epoch}")
+            }
+            None => return,
+        };
+        let text = format!("{why}: this node stops what it runs and goes over to {theirs}.");
         self.chronicle.lead(now, Severity::Error, "split-lost", self.local.clone(), text);
         let since = self.keeping.last_together.unwrap_or(self.alone.epoch_began_at);
         self.lose(now, peer, since, true);

@@ -92,7 +92,8 @@ impl Node {
     /// When this node last vouched for one that it has revoked. For itself: when it accepted its own loss. Until then it
     /// carried itself, and its gate may be open for a lease from there, whatever its daemon does.
     pub(crate) fn last_vouched_at(&self, node: &NodeName, revoked: &Revoked) -> Timestamp {
-        if *node == self.local { revoked.at } else { self.members.last_vouched_at(node) }
+        let heard = || self.members.last_vouched_at(node);
+        if *node == self.local { revoked.at } else { self.unlisted_since(node).unwrap_or_else(heard) }
     }
 
     /// Everything up to that ticket is durable.

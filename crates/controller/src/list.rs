@@ -23,6 +23,9 @@ const STRANGERS_MAX: usize = 8;
 pub(crate) struct Unlisted {
     strangers: BTreeMap<NodeName, Timestamp>,
     not_named_by: BTreeMap<NodeName, Timestamp>,
+    /// When this run last went over to another list; zero: it has not.
+    #[serde(default)]
+    changed_at: Timestamp,
 }
 
 impl Unlisted {
@@ -109,7 +112,8 @@ impl Node {
         };
         let gone = old.iter().filter(|name| !nodes.contains(name));
         let mut objections: Vec<String> = gone.filter_map(|name| self.objection_to_loss(record, name)).collect();
-        let stays = |name: &&NodeName| nodes.contains(name) && **name != self.local;
+        // Who is agreed on already and not named here cannot be heard before it is.
+        let stays = |name: &&NodeName| nodes.contains(name) && old.contains(name) && **name != self.local;
         objections.extend(record.node_order.iter().filter(stays).filter(|name| !self.is_with_us(record, name)).map(|name| {
             format!(
                 "{name} does not take part: the list of nodes changes while all of its machines do; start {name}, or take it \
@@ -117,6 +121,13 @@ impl Node {
             )
         }));
         objections
+    }
+
+    /// Since when at the latest this run has heard nothing of a machine and vouched for it no more, because ha.cf does not name
+    /// it here: a voter that says nothing of it would leave the others without a majority that counts it as lost (R-LEASE-2).
+    pub(crate) fn unlisted_since(&self, name: &NodeName) -> Option<Timestamp> {
+        let listed = *name == self.local || self.config.cluster.nodes.contains(name);
+        (!listed).then(|| self.unlisted.changed_at.max(self.members.started_at()))
     }
 
     /// Whether a machine takes part in our epoch, in the run that it is heard in.
@@ -171,6 +182,7 @@ impl Node {
     /// The list of nodes is another one from now on: what was between this node and one that is gone is over.
     pub(crate) fn change_list(&mut self, now: Timestamp, before: &[NodeName]) {
         let after = self.config.cluster.nodes.clone();
+        self.unlisted.changed_at = now;
         for name in before.iter().filter(|name| !after.contains(name)) {
             self.channels.remove(name);
             self.leaving.remove(name);

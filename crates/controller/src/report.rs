@@ -97,7 +97,7 @@ impl Node {
             let why = self.alone.verdict.clone().unwrap_or_else(|| "waiting for the other machine".to_owned());
             return health("failed", format!("This node waits to hear how things stand: {why}."));
         }
-        if let Some(gone) = self.forgotten_by() {
+        if let Some(gone) = self.forgotten_by().filter(|_| self.other_of_two().is_none()) {
             let text = "Nothing can be decided any more: most voters of this epoch have no state of it";
             let way = "stop hearth on every node, empty its state directory there, and start again";
             return health("failed", format!("{text} ({}): {way}.", gone.join(", ")));

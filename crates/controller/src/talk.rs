@@ -125,6 +125,7 @@ impl Node {
             PeerMessage::Ledger(message) => match *message {
                 LedgerMessage::Join(join) => self.take_join(now, from, join),
                 LedgerMessage::Rival { own, echo } => self.take_rival(from, own, echo),
+                LedgerMessage::Found(_) if self.ledger.has_no_epoch() && !self.may_consent() => {}
                 message => {
                     if let LedgerMessage::Offer { record } = &message {
                         self.heed_offer(now, record);

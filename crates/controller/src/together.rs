@@ -50,7 +50,9 @@ impl Node {
     /// Whether a node counts as dead by our own ears. A paused node accuses nobody (R-MEM-5); a machine that came up
     /// without its state is not what it was.
     fn is_dead_here(&self, now: Timestamp, node: &NodeName) -> bool {
-        let gone = *node != self.local && (self.members.is_dead(node, now) || self.is_another(node));
+        let deadtime = self.config.cluster.timing.deadtime;
+        let unlisted = || self.unlisted_since(node).is_some_and(|since| now.since(since) >= deadtime);
+        let gone = *node != self.local && (self.members.is_dead(node, now) || self.is_another(node) || unlisted());
         gone && !self.keeping.is_suspended() && self.standing.links_have_carrier()
     }
 
@@ -196,7 +198,9 @@ impl Node {
         let unheard = |node: &NodeName| {
             self.members.peer(node).is_none_or(|peer| peer.liveness == hearth_membership::Liveness::NeverSeen)
         };
-        let others = || self.config.cluster.nodes.iter().filter(|node| **node != self.local);
+        let unlisted = self.ledger.record().into_iter().flat_map(|record| record.nodes.keys());
+        let unlisted = unlisted.filter(|node| !self.config.cluster.nodes.contains(node));
+        let others = self.config.cluster.nodes.iter().chain(unlisted).filter(|node| **node != self.local);
         let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
         let stated = |(node, revoked): (&NodeName, &Revoked)| {
             let current = self.ledger.record().and_then(|record| record.nodes.get(node));
@@ -209,7 +213,7 @@ impl Node {
             })
         };
         Some(Statement {
-            unheard: others().filter(|node| unheard(node) && self.is_dead_here(now, node)).cloned().collect(),
+            unheard: others.filter(|node| unheard(node) && self.is_dead_here(now, node)).cloned().collect(),
             next: self.ledger.accepted_end(),
             revoked: self.revoked.iter().filter_map(stated).collect(),
             epoch_age_ms: self.epoch_age(now).as_millis().min(u128::from(u32::MAX)) as u32,

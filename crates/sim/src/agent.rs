@@ -40,6 +40,8 @@ pub enum Fate {
     },
     /// Not before it is killed.
     Hangs,
+    /// It is not begun: the right to start has ended.
+    Late,
 }
 
 /// One operation under way.
@@ -123,6 +125,7 @@ pub fn end(
     let failed = OpOutcome::Failed { code: Some(1), message: "told to fail".into() };
     let address = op.spec.address().is_some();
     match (op.action, op.fate) {
+        (_, Fate::Late) => OpOutcome::Failed { code: None, message: "the right to start has ended".into() },
         (OpAction::Probe | OpAction::Monitor, Fate::Well) if op.cancelled => OpOutcome::Cancelled,
         (OpAction::Probe | OpAction::Monitor, Fate::Well) if kernel.runs(id) => OpOutcome::Ok,
         (OpAction::Probe | OpAction::Monitor, Fate::Well) => OpOutcome::NotRunning,

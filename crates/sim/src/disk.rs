@@ -118,3 +118,15 @@ pub fn repeat_last_entry(disk: &mut Disk) {
     }
     disk.log[at] = line.to_string();
 }
+
+/// A broken node (mutant): one that votes in its epoch does not by what stands here.
+pub fn forget_voter(disk: &mut Disk, name: &str) {
+    let Some(mut state) = disk.state.as_ref().and_then(|state| serde_json::from_str::<serde_json::Value>(state).ok())
+    else {
+        return;
+    };
+    if let Some(voters) = state["epoch"]["base"]["voters"].as_array_mut() {
+        voters.retain(|voter| voter["name"] != name);
+    }
+    disk.state = Some(state.to_string());
+}

@@ -75,8 +75,8 @@ impl Excuse {
 
     /// An epoch is stated that came from nothing. Voters that forgot one can found another beside who remembers it: no
     /// majority is left that could forbid it (R-LEDGER-3, decision 0029).
-    pub(crate) fn founded(&mut self, epoch: &EpochName) {
-        if self.founded.insert(epoch.clone()) && self.founded.len() > 1 && self.forgot && self.reached.len() > 2 {
+    pub(crate) fn founded(&mut self, epoch: &EpochName, is_pair: bool) {
+        if self.founded.insert(epoch.clone()) && self.founded.len() > 1 && self.forgot && !is_pair {
             self.addresses = true;
             self.scripts = true;
             self.whole = false;
@@ -131,9 +131,9 @@ fn truth(excuse: &mut Excuse, site: &Site) {
 /// Whether a machine takes part by the record of every machine that has power.
 fn takes_part(site: &Site, node: usize) -> bool {
     let name = &site.layout.names[node];
-    let mut powered = site.machines.iter().filter(|machine| machine.powered);
-    powered.all(|machine| {
-        let record = machine.controller.as_ref().and_then(|it| it.record());
+    let mut powered = site.nodes().filter(|node| site.machines[*node].powered && !site.is_outside(*node));
+    powered.all(|node| {
+        let record = site.machines[node].controller.as_ref().and_then(|it| it.record());
         record.and_then(|record| record.nodes.get(name)).is_some_and(|it| it.member.as_str() == "admitted")
     })
 }
@@ -141,8 +141,10 @@ fn takes_part(site: &Site, node: usize) -> bool {
 /// Brings the excuses up to this moment.
 pub(crate) fn update(site: &mut Site) {
     let mut excuse = std::mem::take(&mut site.excuse);
-    if site.machines.len() == 2 {
+    if site.is_pair() {
         pair(&mut excuse, site);
+    } else {
+        (excuse.split_since, excuse.apart_since) = (None, None);
     }
     calm(&mut excuse, site);
     truth(&mut excuse, site);
@@ -151,7 +153,7 @@ pub(crate) fn update(site: &mut Site) {
 
 fn pair(excuse: &mut Excuse, site: &Site) {
     let now = site.now;
-    let [a, b] = &site.machines[..] else { return };
+    let [a, b] = [&site.machines[0], &site.machines[1]];
     let powered = a.powered && b.powered;
     let together = site.together(0, 1);
     let patience = site.layout.timing.deadtime * 3 / 4;
@@ -166,12 +168,14 @@ fn pair(excuse: &mut Excuse, site: &Site) {
         let both = match (site.layout.is_fenced(), site.layout.tiebreaker) {
             // Whoever goes on has fenced the other.
             (true, _) => false,
-            (false, true) => excuse.reached == [true; 2],
+            (false, true) => excuse.reached[..2] == [true; 2],
             (false, false) => site.layout.unfenced,
         };
         // Who went on alone before goes on when it comes up in a split.
-        let sole = site.machines.iter().any(|machine| machine.stated.as_ref().is_some_and(|it| it.voters == 1));
-        if !excuse.addresses && both && (sole || now.since(since) > patience) {
+        let sole = [a, b].iter().any(|machine| machine.stated.as_ref().is_some_and(|it| it.voters == 1));
+        // Whose files name three goes on alone no more.
+        let may = [a, b].iter().any(|machine| machine.listed.len() <= 2);
+        if !excuse.addresses && both && (sole || (may && now.since(since) > patience)) {
             excuse.addresses = true;
             excuse.episode += 1;
             excuse.whole = true;
@@ -206,17 +210,15 @@ fn calm(excuse: &mut Excuse, site: &Site) {
 /// All powered machines run, hear each other and state one epoch of more than one voter.
 fn agree(site: &Site) -> bool {
     let mut epochs: BTreeSet<Option<&EpochName>> = BTreeSet::new();
-    let alone = site.machines.iter().filter(|machine| machine.powered).count() == 1;
-    for node in site.nodes() {
+    let counts = |node: usize| site.machines[node].powered && !site.is_outside(node);
+    let alone = site.nodes().filter(|node| counts(*node)).count() == 1;
+    for node in site.nodes().filter(|node| counts(*node)) {
         let machine = &site.machines[node];
-        if !machine.powered {
-            continue;
-        }
         let Some(stated) = machine.stated.as_ref().filter(|it| machine.awake() && (alone || it.voters > 1)) else {
             return false;
         };
         epochs.insert(stated.epoch.as_ref());
-        let apart = |other: usize| site.machines[other].powered && !site.together(node, other);
+        let apart = |other: usize| counts(other) && !site.together(node, other);
         if (node + 1..site.machines.len()).any(apart) {
             return false;
         }

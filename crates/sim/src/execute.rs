@@ -163,8 +163,13 @@ impl World {
 
     fn start_op(&mut self, node: usize, request: &OpRequest) {
         let spec = (*request.resource).clone();
-        self.see(&Seen::OpStarted { node, action: request.action, spec: &spec });
         let now = self.site.now;
+        let local = self.site.machines[node].local(now);
+        // What was held back until its right had ended the runner does not even begin (R-LEASE-5).
+        let late = request.action == OpAction::Start && request.not_after.is_some_and(|limit| local > limit);
+        if !late {
+            self.see(&Seen::OpStarted { node, action: request.action, spec: &spec });
+        }
         let machine = &mut self.site.machines[node];
         let run = machine.run;
         if matches!(request.action, OpAction::Start | OpAction::Stop) {
@@ -176,7 +181,9 @@ impl World {
             // Slow agents would be what ends its moves.
             span = span.min(ms(1));
         }
+        let fate = if late { Fate::Late } else { fate };
         match request.action {
+            OpAction::Start if late => span = us(100),
             OpAction::Start => {
                 *machine.starts.entry(spec.id.clone()).or_default() += 1;
                 if spec.address().is_none() {

@@ -79,6 +79,10 @@ pub struct Layout {
     pub fence_timeout: Duration,
     /// Whether a script on every machine is told of what a person should know.
     pub alerts: bool,
+    /// The machine that is added to the list of nodes or taken out of it between the faults.
+    pub moving: Option<usize>,
+    /// That machine is the last one, and in the beginning only its own files name it.
+    pub is_to_come: bool,
 }
 
 impl Layout {
@@ -111,7 +115,22 @@ impl Layout {
             watchdog: None,
             fence_timeout: ms(1000),
             alerts: false,
+            moving: None,
+            is_to_come: false,
         }
+    }
+
+    /// Whom the files of a machine name in the beginning.
+    pub fn named_by(&self, node: usize) -> Vec<NodeName> {
+        let is_new = self.is_to_come && node + 1 == self.names.len();
+        let count = self.names.len() - usize::from(self.is_to_come && !is_new);
+        self.names[..count].to_vec()
+    }
+
+    /// What lets one machine of two go on alone, in files that name so many: of more there is none of it (R-LEDGER-4).
+    pub fn permits(&self, names: usize) -> Permits {
+        let some = names <= 2 && !self.is_fenced();
+        Permits { tiebreaker_ping: some && self.tiebreaker, unfenced: some && self.unfenced }
     }
 
     /// Number of the machine of that name.
@@ -175,19 +194,17 @@ impl Layout {
     /// The files of a machine in one variant.
     pub fn config(&self, node: usize, variant: usize) -> Config {
         let router = PingTarget { name: "router".into(), addresses: vec![IpAddr::from([10, 0, 0, 254])] };
+        let nodes = self.named_by(node);
         Config {
             cluster: ClusterConfig {
                 name: "sim".into(),
                 local: self.names[node].clone(),
-                nodes: self.names.clone(),
+                permits: self.permits(nodes.len()),
+                nodes,
                 media: (0..self.links.len()).map(|link| self.medium(node, link)).collect(),
                 ping_targets: if self.tiebreaker { vec![router] } else { Vec::new() },
                 timing: self.timing,
                 fencing: self.fencing(),
-                permits: Permits {
-                    tiebreaker_ping: self.tiebreaker && !self.is_fenced(),
-                    unfenced: self.unfenced && !self.is_fenced(),
-                },
                 gate: self.gate,
                 realtime: false,
                 rtprio: 1,

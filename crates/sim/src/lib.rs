@@ -25,6 +25,7 @@ mod execute;
 mod fencing;
 pub mod kernel;
 pub mod layout;
+mod lists;
 pub mod machine;
 mod mutant;
 pub mod network;

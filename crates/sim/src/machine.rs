@@ -10,7 +10,7 @@ use crate::shared::Slot;
 use hearth_config::Config;
 use hearth_control::{Reply, Status};
 use hearth_controller::{Controller, Event, HeldBack, Input};
-use hearth_types::{EpochName, ResourceId, Timestamp};
+use hearth_types::{EpochName, NodeName, ResourceId, Timestamp};
 use hearth_wire::KeyRing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -42,6 +42,8 @@ pub struct Machine {
     pub config: Config,
     /// Which variant of them.
     pub variant: usize,
+    /// Whom the files that its daemon has read name.
+    pub listed: Vec<NodeName>,
     /// The daemon, while it runs.
     pub controller: Option<Controller>,
     /// Its clock.
@@ -142,6 +144,7 @@ impl Machine {
         Machine {
             config,
             variant: 0,
+            listed: Vec::new(),
             controller: None,
             clock,
             run: 0,

@@ -63,6 +63,8 @@ pub enum Mutant {
     FencesWithoutToken,
     /// A machine is taken out of the list while it serves: nobody is asked.
     TakesOutUnasked,
+    /// Node a counts majorities by the list of before when it restarts: without the machine that was added.
+    CountsByOldList,
     /// A node that does not heed the pill in its slot.
     IgnoresPill,
     /// A pill counts as soon as it is written.

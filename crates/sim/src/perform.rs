@@ -10,7 +10,7 @@ use crate::queue::What;
 use crate::world::World;
 use hearth_control::{Request, Which};
 use hearth_controller::{AddressChange, Input};
-use hearth_types::{ResourceId, Timestamp};
+use hearth_types::{NodeName, ResourceId, Timestamp};
 use std::time::Duration;
 
 /// How long a machine needs from power to its daemon.
@@ -203,43 +203,68 @@ impl World {
         }
         let machine = &mut self.site.machines[node];
         config.cluster.wire_version = machine.config.cluster.wire_version;
+        config.cluster.permits = machine.config.cluster.permits;
         config.cluster.nodes.clone_from(&machine.config.cluster.nodes);
         machine.variant = variant;
-        machine.config = config.clone();
-        self.feed(node, Input::Reconfigured(Box::new(config)));
-        self.tell_homes(node);
+        machine.config = config;
+        if self.read_files(node) {
+            self.tell_homes(node);
+        }
     }
 
-    /// The files of a machine name just these; a daemon that has an objection goes on by those of before.
+    /// The files of a machine name just these.
     fn list(&mut self, node: usize, nodes: &[usize]) {
         let names = nodes.iter().map(|other| self.site.layout.names[*other].clone()).collect();
-        let machine = &mut self.site.machines[node];
-        machine.config.cluster.nodes = names;
+        self.write_list(node, names);
+        self.read_files(node);
+    }
+
+    fn write_list(&mut self, node: usize, names: Vec<NodeName>) {
+        let cluster = &mut self.site.machines[node].config.cluster;
+        cluster.permits = self.site.layout.permits(names.len());
+        cluster.nodes = names;
+    }
+
+    /// A daemon reads its files; one that has an objection goes on by those of before, and the answer is no.
+    fn read_files(&mut self, node: usize) -> bool {
+        let machine = &self.site.machines[node];
         let config = machine.config.clone();
         let now = machine.clock.local(self.site.now);
         let running = machine.controller.as_ref().filter(|_| self.site.mutant != Some(Mutant::TakesOutUnasked));
         let objections = running.map(|it| it.objections(now, &config)).unwrap_or_default();
-        if objections.is_empty() {
-            return self.feed(node, Input::Reconfigured(Box::new(config)));
-        }
         let name = self.site.name(node).to_owned();
-        objections.iter().for_each(|why| self.tell(format!("{name} keeps the list of before: {why}")));
+        for why in &objections {
+            self.tell(format!("{name} keeps the list of before: {why}"));
+        }
+        if objections.is_empty() {
+            self.site.machines[node].listed.clone_from(&config.cluster.nodes);
+            self.feed(node, Input::Reconfigured(Box::new(config)));
+        }
+        objections.is_empty()
     }
 
     /// What the driver does with [`hearth_controller::Output::ChangeList`].
     fn change_list(&mut self, node: usize, (run, id): (u64, u64), change: &hearth_config::ListChange, commit: bool) {
         let machine = &self.site.machines[node];
         let Some(controller) = machine.controller.as_ref().filter(|_| machine.run == run) else { return };
+        if !machine.stands() {
+            // Nothing of a daemon that stands still reads or writes a file.
+            return self.push(ms(50), What::ChangesList { node, run, id, change: change.clone(), commit });
+        }
         let mut config = machine.config.clone();
         config.cluster.nodes = change.applied_to(&config.cluster.nodes);
-        let objections = controller.objections(machine.clock.local(self.site.now), &config);
+        config.cluster.permits = self.site.layout.permits(config.cluster.nodes.len());
+        let mut objections = controller.objections(machine.clock.local(self.site.now), &config);
+        if machine.listed != machine.config.cluster.nodes {
+            objections.push("its files name others than its daemon has read".to_owned());
+        }
         let result = match objections.is_empty() {
             true => Ok(hearth_config::digest(&config).0),
             false => Err(objections.join("; ")),
         };
         if commit && result.is_ok() {
-            self.site.machines[node].config = config.clone();
-            self.feed(node, Input::Reconfigured(Box::new(config)));
+            self.write_list(node, config.cluster.nodes);
+            self.read_files(node);
         }
         self.feed(node, Input::ListChanged { id, result });
     }

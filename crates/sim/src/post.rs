@@ -7,6 +7,7 @@ use crate::mutant::Mutant;
 use crate::network::{Repeat, Size};
 use crate::queue::{Parcel, What};
 use crate::world::World;
+use hearth_control::Status;
 use hearth_controller::Input;
 use hearth_types::{Incarnation, LinkId, MessageNumber};
 use hearth_wire::{KeyRing, Message, Method};
@@ -36,12 +37,13 @@ impl World {
                 voters: heartbeat.voters.len(),
                 admitted: heartbeat.admission.is_some(),
             };
+            let is_pair = self.site.is_pair();
             let machine = &mut self.site.machines[node];
             if machine.stated.as_ref() != Some(&stated) {
                 machine.stated = Some(stated);
                 let record = machine.controller.as_ref().and_then(|controller| controller.record());
                 if let Some(record) = record.filter(|record| record.lineage.is_empty()) {
-                    self.site.excuse.founded(&record.epoch);
+                    self.site.excuse.founded(&record.epoch, is_pair);
                 }
             }
             if self.ghosts & (1 << node) != 0 {
@@ -152,13 +154,13 @@ impl World {
             return;
         }
         if replayed {
-            return self.deliver_replay(to, link, message);
+            return self.deliver_replay(from, to, link, message);
         }
         self.feed(to, Input::Packet { link, message, size: TYPICAL_BYTES as u32, received_at });
     }
 
     /// A repeated packet must change nothing; the checker compares what the node says before and after.
-    fn deliver_replay(&mut self, to: usize, link: LinkId, mut message: Message) {
+    fn deliver_replay(&mut self, from: usize, to: usize, link: LinkId, mut message: Message) {
         // What has come due by itself is not the packet's doing.
         self.feed(to, Input::Deadline);
         let machine = &self.site.machines[to];
@@ -173,7 +175,13 @@ impl World {
         let said = |world: &World| world.site.machines[to].controller.as_ref().map(|it| it.status(now));
         // A deadline that is due anyway would change what it says.
         let due = self.site.machines[to].due.is_some_and(|at| at <= self.site.now);
-        let before = said(self).filter(|_| stands && !due);
+        // Of a machine that is new in the list the packet was not taken before: it was nobody's there.
+        let is_new = |status: &Status| {
+            let name = self.site.name(from);
+            let known = status.nodes.iter().find(|node| node.name == name);
+            self.site.layout.moving == Some(from) && known.is_none_or(|node| node.state == "never-seen")
+        };
+        let before = said(self).filter(|status| stands && !due && !is_new(status));
         self.feed(to, Input::Packet { link, message, size: TYPICAL_BYTES as u32, received_at: now });
         if let (Some(before), Some(after)) = (before, said(self)) {
             self.see(&Seen::Replayed { node: to, before: &before, after: &after });

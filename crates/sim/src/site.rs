@@ -43,6 +43,8 @@ pub struct Site {
     pub story: Vec<(Timestamp, String)>,
     /// What is broken on purpose.
     pub mutant: Option<Mutant>,
+    /// The machines that the files of all name in the end, once somebody has seen to that.
+    pub list: Option<Vec<usize>>,
 }
 
 impl Site {
@@ -85,7 +87,31 @@ impl Site {
             orders: BTreeMap::new(),
             story: Vec::new(),
             mutant,
+            list: None,
         }
+    }
+
+    /// Whether one of the first two machines may go on alone by a permit: there are no more, or none has agreed on more.
+    pub fn is_pair(&self) -> bool {
+        let agreed = |machine: &Machine| {
+            let record = machine.controller.as_ref().and_then(|it| it.record());
+            record.is_some_and(|record| record.node_order.len() > 2)
+        };
+        let grows = self.machines.len() == 3 && self.layout.is_to_come;
+        self.machines.len() == 2 || (grows && !self.machines.iter().any(agreed))
+    }
+
+    /// Whether a machine is in nobody's list but its own: it was not added yet, or was taken out.
+    pub fn is_outside(&self, node: usize) -> bool {
+        let name = &self.layout.names[node];
+        let mut others =
+            self.machines.iter().enumerate().filter(|(other, it)| *other != node && it.controller.is_some());
+        self.layout.moving == Some(node) && !others.any(|(_, machine)| machine.listed.contains(name))
+    }
+
+    /// The machines that take part once everything has healed.
+    pub fn all(&self) -> Vec<usize> {
+        self.list.clone().unwrap_or_else(|| self.nodes().collect())
     }
 
     /// Name of a machine.

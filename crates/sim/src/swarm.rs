@@ -7,6 +7,7 @@ use crate::blind;
 use crate::check::{self, Complaint};
 use crate::disk::DiskMode;
 use crate::layout::{Layout, LinkKind, address, filesystem, group, ms, script};
+use crate::lists;
 use crate::mutant::Mutant;
 use crate::rare;
 use crate::record::Recording;
@@ -53,6 +54,8 @@ pub struct Run {
     pub steps: Vec<Step>,
     /// Machines that stay off when all heals: the rest is the core that must go on.
     pub lost: Vec<usize>,
+    /// The machines that somebody sees to it that all files name when all heals, where the list of nodes changes.
+    pub list: Option<Vec<usize>>,
 }
 
 /// How a run ended.
@@ -80,13 +83,11 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
     if layout.stonith && Rng::new(seed, "watchdogs").chance(400) {
         layout.watchdog = Some(WATCHDOG);
     }
+    lists::lay_out(&mut Rng::new(seed, "lists"), &mut layout);
     let mut rng = Rng::new(seed, "faults");
-    let mut steps: Vec<Step> = layout
-        .names
-        .iter()
-        .enumerate()
-        .map(|(node, _)| Step { act: Act::Start(node), then: rng.span(ms(0), ms(300)) })
-        .collect();
+    let first = layout.names.len() - usize::from(layout.is_to_come);
+    let mut steps: Vec<Step> =
+        (0..first).map(|node| Step { act: Act::Start(node), then: rng.span(ms(0), ms(300)) }).collect();
     if let Some(last) = steps.last_mut() {
         last.then = if rng.chance(800) { ms(2500) } else { ms(200) };
     }
@@ -100,7 +101,8 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
             last.then = rng.span(ms(0), longest);
         }
     }
-    let lost = draw_lost(&mut rng, &layout);
+    // A list of nodes changes while all of its machines are there.
+    let lost = if layout.moving.is_some() { Vec::new() } else { draw_lost(&mut rng, &layout) };
     draw_packages(&mut Rng::new(seed, "packages"), &layout, &mut steps);
     draw_forced(&mut Rng::new(seed, "forced"), &mut steps);
     stuck::draw(&mut Rng::new(seed, "stuck"), &layout, &mut steps);
@@ -109,9 +111,10 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
     rare::hanging_disks(&mut Rng::new(seed, "hanging disks"), &layout, &mut steps);
     rare::late_words(&mut Rng::new(seed, "late words"), &mut layout, &mut steps);
     rare::releases(&mut Rng::new(seed, "releases"), &layout, &mut steps);
+    let list = lists::draw(&mut Rng::new(seed, "changes of the list"), &layout, &mut steps);
     // The last: whoever knows what a disk has forgotten is there when it comes back, with its cables in.
     restores::draw(&mut Rng::new(seed, "restores"), &layout, &mut steps);
-    Run { seed, layout, steps, lost }
+    Run { seed, layout, steps, lost, list }
 }
 
 /// One run in three has programs of two wire versions in it, upgraded and taken back between the other faults (R-WIRE-6).
@@ -385,6 +388,7 @@ fn live(world: &mut World, run: &Run) {
         world.act(&step.act);
         world.run(step.then);
     }
+    world.site.list.clone_from(&run.list);
     if let Err(pending) = heal(world, &run.lost)
         && !beyond_help(world, run)
     {
@@ -401,7 +405,7 @@ fn live(world: &mut World, run: &Run) {
 fn beyond_help(world: &World, run: &Run) -> bool {
     let machines = &world.site.machines;
     let records = || machines.iter().filter_map(|machine| machine.controller.as_ref()?.record());
-    if machines.len() <= 2 {
+    if world.site.is_pair() {
         return false;
     }
     let forgets = world.site.excuse.forgot;
@@ -435,11 +439,14 @@ fn heal(world: &mut World, lost: &[usize]) -> Result<(), String> {
     while world.site.now < end {
         world.run(ms(100));
         round += 1;
-        for node in world.site.nodes().filter(|node| !lost.contains(node)) {
+        for node in world.site.all().into_iter().filter(|node| !lost.contains(node)) {
             // An orderly stop that was ordered before ends now.
             if world.site.machines[node].halted {
                 world.start(node);
             }
+        }
+        if round % 10 == 3 {
+            lists::see_to(world, round / 10);
         }
         if pending(&world.site).is_none() {
             let since = *well_since.get_or_insert(world.site.now);

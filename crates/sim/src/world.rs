@@ -104,10 +104,12 @@ impl World {
         }
         let stale = self.site.mutant == Some(Mutant::StaleLease);
         let twice = self.site.mutant == Some(Mutant::AppliesTwice) && node == 0;
+        let old_list = self.site.mutant == Some(Mutant::CountsByOldList) && node == 0 && self.site.layout.is_to_come;
         let incarnation = self.incarnations.next_u64();
         self.power_on(node);
         let machine = &mut self.site.machines[node];
         machine.run += 1;
+        machine.listed.clone_from(&machine.config.cluster.nodes);
         machine.config.cluster.wire_version = machine.package;
         machine.halted = false;
         machine.frozen = false;
@@ -115,6 +117,9 @@ impl World {
         machine.disk.failed = false;
         if twice {
             crate::disk::repeat_last_entry(&mut machine.disk);
+        }
+        if let Some(added) = self.site.layout.names.last().filter(|_| old_list) {
+            crate::disk::forget_voter(&mut machine.disk, added.as_str());
         }
         let start = Start {
             config: machine.config.clone(),

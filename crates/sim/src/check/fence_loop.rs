@@ -16,7 +16,7 @@ impl Checker for FenceLoop {
     fn see(&mut self, site: &Site, seen: &Seen<'_>, blame: &mut Blame<'_>) {
         let Seen::FenceOrdered { node, target } = seen else { return };
         let heard = site.machines[*node].heard_since_boot & (1 << target) != 0;
-        if site.machines.len() == 2 && !heard {
+        if site.is_pair() && !heard {
             let (name, other) = (site.name(*node), site.name(*target));
             blame.that(format!("{name} fences {other}, which it has not heard since it booted"));
         }

@@ -1,6 +1,7 @@
 //! Section 8, 8: after faults cease, everything that can run runs exactly once, and every order was answered.
 
 use crate::site::Site;
+use hearth_types::NodeName;
 use hearth_wire::NEWEST_VERSION;
 
 /// What is not as it must be when nothing fails any more; the machines that are on are the core that must do it.
@@ -8,19 +9,22 @@ pub fn unwell(site: &Site) -> Option<String> {
     if let Some(node) = site.nodes().find(|node| site.machines[*node].switching > 0) {
         return Some(format!("{} is still to be switched off, or to boot", site.name(node)));
     }
-    let core: Vec<usize> = site.nodes().filter(|node| site.machines[*node].powered).collect();
+    let all = site.all();
+    let core: Vec<usize> = all.iter().copied().filter(|node| site.machines[*node].powered).collect();
+    let whole = core.len() == all.len();
     let mut epochs = Vec::new();
     for node in &core {
         let name = site.name(*node);
         let Some(stated) = &site.machines[*node].stated else { return Some(format!("{name} is silent")) };
-        let whole = core.len() == site.machines.len();
         // A pair is one of two again; a larger cluster may have shrunk its voters, or left a place to who is away.
-        let voters = match (site.machines.len(), whole) {
+        let voters = match (all.len(), whole) {
             (2, true) => stated.voters == 2,
             (2, false) => stated.voters == 1,
+            // Below three no cluster of more shrinks, and one that has grown has come to that many.
+            (3.., true) if stated.voters < 3 => false,
             (_, _) => stated.voters <= 2 * core.len(),
         };
-        if let Some(missed) = outvoted(site, *node, &core) {
+        if let Some(missed) = outvoted(site, *node, &core).or_else(|| other_list(site, *node, &all)) {
             return Some(missed);
         }
         if stated.epoch.is_none() || !voters || !stated.admitted {
@@ -35,22 +39,44 @@ pub fn unwell(site: &Site) -> Option<String> {
     if site.excuse.addresses || site.excuse.scripts || site.excuse.believes_lies() {
         return Some("what ran twice still does, or may".to_owned());
     }
-    resources(site, &core).or_else(|| said(site, &core)).or_else(|| orders(site)).or_else(|| wire(site, &core))
+    resources(site, &core, whole)
+        .or_else(|| said(site, &core, whole))
+        .or_else(|| orders(site))
+        .or_else(|| wire(site, &core, whole))
+}
+
+/// Decision 0058: what the files name in the end is what each daemon has read, what is agreed, and who votes.
+fn other_list(site: &Site, node: usize, all: &[usize]) -> Option<String> {
+    site.list.as_ref()?;
+    let machine = &site.machines[node];
+    let record = machine.controller.as_ref()?.record()?;
+    let names: Vec<&NodeName> = all.iter().map(|node| &site.layout.names[*node]).collect();
+    let text = |list: &[NodeName]| list.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+    let name = site.name(node);
+    let differs = |list: &[NodeName]| list.len() != names.len() || !list.iter().all(|name| names.contains(&name));
+    if differs(&machine.listed) {
+        return Some(format!("{name} goes by a list of {}", text(&machine.listed)));
+    }
+    if differs(&record.node_order) {
+        return Some(format!("by {name}'s record the nodes are {}", text(&record.node_order)));
+    }
+    let gone = record.voters.iter().find(|voter| !names.contains(&&voter.name))?;
+    Some(format!("{} votes by {name}'s record, and no list names it", gone.name))
 }
 
 /// Of more than two machines a majority of those that vote decides, whoever else is there.
 fn outvoted(site: &Site, node: usize, core: &[usize]) -> Option<String> {
-    let record = site.machines[node].controller.as_ref()?.record().filter(|_| site.machines.len() > 2)?;
+    let record = site.machines[node].controller.as_ref()?.record().filter(|_| site.all().len() > 2)?;
     let voters = || record.voters.iter().filter_map(|voter| site.layout.node(voter.name.as_str()));
     let here = voters().filter(|voter| core.contains(voter)).count();
     let all = record.voters.len();
     (here * 2 <= all).then(|| format!("only {here} of the {all} that vote by {}'s record are there", site.name(node)))
 }
 
-fn resources(site: &Site, core: &[usize]) -> Option<String> {
+fn resources(site: &Site, core: &[usize], whole: bool) -> Option<String> {
     let first = core.first().map(|node| &site.machines[*node])?;
     // Changed files count when every machine has them; a core goes by its record until then.
-    let record = first.controller.as_ref().and_then(|it| it.record()).filter(|_| core.len() < site.machines.len());
+    let record = first.controller.as_ref().and_then(|it| it.record()).filter(|_| !whole);
     let groups = record.map_or(&site.layout.variants[first.variant], |record| &record.model.groups);
     for group in groups {
         let mut first = None;
@@ -75,18 +101,18 @@ fn resources(site: &Site, core: &[usize]) -> Option<String> {
 }
 
 /// What nodes say of groups: one that runs and counts as failed is still a matter for a person.
-fn said(site: &Site, core: &[usize]) -> Option<String> {
+fn said(site: &Site, core: &[usize], whole: bool) -> Option<String> {
     core.iter().find_map(|node| {
         let status = site.status(*node)?;
-        let lost = core.len() < site.machines.len() && site.machines.len() > 2 && !site.layout.is_fenced();
+        let lost = !whole && site.all().len() > 2 && !site.layout.is_fenced();
         let group = status.groups.iter().find(|group| group.state != "started" && !lost)?;
         Some(format!("{} says that {} is {}: {}", site.name(*node), group.id, group.state, group.reason))
     })
 }
 
 /// R-WIRE-6: every machine there speaks the newest version, so it is in use; unless one of the record stays away.
-fn wire(site: &Site, core: &[usize]) -> Option<String> {
-    core.iter().filter(|_| core.len() == site.machines.len()).find_map(|node| {
+fn wire(site: &Site, core: &[usize], whole: bool) -> Option<String> {
+    core.iter().filter(|_| whole).find_map(|node| {
         let wire = site.status(*node)?.wire;
         (wire != Some(NEWEST_VERSION)).then(|| format!("{} has wire version {wire:?} in use", site.name(*node)))
     })

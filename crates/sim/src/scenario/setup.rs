@@ -62,6 +62,15 @@ impl Setup {
                 let node = layout.node(word()?).ok_or_else(|| refused("witness: no such machine"))?;
                 layout.witness = Some(node);
             }
+            // In the beginning no file but its own names the last machine.
+            "to_come" => {
+                let last = layout.names.len() - 1;
+                layout.moving = layout.node(word()?).filter(|node| *node == last && last > 0);
+                layout.is_to_come = layout.moving.is_some();
+                if !layout.is_to_come {
+                    return Err(refused("to_come: the last machine"));
+                }
+            }
             "ucast" => layout.ucast = yes(word()?)?,
             "tiebreaker" => layout.tiebreaker = yes(word()?)?,
             "shared_disk" => layout.shared_disk = yes(word()?)?,

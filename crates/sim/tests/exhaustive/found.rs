@@ -15,7 +15,7 @@ fn must_be_well(tiebreaker: bool, story: &str) {
             None => steps.push(Step { act: parse(&layout, line).expect("an act"), then: Duration::ZERO }),
         }
     }
-    let verdict = judge(&Run { seed: 1, layout, steps, lost: Vec::new() }, None);
+    let verdict = judge(&Run { seed: 1, layout, steps, lost: Vec::new(), list: None }, None);
     assert!(verdict.complaints.is_empty(), "{:?}\n{}", verdict.complaints, verdict.story);
 }
 

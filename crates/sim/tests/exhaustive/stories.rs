@@ -60,7 +60,7 @@ pub fn all() -> Vec<Story> {
             let from = steps.iter().map(|(_, then)| *then).sum();
             steps.extend(acts);
             let steps = steps.into_iter().map(|(act, then)| Step { act, then }).collect();
-            let run = Run { seed: 1, layout: layout(tiebreaker), steps, lost: Vec::new() };
+            let run = Run { seed: 1, layout: layout(tiebreaker), steps, lost: Vec::new(), list: None };
             stories.push(Story { name: format!("{name}, {permit}"), run, from });
         }
     }

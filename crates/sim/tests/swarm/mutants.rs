@@ -13,7 +13,7 @@ const OF_TWO: [Mutant; 3] = [Mutant::ClockStops, Mutant::ClockDrifts, Mutant::Fe
 const PIECE: u64 = 40;
 
 /// What is broken, which checker must see it, and within how many seeds.
-const MUST_SEE: [(Mutant, &str, u64); 28] = [
+const MUST_SEE: [(Mutant, &str, u64); 29] = [
     (Mutant::GateFailsOpen, "one owner", 1000),
     (Mutant::StopLies, "one owner", 1000),
     (Mutant::ProbeDenies, "one owner", 1000),
@@ -25,6 +25,7 @@ const MUST_SEE: [(Mutant, &str, u64); 28] = [
     (Mutant::Impatient, "one owner", 1000),
     (Mutant::AcceptsReplays, "authentic", 1000),
     (Mutant::AppliesTwice, "agreement", 1000),
+    (Mutant::CountsByOldList, "agreement", 1000),
     (Mutant::StartsOutOfOrder, "order", 1000),
     (Mutant::StartsTwice, "double start", 1000),
     (Mutant::ForgetsCauses, "cause", 1000),
