@@ -9,6 +9,7 @@
 mod alert;
 mod bench;
 mod cables;
+mod claim;
 mod clock;
 mod crowd;
 mod daemon;

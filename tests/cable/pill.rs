@@ -10,19 +10,19 @@ use std::time::Duration;
 /// Patience follows: 3.7 s.
 const LINES: &str = "watchdog /dev/watchdog 2s\ntimeout fence 9s\n";
 
-fn disk(bench: &Bench) -> PathBuf {
+pub fn disk(bench: &Bench) -> PathBuf {
     bench.cluster.lab.disk().join("shared")
 }
 
 /// `hearth disk ...` on this machine; what it printed.
-fn hearth_disk(words: &[&str], path: &Path) -> String {
+pub fn hearth_disk(words: &[&str], path: &Path) -> String {
     let output =
         Command::new(programs().hearth).arg("disk").arg(words[0]).arg(path).args(&words[1..]).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     format!("{} {}", output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said))
 }
 
-fn make(path: &Path) {
+pub fn make(path: &Path) {
     std::fs::File::create(path).unwrap().set_len(1 << 20).unwrap();
 }
 

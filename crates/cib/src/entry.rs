@@ -154,7 +154,8 @@ pub enum Entry {
         node: NodeName,
         /// Under which permit.
         permit: PermitKind,
-        /// No address of it answers ARP, or it said that it stopped: clears its file systems too.
+        /// No address of it answers ARP, or it said that it stopped: clears its file systems too. Under `watchdog`: it has
+        /// been reset beyond doubt, which clears all; before that only addresses are cleared.
         node_silent: bool,
     },
     /// A node is lost (R-LEASE-2). Clears no flag.

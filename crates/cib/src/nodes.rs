@@ -99,7 +99,8 @@ impl Record {
         let stopped = own_word || permit == PermitKind::Fenced;
         for resource in self.active_on(name).cloned().collect::<Vec<_>>() {
             let cleared = match self.spec(&resource).map(|spec| &spec.kind) {
-                Some(ResourceKind::Address(_) | ResourceKind::Script) => true,
+                Some(ResourceKind::Address(_)) => true,
+                Some(ResourceKind::Script) => permit != PermitKind::Watchdog || node_silent,
                 // Two nodes that mount one file system destroy it: silence of the node's own address is the least.
                 Some(ResourceKind::Filesystem { .. }) | None => stopped || node_silent,
             };

@@ -10,7 +10,7 @@ use crate::{Record, Rejection, Speaks};
 /// daemon of before could not read it (R-WIRE-6).
 pub const FENCED_FROM: u8 = 3;
 
-/// The wire version from which on the record knows watchdogs: `Watched` and `Reset` (R-TAKE-2).
+/// The wire version from which on the record knows watchdogs: `Watched`, `Reset`, and the permit (R-TAKE-2).
 pub const WATCHED_FROM: u8 = 4;
 
 /// Version of a record that does not say it.
@@ -35,7 +35,11 @@ impl Record {
 
     /// Refused for a permit that daemons of this record's version need not know.
     pub(crate) fn knows_permit(&self, permit: PermitKind) -> Result<(), Rejection> {
-        if permit == PermitKind::Fenced { self.spoken_from(FENCED_FROM) } else { Ok(()) }
+        match permit {
+            PermitKind::Unfenced | PermitKind::Tiebreaker | PermitKind::Resigned => Ok(()),
+            PermitKind::Fenced => self.spoken_from(FENCED_FROM),
+            PermitKind::Watchdog => self.spoken_from(WATCHED_FROM),
+        }
     }
 
     /// Refused unless every node of the record takes part, and said in the run that takes part that it speaks it: one

@@ -275,12 +275,18 @@ fn every_permit_and_what_it_clears() {
     let kinds = ["10.0.0.1", "/srv", "web"];
     // Complete by the compiler.
     let told = |permit: PermitKind| match permit {
-        PermitKind::Unfenced | PermitKind::Tiebreaker | PermitKind::Resigned | PermitKind::Fenced => permit.to_string(),
+        PermitKind::Unfenced
+        | PermitKind::Tiebreaker
+        | PermitKind::Watchdog
+        | PermitKind::Resigned
+        | PermitKind::Fenced => permit.to_string(),
     };
-    let permits = [PermitKind::Unfenced, PermitKind::Tiebreaker, PermitKind::Resigned, PermitKind::Fenced];
+    let permits =
+        [PermitKind::Unfenced, PermitKind::Tiebreaker, PermitKind::Watchdog, PermitKind::Resigned, PermitKind::Fenced];
     let inputs = [
         input("permit", &permits.map(told)),
-        flag("b silent on the wire"),
+        // Under `watchdog`: reset beyond doubt.
+        flag("b silent, or reset"),
         input("resource", &["address", "file system", "script"]),
         input("machines", &["2", "3"]),
         flag("b votes"),

@@ -10,7 +10,9 @@ use std::time::Duration;
 pub(crate) fn protection(cluster: &ClusterConfig) -> String {
     let permits = &cluster.permits;
     let fencing = cluster.fencing.is_configured();
-    let policy = Policy { fencing, tiebreaker_ping: permits.tiebreaker_ping, unfenced: permits.unfenced };
+    let tiebreaker_disk = cluster.tiebreaker_disk.is_some();
+    let policy =
+        Policy { fencing, tiebreaker_ping: permits.tiebreaker_ping, tiebreaker_disk, unfenced: permits.unfenced };
     hearth_fencer::protection(policy, cluster.nodes.len())
 }
 
@@ -68,7 +70,8 @@ pub(crate) fn fencing(cluster: &ClusterConfig) -> Vec<String> {
 /// The steps from a death to a service; none: nobody would take over.
 fn takeover(config: &Config) -> Option<String> {
     let cluster = &config.cluster;
-    let alone = cluster.permits.tiebreaker_ping || cluster.permits.unfenced;
+    let claim = cluster.tiebreaker_disk.is_some();
+    let alone = cluster.permits.tiebreaker_ping || cluster.permits.unfenced || claim;
     let fencing = cluster.fencing.is_configured();
     if cluster.nodes.len() < 2 || (cluster.nodes.len() == 2 && !alone && !fencing) {
         return None;
@@ -85,6 +88,10 @@ fn takeover(config: &Config) -> Option<String> {
     };
     let detect = cluster.timing.deadtime;
     let fence = match (fencing, fenced_within(cluster).saturating_sub(detect + REACTION)) {
+        (false, _) if claim => {
+            let wait = cluster.timing.lease() * 21 / 20;
+            format!("{} for a claim on the disk, and what that takes to answer", span(wait))
+        }
         (false, _) => "nothing to fence with".to_owned(),
         (true, longest) if cluster.nodes.len() == 2 => format!("at most {} to fence", span(longest)),
         (true, longest) => format!("at most {} to fence (addresses do not wait for it)", span(longest)),
@@ -159,6 +166,11 @@ pub(crate) fn gaps(cluster: &ClusterConfig) -> Vec<(&'static str, String)> {
         let whose = if many { "owner of more than addresses lost" } else { "owner powered off, frozen or cut off" };
         let text = format!("{}: silence, its turn, and every fence device", within(fenced_within(cluster)));
         lines.push((whose, text));
+    }
+    if cluster.nodes.len() == 2 && cluster.tiebreaker_disk.is_some() {
+        let gap = format!("{}, and what the disk takes", within(hearth_config::claimed_within(timing)));
+        lines.push(("owner powered off, frozen or cut off", gap));
+        lines.push(("owner's service cable pulled", within(timing.carrier_grace + REACTION)));
     }
     if many || (cluster.nodes.len() > 1 && (cluster.permits.tiebreaker_ping || cluster.permits.unfenced)) {
         lines.push(("owner powered off or cut off", within(timing.deadtime + REACTION)));

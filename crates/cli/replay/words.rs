@@ -1,6 +1,6 @@
 //! Inputs and orders in a few words.
 
-use hearth_controller::{Input, Output};
+use hearth_controller::{ClaimHolder, ClaimWant, Input, Output};
 use hearth_types::OpOutcome;
 use hearth_wire::Message;
 use std::collections::BTreeMap;
@@ -45,6 +45,12 @@ pub(crate) fn input(input: &Input) -> String {
             Some(by) => format!("a poison pill of {by} is in this machine's slot"),
             None => "this machine's slot on the shared disk was looked at".to_owned(),
         },
+        Input::TiebreakerSeen(Ok(seen)) => match seen.holder {
+            ClaimHolder::Nobody => "the tiebreaker favours nobody".to_owned(),
+            ClaimHolder::Ours => "the tiebreaker favours this node".to_owned(),
+            ClaimHolder::Theirs => "the tiebreaker favours the other node".to_owned(),
+        },
+        Input::TiebreakerSeen(Err(trouble)) => format!("the tiebreaker cannot be used: {trouble}"),
         Input::SlotSeen(Err(trouble)) => format!("this machine's slot cannot be used: {trouble}"),
         Input::WatchdogSeen(Err(trouble)) => format!("the watchdog is not armed: {trouble}"),
         Input::Persisted { ticket } => format!("write {ticket} is durable"),
@@ -99,6 +105,15 @@ fn one(output: &Output) -> Option<String> {
         Output::GateShut { resources } => format!("gate shuts for {}", list(resources)),
         Output::RenewLifetime { resources, .. } => format!("lifetime renewed of {}", list(resources)),
         Output::Slot { order: Some(order) } => format!("look at the slot on {}", order.device),
+        Output::Tiebreaker { order: Some(order) } => {
+            let what = match order.want {
+                ClaimWant::Idle => "look whether it works",
+                ClaimWant::Rest => "give back what is claimed",
+                ClaimWant::Hold { .. } => "claim to go on alone",
+            };
+            format!("{what}: tiebreaker {}", order.device)
+        }
+        Output::Tiebreaker { order: None } => "ask no tiebreaker any more".to_owned(),
         Output::Slot { order: None } => "look at no slot any more".to_owned(),
         Output::PetWatchdog { .. } => "the watchdog is petted".to_owned(),
         Output::CloseWatchdog => "the watchdog is closed".to_owned(),

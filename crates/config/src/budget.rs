@@ -101,6 +101,12 @@ pub fn fenced_within(cluster: &ClusterConfig) -> Duration {
     (cluster.timing.deadtime * deadtimes).saturating_add(fences).saturating_add(REACTION)
 }
 
+/// How long an address of a lost owner waits at most under `tiebreaker disk`, besides what the disk takes to answer: until
+/// the owner is silent long enough, and until the claim has been complete for more than a lease.
+pub fn claimed_within(timing: &Timing) -> Duration {
+    timing.deadtime + timing.lease() * 21 / 20 + REACTION
+}
+
 /// Most pets within a watchdog's timeout, and so the part of it that an owner may lose before its lease has ended.
 const PETS: u32 = 10;
 
@@ -126,6 +132,16 @@ pub const SLOT_IO: Duration = Duration::from_secs(2);
 pub const SLOT_MARGIN: Duration = Duration::from_secs(1);
 /// Longest name of a node that has a slot.
 pub const SLOT_NAME: usize = 64;
+
+/// The shortest lease within half of which a disk, by what is usual, answers so often as a claim needs.
+pub const TIEBREAKER_LEASE_MIN: Duration = Duration::from_millis(400);
+/// Between two tries whether the disk of a tiebreaker works, while nothing is claimed.
+pub const TIEBREAKER_TRY: Duration = Duration::from_secs(5);
+
+/// How often a claim on a disk is looked at while it is wanted: an answer lasts a lease, and one may be slow.
+pub fn tiebreaker_every(timing: &Timing) -> Duration {
+    timing.lease() / 4
+}
 
 /// The least `timeout fence` with which a pill proves anything of a machine with that watchdog.
 pub(crate) fn slot_needs(watchdog: Duration) -> Duration {

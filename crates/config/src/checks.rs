@@ -34,6 +34,7 @@ pub(crate) fn check(file: &mut File, report: &mut Report) {
     times(file, report);
     watchdog(file, report);
     crate::fencing::of_a_disk(file, report);
+    crate::fencing::of_a_tiebreaker(file, report);
     serial(file, report);
 }
 
@@ -139,6 +140,7 @@ fn of_a_pair(file: &mut File, report: &mut Report) {
         refuse(span, title, "remove the line; use ucast, bcast or mcast on two networks");
     }
     file.cluster.permits = Permits { tiebreaker_ping: false, unfenced: false };
+    file.cluster.tiebreaker_disk = None;
 }
 
 fn media(file: &File, report: &mut Report) {
@@ -150,7 +152,9 @@ fn media(file: &File, report: &mut Report) {
             wrong.help("write one of: bcast eth0, ucast eth0 PEER, mcast eth0 239.0.0.1 694 1 0, serial /dev/ttyS0"),
         );
     }
-    if let Some(span) = file.tiebreaker.clone().filter(|_| cluster.ping_targets.is_empty()) {
+    if let Some(span) =
+        file.tiebreaker.clone().filter(|_| cluster.permits.tiebreaker_ping && cluster.ping_targets.is_empty())
+    {
         let wrong = error("no-ping", span, "`tiebreaker ping` needs a `ping` line");
         report.push(wrong.help("write: ping ADDRESS-OF-THE-ROUTER"));
     }

@@ -52,6 +52,10 @@ pub fn digest(config: &Config) -> (u64, u64) {
     for flag in [cluster.permits.tiebreaker_ping, cluster.permits.unfenced, cluster.gate] {
         hash.byte(u8::from(flag));
     }
+    if cluster.tiebreaker_disk.is_some() {
+        // Its path may differ by machine.
+        hash.text("tiebreaker disk");
+    }
     // Only where there are any, so that files without them mean the same to an older daemon. Parameters are secret, and
     // may differ by machine.
     for device in &cluster.fencing.devices {
@@ -164,6 +168,12 @@ pub fn reload_refusals(old: &Config, new: &Config) -> Vec<String> {
         refusals.push(String::from(
             "`watchdog` changes: it is armed and closed with the daemon; restart hearthd, one node after the other: groups \
              move to the peer meanwhile",
+        ));
+    }
+    if b.tiebreaker_disk.is_some() && a.tiebreaker_disk != b.tiebreaker_disk {
+        refusals.push(String::from(
+            "`tiebreaker disk` changes: what was claimed on one disk is unknown on another; restart hearthd on both nodes \
+             while they hear each other",
         ));
     }
     if a.record != b.record {

@@ -2,10 +2,13 @@
 
 use crate::ha_cf::{File, WrittenDevice};
 use crate::report::{Report, error, warning};
-use crate::{FenceKind, FileKind, SLOT_IO, SLOT_MARGIN, SLOT_NAME, SLOT_PATIENCE_MIN, slot_needs};
+use crate::{
+    FenceKind, FileKind, SLOT_IO, SLOT_MARGIN, SLOT_NAME, SLOT_PATIENCE_MIN, TIEBREAKER_LEASE_MIN, slot_needs,
+};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 use hearth_types::NodeName;
 
 /// Takes the devices over, once the nodes are known, and says what is wrong with them.
@@ -37,6 +40,7 @@ pub(crate) fn check(file: &mut File, report: &mut Report) {
         report.push(error("two-permits", span, title).help("remove the line"));
     }
     file.cluster.permits = crate::Permits { tiebreaker_ping: false, unfenced: false };
+    file.cluster.tiebreaker_disk = None;
     let at = written.last().map(|device| (device.file, device.kind.clone()));
     file.cluster.fencing.devices = written.into_iter().map(|written| written.device).collect();
     for gap in gaps(file).into_iter().filter(|_| named_well) {
@@ -73,10 +77,7 @@ pub(crate) fn of_a_disk(file: &File, report: &mut Report) {
     if file.witnesses.iter().any(|(name, _)| *name == cluster.local) {
         return;
     }
-    for name in cluster.nodes.iter().filter(|name| name.as_str().len() > SLOT_NAME) {
-        let wrong = error("disk-name", span.clone(), format!("`{name}` is too long for a slot of the shared disk"));
-        report.push(wrong.help(format!("names there have at most {SLOT_NAME} letters")));
-    }
+    slot_names(file, &span, report);
     let Some(watchdog) = &cluster.watchdog else {
         let title = "`stonith disk` needs a watchdog: a machine that cannot read its slot is reset by nothing else";
         return report.push(error("disk-needs-watchdog", span, title).help("write: watchdog /dev/watchdog 10s"));
@@ -91,6 +92,33 @@ pub(crate) fn of_a_disk(file: &File, report: &mut Report) {
         let wrong = error("disk-too-late", span, title).label(arithmetic);
         let seconds = needs.as_millis().div_ceil(1000);
         report.push(wrong.help(format!("write: timeout fence {seconds}s, or a shorter watchdog")));
+    }
+}
+
+/// Names that fit into a slot.
+fn slot_names(file: &File, span: &Range<usize>, report: &mut Report) {
+    for name in file.cluster.nodes.iter().filter(|name| name.as_str().len() > SLOT_NAME) {
+        let wrong = error("disk-name", span.clone(), format!("`{name}` is too long for a slot of the shared disk"));
+        report.push(wrong.help(format!("names there have at most {SLOT_NAME} letters")));
+    }
+}
+
+/// What a claim on a disk asks of the other lines. That only the disk counts beside it is said (R-PAIR-1).
+pub(crate) fn of_a_tiebreaker(file: &mut File, report: &mut Report) {
+    let Some(span) = file.tiebreaker.clone().filter(|_| file.cluster.tiebreaker_disk.is_some()) else { return };
+    slot_names(file, &span, report);
+    if let Some(unfenced) = file.unfenced.clone().filter(|_| file.cluster.permits.unfenced) {
+        let title =
+            "`unfenced_takeover` is never used beside `tiebreaker disk`: who is not favoured goes on with nothing";
+        report.push(error("two-permits", unfenced, title).help("remove the line"));
+    }
+    file.cluster.permits = crate::Permits { tiebreaker_ping: false, unfenced: false };
+    let timing = &file.cluster.timing;
+    if timing.lease() < TIEBREAKER_LEASE_MIN {
+        let title = format!("a lease of {:?} leaves the disk no time to answer", timing.lease());
+        let label = format!("a claim takes six accesses, within half a lease; {TIEBREAKER_LEASE_MIN:?} is the least");
+        let wrong = warning("tiebreaker-too-late", span, title).label(label);
+        report.push(wrong.help(format!("write a deadtime of {:?} or more", TIEBREAKER_LEASE_MIN * 5 / 4)));
     }
 }
 

@@ -28,8 +28,8 @@ mod value;
 pub(crate) use budget::slot_needs;
 pub use budget::{
     ALLOWANCE, Budget, REACTION, SERIAL_HEARTBEAT, SLOT_EVERY, SLOT_IO, SLOT_MARGIN, SLOT_NAME, SLOT_PATIENCE_MIN,
-    budget, fence_share, fenced_within, pet_period, serial_heartbeat, serial_move, slot_patience, slot_proof,
-    speed_for, stop_budget,
+    TIEBREAKER_LEASE_MIN, TIEBREAKER_TRY, budget, claimed_within, fence_share, fenced_within, pet_period,
+    serial_heartbeat, serial_move, slot_patience, slot_proof, speed_for, stop_budget, tiebreaker_every,
 };
 pub use digest::{digest, list_refusal, reload_refusals};
 pub use edit::ListChange;

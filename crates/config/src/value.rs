@@ -45,6 +45,9 @@ pub struct ClusterConfig {
     pub timing: Timing,
     /// What lets one of two go on alone.
     pub permits: Permits,
+    /// `tiebreaker disk`: path of the disk on which one of two claims to go on alone. No weaker permit is used beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiebreaker_disk: Option<String>,
     /// Whether native addresses answer only through the kernel gate (R-LEASE-8). Default true.
     pub gate: bool,
     /// SCHED_RR and mlock for the heartbeat thread. Default true.

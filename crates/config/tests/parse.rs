@@ -120,6 +120,11 @@ fn each_fault_has_its_code() {
             "too-many-nodes",
         ),
         ("node gamma\nping 192.0.2.1\ntiebreaker ping", "", KEYS, "only-of-two"),
+        ("node gamma\ntiebreaker disk /dev/sdb1", "", KEYS, "only-of-two"),
+        ("tiebreaker disk sdb1", "", KEYS, "bad-value"),
+        ("tiebreaker ping now", "", KEYS, "extra-word"),
+        ("tiebreaker disk /dev/sdb1\nunfenced_takeover yes", "", KEYS, "two-permits"),
+        ("tiebreaker disk /dev/sdb1\ndeadtime 400ms", "", KEYS, "tiebreaker-too-late"),
         ("node gamma\nunfenced_takeover yes", "", KEYS, "only-of-two"),
         ("node gamma\nserial /dev/ttyS0", "", KEYS, "only-of-two"),
         ("node alpha", "", KEYS, "duplicate-node"),
@@ -203,7 +208,14 @@ fn the_digest_leaves_out_what_may_differ() {
 #[test]
 fn the_digest_tells_what_matters() {
     let whole = digest(&config(WHOLE, GROUPS));
-    for line in ["tiebreaker ping", "unfenced_takeover no", "gate no", "ping 192.0.2.3", "ucast eth0 192.0.2.2"] {
+    for line in [
+        "tiebreaker ping",
+        "tiebreaker disk /dev/sdb1",
+        "unfenced_takeover no",
+        "gate no",
+        "ping 192.0.2.3",
+        "ucast eth0 192.0.2.2",
+    ] {
         let other = digest(&config(&format!("{WHOLE}{line}\n"), GROUPS));
         assert!(other.0 != whole.0 && other.1 == whole.1, "{line}");
     }

@@ -276,7 +276,7 @@ impl Node {
             return;
         }
         let text = match self.peer().filter(|peer| !self.members.is_alive(peer)) {
-            Some(peer) if self.config.cluster.permits.tiebreaker_ping || self.is_one_way(&peer) => {
+            Some(peer) if self.has_tiebreaker() || self.is_one_way(&peer) => {
                 // Both can have gone on alone, one after the other: who comes up where the targets do not answer may be
                 // the one that was taken for dead (R-PAIR-1). And who is heard keeps what it runs.
                 match hearth_fencer::judge(self.policy(), &Facts { lost_at: until, ..self.facts(now, &peer) }) {
@@ -323,13 +323,15 @@ impl Node {
     fn policy(&self) -> Policy {
         let permits = self.config.cluster.permits;
         let fencing = self.config.cluster.fencing.is_configured();
-        Policy { fencing, tiebreaker_ping: permits.tiebreaker_ping, unfenced: permits.unfenced }
+        let tiebreaker_disk = self.config.cluster.tiebreaker_disk.is_some();
+        Policy { fencing, tiebreaker_ping: permits.tiebreaker_ping, tiebreaker_disk, unfenced: permits.unfenced }
     }
 
     /// One sentence on what the permits do not protect from (R-PAIR-4).
     pub(crate) fn protection(&self, now: Timestamp) -> String {
         let sentence = hearth_fencer::protection(self.policy(), self.config.cluster.nodes.len());
-        self.fence_trouble(now).map_or(sentence.clone(), |trouble| format!("{sentence} {trouble}"))
+        let trouble = self.fence_trouble(now).or_else(|| self.tiebreaker.note());
+        trouble.map_or(sentence.clone(), |trouble| format!("{sentence} {trouble}"))
     }
 
     fn ask_for_permit(&mut self, now: Timestamp, peer: &NodeName, out: &mut Vec<Output>) {
@@ -377,6 +379,9 @@ impl Node {
             peer_asked: asked || self.peer_addresses(peer).is_empty(),
             peer_answered_at: self.alone.peer_answered.get(peer).copied(),
             lease,
+            claimed: self.claimed_since(now),
+            claim_wait: self.claim_wait(peer),
+            watchdog: self.watchdog_of(peer).is_some(),
         }
     }
 
@@ -387,7 +392,18 @@ impl Node {
         // Silence counts where something was asked, or a file system would be mounted beside one whose machine lives.
         let asked = self.alone.peer_asked_since.is_some_and(|at| now.since(at) >= SILENT_FOR);
         let silent = known && asked && answered.is_none_or(|at| now.since(*at) >= lease);
-        let node_silent = matches!(permit, PermitKind::Resigned | PermitKind::Fenced) || silent;
+        let node_silent = match permit {
+            PermitKind::Resigned | PermitKind::Fenced => true,
+            PermitKind::Watchdog => self.is_reset(now, peer),
+            // Who loses a claim lives, cut off: that it does not answer says nothing (decision 0064).
+            PermitKind::Tiebreaker if self.config.cluster.tiebreaker_disk.is_some() => {
+                let text =
+                    format!("what {peer} may have mounted waits for its word, or for `hearth node confirm-off {peer}`");
+                self.alone.verdict = Some(text);
+                false
+            }
+            PermitKind::Tiebreaker | PermitKind::Unfenced => silent,
+        };
         let said = self.permit_to_say(permit);
         let forced = Entry::Forced { node: peer.clone(), permit: said, node_silent };
         if self.ledger.is_sole() && self.keeping.confirmed {
@@ -412,6 +428,18 @@ impl Node {
         self.keeping.confirmed = true;
         self.alone.resigned = None;
         self.drain_ledger(now, out);
+    }
+
+    /// Whether the peer's watchdog has reset it beyond doubt; if not, the verdict says when that will be.
+    fn is_reset(&mut self, now: Timestamp, peer: &NodeName) -> bool {
+        let (Some(timeout), Ok(claimed)) = (self.watchdog_of(peer), self.claimed_since(now)) else { return false };
+        let at = self.reset_beyond_doubt_at(peer, timeout, claimed);
+        if now < at {
+            let text =
+                format!("what ran on {peer} besides addresses moves when its watchdog has reset it beyond doubt");
+            (self.alone.verdict, self.alone.verdict_until) = (Some(text), Some(at));
+        }
+        now >= at
     }
 
     /// What may be active on a lost peer of a node that goes on alone already: the permit clears it, if it clears anything.

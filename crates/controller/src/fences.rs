@@ -380,7 +380,7 @@ impl Node {
 
     /// The permit that is meant by its name in the record: where ha.cf has no tiebreaker, that name stands for a fence.
     pub(crate) fn permit_meant(&self, permit: PermitKind) -> PermitKind {
-        let stands_in = permit == PermitKind::Tiebreaker && !self.config.cluster.permits.tiebreaker_ping;
+        let stands_in = permit == PermitKind::Tiebreaker && !self.has_tiebreaker();
         if stands_in && !self.may_say_fenced() { PermitKind::Fenced } else { permit }
     }
 

@@ -88,6 +88,7 @@ pub fn overtakes(output: &Output) -> bool {
             | Output::VolatileLease { .. }
             | Output::PetWatchdog { .. }
             | Output::Slot { .. }
+            | Output::Tiebreaker { .. }
     )
 }
 

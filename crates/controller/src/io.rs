@@ -127,6 +127,8 @@ pub enum Input {
     WatchdogSeen(Result<hearth_wire::Watchdog, String>),
     /// A look at this machine's slot on the shared disk: good, or why not ([`Output::Slot`]).
     SlotSeen(Result<crate::slot::SlotSeen, String>),
+    /// What the disk of the tiebreaker says, or why it says nothing ([`Output::Tiebreaker`]).
+    TiebreakerSeen(Result<crate::tiebreaker::TiebreakerSeen, String>),
     /// Everything up to that ticket is durable.
     Persisted {
         /// Ticket of [`Output::Persist`].
@@ -285,6 +287,11 @@ pub enum Output {
     Slot {
         /// What and where.
         order: Option<crate::slot::SlotOrder>,
+    },
+    /// Ask the disk of the tiebreaker for that, at once and then again and again; none: there is none any more.
+    Tiebreaker {
+        /// What and where.
+        order: Option<crate::tiebreaker::TiebreakerOrder>,
     },
     /// Close the watchdog, so that it resets nothing any more.
     CloseWatchdog,

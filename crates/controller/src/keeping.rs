@@ -398,9 +398,10 @@ impl Node {
             voters: record.map(|record| record.voters.len()),
             takes_part: self.ledger.takes_part(),
             isolated,
-            tiebreaker: self.config.cluster.permits.tiebreaker_ping,
+            tiebreaker: self.has_tiebreaker(),
+            superseded: self.is_claimed_by_other(),
             vouched_at: peer.as_ref().and_then(|peer| self.members.vouched_at(peer)),
-            favoured_until: self.standing.favoured_until(timing.lease()),
+            favoured_until: self.favoured_until(),
             inherited_until: self.keeping.inherited_until.filter(|_| !self.keeping.confirmed || leases),
             leased_until: if leases { self.leased_until(now) } else { None },
             lost: record

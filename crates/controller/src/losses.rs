@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The kernel removes an address at most so much after its lifetime (R-LEASE-11).
-const EXPIRES_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const EXPIRES_WITHIN: Duration = Duration::from_secs(1);
 /// A pet that was ordered under the lease reaches the device at most so much later (R-TAKE-2).
-const PETS_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const PETS_WITHIN: Duration = Duration::from_secs(1);
 
 impl Node {
     /// Everything that the DC owes about nodes that are gone.
@@ -213,7 +213,8 @@ impl Node {
         let node = record.nodes.get(&self.local)?;
         let timeout_ms = self.watchdog.outlives_the_kernel();
         // Only the device takes it back: what this node has lost, or does not know yet, disarms nothing.
-        let leases = record.has_leases() && self.keeping.confirmed && node.member == MemberState::Admitted;
+        let matters = record.has_leases() || self.config.cluster.tiebreaker_disk.is_some();
+        let leases = matters && self.keeping.confirmed && node.member == MemberState::Admitted;
         let due =
             node.watchdog_ms != timeout_ms && node.incarnation == self.incarnation && (timeout_ms.is_none() || leases);
         due.then(|| Entry::Watched { node: self.local.clone(), incarnation: self.incarnation, timeout_ms })

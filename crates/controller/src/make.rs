@@ -86,6 +86,7 @@ impl Node {
             keeping: Keeping::new(left.started, volatile_lease, confirmed),
             watchdog: Guardian::new(config.cluster.watchdog.clone(), left.watchdog, left.lost),
             slot: crate::slot::Slot::default(),
+            tiebreaker: crate::tiebreaker::Tiebreaker::default(),
             digest,
             local,
             incarnation,

@@ -16,6 +16,7 @@ use crate::slot::Slot;
 use crate::speech::Speech;
 use crate::standing::Standing;
 use crate::talk::PeerMessage;
+use crate::tiebreaker::Tiebreaker;
 use crate::watchdog::Guardian;
 use crate::{Controller, EventId, Input, Output, Start, StartError, TimerKind};
 use hearth_cib::Record;
@@ -51,6 +52,8 @@ pub(crate) struct Node {
     pub watchdog: Guardian,
     #[serde(default)]
     pub slot: Slot,
+    #[serde(default)]
+    pub tiebreaker: Tiebreaker,
     pub alone: Alone,
     pub speech: Speech,
     #[serde(default)]
@@ -241,6 +244,7 @@ impl Node {
             Input::GateSeen { whole, trouble } => self.take_gate(now, whole, trouble),
             Input::WatchdogSeen(seen) => self.take_watchdog(now, seen),
             Input::SlotSeen(seen) => self.take_slot(now, seen),
+            Input::TiebreakerSeen(seen) => self.take_tiebreaker(now, seen),
             Input::Persisted { ticket } => self.take_persisted(ticket),
             Input::PersistFailed { error, .. } => self.take_disk_failure(now, error),
             Input::Request { token, request, by } => self.take_request(now, token, request, by, out),
@@ -296,6 +300,7 @@ impl Node {
         self.note_revocations(now);
         self.pet_watchdog(now, out);
         self.order_slot(now, out);
+        self.order_tiebreaker(now, out);
         self.beat(now, out);
         self.guard(out);
         self.ask_wire(now, out);

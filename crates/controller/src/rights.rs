@@ -15,11 +15,13 @@ pub(crate) struct Claim {
     pub takes_part: bool,
     /// Isolated (R-MEM-7).
     pub isolated: bool,
-    /// `tiebreaker ping` is configured.
+    /// A tiebreaker is configured.
     pub tiebreaker: bool,
+    /// The claim by which this node went on alone is the other one's by now.
+    pub superseded: bool,
     /// When the newest own heartbeat was made that the peer vouched for.
     pub vouched_at: Option<Timestamp>,
-    /// Until when the ping targets favour this node.
+    /// Until when the tiebreaker favours this node.
     pub favoured_until: Option<Timestamp>,
     /// Until when the daemon before us held its right, from /run (R-TAKE-4).
     pub inherited_until: Option<Timestamp>,
@@ -87,7 +89,7 @@ fn by_others(claim: &Claim) -> Keep {
     match claim.voters {
         None => inherited,
         Some(_) if !claim.takes_part => inherited,
-        Some(1) => Keep::Unbound,
+        Some(1) if !claim.superseded => Keep::Unbound,
         Some(2) if !claim.tiebreaker => Keep::Unbound,
         Some(voters) if voters >= LEASE_VOTERS => {
             // What a majority vouched for to the run before holds to its end: of five, one that is heard is none yet.
@@ -120,6 +122,7 @@ mod tests {
             takes_part: true,
             isolated: false,
             tiebreaker: false,
+            superseded: false,
             vouched_at: None,
             favoured_until: None,
             inherited_until: None,
@@ -168,6 +171,7 @@ mod tests {
                 takes_part: takes_part == 1,
                 isolated: isolated == 1,
                 tiebreaker: tiebreaker == 1,
+                superseded: false,
                 // The lease that follows is a lease later.
                 vouched_at: moment(vouched, 1100).map(|at| at.before(L)),
                 favoured_until: moment(favoured, 1200),

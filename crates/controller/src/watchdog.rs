@@ -87,7 +87,7 @@ impl Guardian {
     }
 }
 
-fn is_software(watchdog: &Watchdog) -> bool {
+pub(crate) fn is_software(watchdog: &Watchdog) -> bool {
     watchdog.driver.starts_with("Software")
 }
 

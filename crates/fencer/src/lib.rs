@@ -31,6 +31,8 @@ pub struct Policy {
     pub fencing: bool,
     /// `tiebreaker ping`.
     pub tiebreaker_ping: bool,
+    /// `tiebreaker disk`.
+    pub tiebreaker_disk: bool,
     /// `unfenced_takeover` is not `no`.
     pub unfenced: bool,
 }
@@ -64,6 +66,12 @@ pub struct Facts {
     pub peer_answered_at: Option<Timestamp>,
     /// Span after which an answer of the peer is old: a lease.
     pub lease: Duration,
+    /// Since when the tiebreaker's disk has favoured this node, as it says now; else why it does not, for people.
+    pub claimed: Result<Timestamp, String>,
+    /// How long it must have done so: until what the peer holds by a lease has ended.
+    pub claim_wait: Duration,
+    /// Whether the peer stated that a hardware watchdog resets it.
+    pub watchdog: bool,
 }
 
 /// The answer.
@@ -125,6 +133,9 @@ pub fn judge(policy: Policy, facts: &Facts) -> Verdict {
     if policy.tiebreaker_ping {
         return judge_ping(facts);
     }
+    if policy.tiebreaker_disk {
+        return judge_disk(facts);
+    }
     if policy.unfenced {
         let reason = format!("{peer} has been silent for deadtime on every link, and nothing stronger is configured");
         return Verdict::Granted { permit: PermitKind::Unfenced, reason };
@@ -157,6 +168,22 @@ fn judge_ping(facts: &Facts) -> Verdict {
     Verdict::Granted { permit: PermitKind::Tiebreaker, reason }
 }
 
+fn judge_disk(facts: &Facts) -> Verdict {
+    let peer = &facts.peer;
+    let since = match &facts.claimed {
+        Ok(since) => *since,
+        Err(why) => return Verdict::Waiting { reason: format!("{peer} is lost, and {why}"), until: None },
+    };
+    let at = since + facts.claim_wait;
+    if facts.now < at {
+        let reason = format!("{peer} is lost, and the disk favours this node, but {peer} may hold its addresses yet");
+        return Verdict::Waiting { reason, until: Some(at) };
+    }
+    let reason = format!("{peer} is lost, and the disk favours this node");
+    let permit = if facts.watchdog { PermitKind::Watchdog } else { PermitKind::Tiebreaker };
+    Verdict::Granted { permit, reason }
+}
+
 /// One sentence on what the configured permits do not protect from (R-PAIR-4).
 pub fn protection(policy: Policy, nodes: usize) -> String {
     if nodes < 2 {
@@ -181,6 +208,12 @@ pub fn protection(policy: Policy, nodes: usize) -> String {
     if policy.tiebreaker_ping {
         return "Not fenced: if both machines lose each other while both still reach the ping targets, both may run \
                 everything until they meet again."
+            .to_string();
+    }
+    if policy.tiebreaker_disk {
+        return "Not fenced: if the machines lose each other, the one that the disk favours goes on; scripts of the other \
+                one that do not stop in time run on beside it unless a hardware watchdog resets that machine, and if the \
+                disk fails too, both stop."
             .to_string();
     }
     if policy.unfenced {
@@ -210,11 +243,14 @@ mod tests {
             peer_asked: true,
             peer_answered_at: None,
             lease: Duration::from_nanos(1_000),
+            claimed: Err("nobody asked".into()),
+            claim_wait: Duration::from_nanos(1_000),
+            watchdog: false,
         }
     }
 
-    const UNFENCED: Policy = Policy { fencing: false, tiebreaker_ping: false, unfenced: true };
-    const PING: Policy = Policy { fencing: false, tiebreaker_ping: true, unfenced: true };
+    const UNFENCED: Policy = Policy { fencing: false, tiebreaker_disk: false, tiebreaker_ping: false, unfenced: true };
+    const PING: Policy = Policy { fencing: false, tiebreaker_disk: false, tiebreaker_ping: true, unfenced: true };
 
     fn permit(policy: Policy, facts: &Facts) -> Option<PermitKind> {
         match judge(policy, facts) {
@@ -226,7 +262,7 @@ mod tests {
     #[test]
     fn what_waits_for_a_lost_machine_is_said_beforehand() {
         // R-PAIR-4
-        let nothing = Policy { fencing: false, tiebreaker_ping: false, unfenced: false };
+        let nothing = Policy { fencing: false, tiebreaker_disk: false, tiebreaker_ping: false, unfenced: false };
         assert!(protection(nothing, 3).contains("if it has none, until it is back"));
         assert!(protection(nothing, 2).contains("a person has to say so"));
     }
@@ -235,7 +271,13 @@ mod tests {
     fn silence_is_enough_only_where_nothing_stronger_is_configured() {
         assert_eq!(permit(UNFENCED, &facts()), Some(PermitKind::Unfenced));
         assert_eq!(permit(PING, &facts()), Some(PermitKind::Tiebreaker));
-        assert_eq!(permit(Policy { fencing: false, tiebreaker_ping: false, unfenced: false }, &facts()), None);
+        assert_eq!(
+            permit(
+                Policy { fencing: false, tiebreaker_disk: false, tiebreaker_ping: false, unfenced: false },
+                &facts()
+            ),
+            None
+        );
     }
 
     #[test]
@@ -248,7 +290,20 @@ mod tests {
         assert_eq!(permit(PING, &Facts { pings_for: Duration::ZERO, ..facts() }), None);
     }
 
-    const FENCED: Policy = Policy { fencing: true, tiebreaker_ping: true, unfenced: true };
+    const DISK: Policy = Policy { fencing: false, tiebreaker_disk: true, tiebreaker_ping: false, unfenced: true };
+
+    #[test]
+    fn a_disk_that_favours_nobody_never_falls_through_to_unfenced() {
+        // R-PAIR-1
+        assert_eq!(permit(DISK, &facts()), None);
+        let claimed = |ago: u64| Facts { claimed: Ok(Timestamp(10_000 - ago)), ..facts() };
+        assert_eq!(permit(DISK, &claimed(999)), None);
+        assert_eq!(permit(DISK, &claimed(1_000)), Some(PermitKind::Tiebreaker));
+        let watched = Facts { watchdog: true, ..claimed(1_000) };
+        assert_eq!(permit(DISK, &watched), Some(PermitKind::Watchdog));
+    }
+
+    const FENCED: Policy = Policy { fencing: true, tiebreaker_disk: false, tiebreaker_ping: true, unfenced: true };
 
     #[test]
     fn a_fence_that_is_not_confirmed_never_falls_through_to_a_weaker_permit() {

@@ -14,7 +14,7 @@ use crate::order::{News, Order, Persist, Post, mailbox};
 use crate::peers::PeerAddresses;
 use crate::recorder::Recorder;
 use crate::reload::{Answer, Files, Fresh, Reading, changes, has_read, try_realtime};
-use crate::slots::{Pill, Slots};
+use crate::slots::{Claims, Pill, Slots};
 use crate::storage::{Storage, StorageError};
 use crate::volatile::Volatile;
 use crate::watchdog::WatchdogThread;
@@ -247,6 +247,7 @@ struct Main {
     network: Network,
     ops: Ops,
     slots: Slots,
+    claims: Claims,
     askers: Askers,
     events: EventLog,
     reloads: tokio::sync::mpsc::Receiver<ReloadAsked>,
@@ -277,6 +278,7 @@ impl Main {
         });
         let pings = ping(&config, &post);
         let slots = Slots::new(post.clone(), config.cluster.local.clone());
+        let claims = Claims::new(post.clone(), config.cluster.local.clone());
         let alerts = Alerts::new(version, &scripts(&config, &folders), post.clone());
         Ok(Main {
             alerts,
@@ -289,6 +291,7 @@ impl Main {
             network,
             ops,
             slots,
+            claims,
             askers,
             events: EventLog::new(),
             reloads,
@@ -357,6 +360,7 @@ impl Main {
                 self.slots.pill(Pill { id, target, task, timeout, heard_at });
             }
             Output::Slot { order } => self.slots.state(order),
+            Output::Tiebreaker { order } => self.claims.order(order),
             Output::Fence { id, device, node, task, timeout, .. } => {
                 let order = (id, node, task, timeout);
                 fences::start(&self.config.cluster.fencing, &device, order, self.post.clone());

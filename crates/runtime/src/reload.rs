@@ -189,7 +189,7 @@ pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
         ("times", a.timing != b.timing),
         ("gate", a.gate != b.gate),
         ("ping nodes", a.ping_targets != b.ping_targets),
-        ("tiebreaker and unfenced_takeover", a.permits != b.permits),
+        ("tiebreaker and unfenced_takeover", (a.permits, &a.tiebreaker_disk) != (b.permits, &b.tiebreaker_disk)),
         ("realtime and rtprio", (a.realtime, a.rtprio) != (b.realtime, b.rtprio)),
         ("log", a.logging != b.logging),
         ("alerts", a.alerts != b.alerts),

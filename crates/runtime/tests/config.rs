@@ -180,6 +180,9 @@ fn value(text: &mut String, config: &Config) {
     }
     writeln!(text, "deadping {:?}, carrier_grace {:?}", timing.deadping, timing.carrier_grace).unwrap();
     writeln!(text, "permits {}, gate {}", json(&cluster.permits), cluster.gate).unwrap();
+    if let Some(path) = &cluster.tiebreaker_disk {
+        writeln!(text, "tiebreaker disk {path}").unwrap();
+    }
     for device in &cluster.fencing.devices {
         let user = device.user.as_ref().map_or("*", |user| user.as_str());
         let names: Vec<&str> = device.params.iter().map(|(name, _)| name.as_str()).collect();

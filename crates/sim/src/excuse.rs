@@ -165,8 +165,8 @@ fn pair(excuse: &mut Excuse, site: &Site) {
         for (node, machine) in site.machines.iter().enumerate() {
             excuse.reached[node] |= machine.pingable && machine.carrier[0];
         }
-        let both = match (site.layout.is_fenced(), site.layout.tiebreaker) {
-            // Whoever goes on has fenced the other.
+        let both = match (site.layout.is_exclusive(), site.layout.tiebreaker) {
+            // Whoever goes on has fenced the other, or holds the claim.
             (true, _) => false,
             (false, true) => excuse.reached[..2] == [true; 2],
             (false, false) => site.layout.unfenced,
@@ -186,7 +186,8 @@ fn pair(excuse: &mut Excuse, site: &Site) {
     excuse.apart_since = if apart { excuse.apart_since.or(Some(now)) } else { None };
     let absent = excuse.apart_since.is_some_and(|at| now.since(at) > patience);
     excuse.whole &= excuse.runs == [a.run, b.run] && a.awake() && b.awake();
-    let permitted = (site.layout.tiebreaker || site.layout.unfenced) && !site.layout.is_fenced();
+    let permitted = (site.layout.tiebreaker || site.layout.unfenced || site.layout.tiebreaker_disk)
+        && !site.layout.ends_what_is_lost();
     excuse.scripts |= (absent && permitted) || excuse.addresses;
 }
 

@@ -54,6 +54,8 @@ pub struct Layout {
     pub timing: Timing,
     /// `tiebreaker ping`.
     pub tiebreaker: bool,
+    /// `tiebreaker disk`, on the disk that the machines share; then neither of the other two counts.
+    pub tiebreaker_disk: bool,
     /// `unfenced_takeover`.
     pub unfenced: bool,
     /// Whether each machine's power switch is a fence device of the others; then nothing weaker is configured.
@@ -103,6 +105,7 @@ impl Layout {
                 failure_timeout: None,
             },
             tiebreaker: false,
+            tiebreaker_disk: false,
             unfenced: true,
             stonith: false,
             shared_disk: false,
@@ -129,7 +132,7 @@ impl Layout {
 
     /// What lets one machine of two go on alone, in files that name so many: of more there is none of it (R-LEDGER-4).
     pub fn permits(&self, names: usize) -> Permits {
-        let some = names <= 2 && !self.is_fenced();
+        let some = names <= 2 && !self.is_exclusive();
         Permits { tiebreaker_ping: some && self.tiebreaker, unfenced: some && self.unfenced }
     }
 
@@ -165,6 +168,16 @@ impl Layout {
     /// Whether a lost machine is fenced before anything moves.
     pub fn is_fenced(&self) -> bool {
         self.stonith || self.shared_disk
+    }
+
+    /// Whether no two can go on alone, even in a full split.
+    pub fn is_exclusive(&self) -> bool {
+        self.is_fenced() || self.tiebreaker_disk
+    }
+
+    /// Whether a machine that was left behind is off before anything but addresses moves.
+    pub fn ends_what_is_lost(&self) -> bool {
+        self.is_fenced() || (self.tiebreaker_disk && self.watchdog.is_some())
     }
 
     /// The power switch of each machine, as a device that all others can use.
@@ -205,6 +218,7 @@ impl Layout {
                 ping_targets: if self.tiebreaker { vec![router] } else { Vec::new() },
                 timing: self.timing,
                 fencing: self.fencing(),
+                tiebreaker_disk: (self.tiebreaker_disk && !self.is_fenced()).then(|| "/dev/shared".to_owned()),
                 gate: self.gate,
                 realtime: false,
                 rtprio: 1,

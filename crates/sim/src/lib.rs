@@ -18,6 +18,7 @@ pub mod act;
 pub mod agent;
 mod blind;
 pub mod check;
+mod claims;
 pub mod clock;
 pub mod disk;
 pub mod excuse;

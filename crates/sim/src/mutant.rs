@@ -71,6 +71,8 @@ pub enum Mutant {
     PillProvesAtOnce,
     /// A node that cannot look at its slot goes on as if it had.
     LooksAtNothing,
+    /// A node that reads that nobody has claimed, and then claims.
+    ClaimsByOneRead,
     /// Files are read as if a witness were a node like others.
     WitnessRuns,
 }

@@ -546,6 +546,9 @@ impl World {
             What::ChangesList { node, run, id, change, commit } => self.change_list(node, (run, id), &change, commit),
             What::SlotLook { node, run } => self.slot_look(node, run),
             What::SlotSaid { node, run, seen } => self.slot_said(node, run, seen),
+            What::ClaimBegins { node, run, wake } => self.claim_begins(node, run, wake),
+            What::ClaimGoesOn { node, run } => self.claim_goes_on(node, run),
+            What::ClaimSaid { node, run, seen } => self.claim_said(node, run, seen),
             What::PillLate { node, run, id } => self.pill_late(node, run, id),
             What::Boot { node } => {
                 self.site.machines[node].switching -= 1;

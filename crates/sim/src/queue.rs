@@ -1,7 +1,7 @@
 //! What will happen, by time.
 
 use hearth_control::Request;
-use hearth_controller::SlotSeen;
+use hearth_controller::{SlotSeen, TiebreakerSeen};
 use hearth_types::{AlertId, FenceId, LinkId, ResourceId, Timestamp};
 use hearth_wire::Message;
 use std::cmp::Reverse;
@@ -50,6 +50,12 @@ pub enum What {
     SlotLook { node: usize, run: u64 },
     /// What it has found there reaches it.
     SlotSaid { node: usize, run: u64, seen: Result<SlotSeen, String> },
+    /// A daemon begins to ask the disk of its tiebreaker; only the newest plan counts.
+    ClaimBegins { node: usize, run: u64, wake: u64 },
+    /// The next access of that.
+    ClaimGoesOn { node: usize, run: u64 },
+    /// What came of it.
+    ClaimSaid { node: usize, run: u64, seen: Result<TiebreakerSeen, String> },
     /// The time of an order to the shared disk is over.
     PillLate { node: usize, run: u64, id: FenceId },
     /// The script of an alert has ended.

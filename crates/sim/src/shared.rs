@@ -3,6 +3,7 @@
 //! What a daemon does with it is the real thing, `hearth_slots::Keeper`; here are only the bytes and how long they take.
 
 use crate::check::Seen;
+use crate::claims::Claims;
 use crate::layout::ms;
 use crate::mutant::Mutant;
 use crate::queue::What;
@@ -47,6 +48,8 @@ pub struct Slot {
     keeper: Option<(u64, Keeper)>,
     order: Option<SlotOrder>,
     asked: BTreeMap<FenceId, Asked>,
+    /// What the daemon does with the claim there.
+    pub(crate) claims: Option<Claims>,
 }
 
 impl Slot {

@@ -1,6 +1,7 @@
 //! Where each record stands, what an empty disk is filled with, and what stands on one.
 
 use crate::Id;
+use crate::claim::Claim;
 use crate::keeper::Device;
 use crate::record::{Damage, Header, Heart, Pill, RECORD};
 use alloc::string::{String, ToString};
@@ -13,7 +14,7 @@ use hearth_types::NodeName;
 pub const SECTOR: usize = 4096;
 /// Most slots of a disk: as many as a cluster can have nodes.
 pub const SLOTS_MAX: u16 = 32;
-/// Sectors of one slot: heart, mailbox, and two that nobody writes yet.
+/// Sectors of one slot: heart, mailbox, claim, and one that nobody writes yet.
 const STRIDE: u64 = 4;
 
 /// Bytes that a disk with so many slots takes.
@@ -27,6 +28,10 @@ pub(crate) fn heart_at(slot: u16) -> u64 {
 
 pub(crate) fn mail_at(slot: u16) -> u64 {
     heart_at(slot) + SECTOR as u64
+}
+
+pub(crate) fn claim_at(slot: u16) -> u64 {
+    heart_at(slot) + 2 * SECTOR as u64
 }
 
 pub(crate) fn put(disk: &mut impl Device, at: u64, record: &[u8; RECORD]) -> Result<(), String> {
@@ -57,6 +62,7 @@ pub fn init(device: &mut impl Device, disk: Id, slots: u16, owners: &[NodeName])
         let owner = owners.get(usize::from(slot)).cloned();
         put(device, heart_at(slot), &Heart::fresh(disk, slot, owner).encode())?;
         put(device, mail_at(slot), &Pill::none(disk, slot).encode())?;
+        put(device, claim_at(slot), &Claim::none(disk, slot, 0).encode())?;
     }
     put(device, 0, &Header { disk, slots }.encode())
 }
@@ -80,6 +86,7 @@ pub fn add(device: &mut impl Device, owner: &NodeName) -> Result<(), String> {
     let slot = free.ok_or("no slot is free")?;
     let disk = shown.header.disk;
     put(device, mail_at(slot), &Pill::none(disk, slot).encode())?;
+    put(device, claim_at(slot), &Claim::none(disk, slot, 0).encode())?;
     put(device, heart_at(slot), &Heart::fresh(disk, slot, Some(owner.clone())).encode())
 }
 
@@ -90,6 +97,8 @@ pub struct SlotShown {
     pub heart: Result<Heart, Damage>,
     /// What lies in its mailbox.
     pub pill: Result<Pill, Damage>,
+    /// What its owner has claimed.
+    pub claim: Result<Claim, Damage>,
 }
 
 /// A disk as it is.
@@ -112,9 +121,10 @@ pub fn show(device: &mut impl Device) -> Result<Result<Shown, Damage>, String> {
     };
     let mut slots = Vec::new();
     for slot in 0..header.slots {
-        let bytes = get(device, heart_at(slot), 2)?;
+        let bytes = get(device, heart_at(slot), 3)?;
         let heart = Heart::decode(&bytes, header.disk, slot);
-        slots.push(SlotShown { heart, pill: Pill::decode(&bytes[SECTOR..], header.disk, slot) });
+        let pill = Pill::decode(&bytes[SECTOR..], header.disk, slot);
+        slots.push(SlotShown { heart, pill, claim: Claim::decode(&bytes[2 * SECTOR..], header.disk, slot) });
     }
     Ok(Ok(Shown { header, slots }))
 }

@@ -1,4 +1,4 @@
-//! The three kinds of records, each in the first 512 bytes of a sector of its own.
+//! The records but for claims, each in the first 512 bytes of a sector of its own.
 
 use crate::Id;
 use alloc::format;
@@ -53,19 +53,19 @@ fn crc(bytes: &[u8]) -> u32 {
 }
 
 /// Writes fields one behind the other; the sum comes last.
-struct Writer {
+pub(crate) struct Writer {
     bytes: [u8; RECORD],
     at: usize,
 }
 
 impl Writer {
-    fn new(magic: &[u8; 8]) -> Writer {
+    pub(crate) fn new(magic: &[u8; 8]) -> Writer {
         let mut this = Writer { bytes: [0; RECORD], at: 0 };
         this.put(magic);
         this
     }
 
-    fn put(&mut self, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         if let Some(place) = self.bytes.get_mut(self.at..self.at + bytes.len()) {
             place.copy_from_slice(bytes);
         }
@@ -73,7 +73,7 @@ impl Writer {
     }
 
     /// A name that is too long is written as none.
-    fn name(&mut self, name: Option<&NodeName>) {
+    pub(crate) fn name(&mut self, name: Option<&NodeName>) {
         let name = name.map_or("", NodeName::as_str).as_bytes();
         let name = if name.len() <= NAME_MAX { name } else { &[] };
         self.put(&[name.len() as u8]);
@@ -82,7 +82,7 @@ impl Writer {
         self.put(&padded);
     }
 
-    fn sealed(mut self) -> [u8; RECORD] {
+    pub(crate) fn sealed(mut self) -> [u8; RECORD] {
         let sum = crc(&self.bytes[..RECORD - 4]);
         self.bytes[RECORD - 4..].copy_from_slice(&sum.to_be_bytes());
         self.bytes
@@ -90,12 +90,12 @@ impl Writer {
 }
 
 /// Reads them again.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn open(bytes: &'a [u8], magic: &[u8; 8]) -> Result<Reader<'a>, Damage> {
+    pub(crate) fn open(bytes: &'a [u8], magic: &[u8; 8]) -> Result<Reader<'a>, Damage> {
         let bytes = bytes.get(..RECORD).ok_or(Damage::Torn)?;
         if bytes.iter().all(|byte| *byte == 0) {
             return Err(Damage::Blank);
@@ -108,13 +108,13 @@ impl<'a> Reader<'a> {
         Ok(Reader { bytes: rest })
     }
 
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
         let (taken, rest) = self.bytes.split_first_chunk::<N>().ok_or(Damage::Torn)?;
         self.bytes = rest;
         Ok(*taken)
     }
 
-    fn u16(&mut self) -> Result<u16, Damage> {
+    pub(crate) fn u16(&mut self) -> Result<u16, Damage> {
         self.take().map(u16::from_be_bytes)
     }
 
@@ -122,11 +122,11 @@ impl<'a> Reader<'a> {
         self.take().map(u32::from_be_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, Damage> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Damage> {
         self.take().map(u64::from_be_bytes)
     }
 
-    fn name(&mut self) -> Result<Option<NodeName>, Damage> {
+    pub(crate) fn name(&mut self) -> Result<Option<NodeName>, Damage> {
         let [length] = self.take()?;
         let padded: [u8; NAME_MAX] = self.take()?;
         let name = padded.get(..usize::from(length)).ok_or(Damage::Torn)?;

@@ -78,9 +78,12 @@ pub enum PermitKind {
     /// Nothing else is configured: after D of silence go on, as Heartbeat did.
     #[n(0)]
     Unfenced,
-    /// More than half of the ping targets answer us, and no address of the peer answers.
+    /// More than half of the ping targets answer us, and no address of the peer answers; or the claim on the disk is ours.
     #[n(1)]
     Tiebreaker,
+    /// The claim on the disk is ours, and the peer had stated that a hardware watchdog resets it.
+    #[n(4)]
+    Watchdog,
     /// The peer's own word that it has no state and runs nothing.
     #[n(2)]
     Resigned,
@@ -94,6 +97,7 @@ impl fmt::Display for PermitKind {
         f.pad(match self {
             PermitKind::Unfenced => "unfenced",
             PermitKind::Tiebreaker => "tiebreaker",
+            PermitKind::Watchdog => "watchdog",
             PermitKind::Resigned => "resigned",
             PermitKind::Fenced => "fenced",
         })

@@ -116,6 +116,7 @@ fn blank(local: NodeName) -> File {
         ping_targets: Vec::new(),
         timing,
         permits: Permits { tiebreaker_ping: false, unfenced: true },
+        tiebreaker_disk: None,
         gate: true,
         realtime: true,
         rtprio: 1,
@@ -220,11 +221,7 @@ impl Reader<'_> {
             "auto_failback" | "gate" | "unfenced_takeover" | "realtime" | "wire_check" => {
                 self.switch(name, value, list)
             }
-            "tiebreaker" if value.text == "ping" => {
-                self.file.cluster.permits.tiebreaker_ping = true;
-                self.file.tiebreaker = Some(value.span.clone());
-            }
-            "tiebreaker" => self.bad(value, "the only tiebreaker is `ping`"),
+            "tiebreaker" => self.tiebreaker(value, rest),
             "rtprio" | "debug" => match (name.text, value.text.parse::<u8>()) {
                 ("rtprio", Ok(number)) if (1..=99).contains(&number) => self.file.cluster.rtprio = number,
                 ("debug", Ok(number)) => self.file.cluster.logging.debug = number,
@@ -246,6 +243,27 @@ impl Reader<'_> {
             "stonith" => self.stonith(name, rest),
             _ => self.old(name, value, rest),
         }
+    }
+
+    /// R-PAIR-1: one kind, or what the one refuses the other would grant.
+    fn tiebreaker(&mut self, kind: &Word<'_>, rest: &[Word<'_>]) {
+        let expected = if kind.text == "disk" { 2 } else { 1 };
+        if let Some(extra) = rest.get(expected) {
+            let title = format!("`tiebreaker {}` takes no more words", kind.text);
+            let wrong = error("extra-word", extra.span.clone(), title).label("one too many");
+            return self.report.push(wrong.help("remove it, or put a # before it"));
+        }
+        match (kind.text, rest.get(1)) {
+            ("ping", _) => self.file.cluster.permits.tiebreaker_ping = true,
+            ("disk", Some(path)) if path.text.starts_with('/') => {
+                self.file.cluster.tiebreaker_disk = Some(path.text.to_owned());
+            }
+            ("disk", at) => {
+                return self.bad(at.unwrap_or(kind), "write the path of the disk: tiebreaker disk /dev/disk/by-id/...");
+            }
+            _ => return self.bad(kind, "write: tiebreaker ping, or tiebreaker disk /dev/disk/by-id/..."),
+        }
+        self.file.tiebreaker = Some(kind.span.clone());
     }
 
     /// R-LEASE-7. Heartbeat took a device alone, and what it asked for was deadtime.

@@ -110,7 +110,6 @@ pub(super) const SINGLE: &[&str] = &[
     "gate",
     "unfenced_takeover",
     "realtime",
-    "tiebreaker",
     "rtprio",
     "record",
     "debug",

@@ -274,6 +274,7 @@ fn config(local: usize, count: usize) -> Config {
             },
             fencing: Default::default(),
             permits: Permits { tiebreaker_ping: false, unfenced: true },
+            tiebreaker_disk: None,
             gate: true,
             realtime: false,
             rtprio: 1,

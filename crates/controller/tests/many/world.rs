@@ -168,6 +168,7 @@ pub fn config(local: &str, count: usize, groups: Vec<GroupSpec>) -> Config {
             },
             fencing: Default::default(),
             permits: Permits { tiebreaker_ping: false, unfenced: false },
+            tiebreaker_disk: None,
             gate: true,
             realtime: false,
             rtprio: 1,
@@ -485,7 +486,7 @@ impl World {
                 self.machines[node].halted = true;
             }
             // No file here names a watchdog or a shared disk.
-            Output::Slot { .. } => unreachable!("a slot that nobody asked for"),
+            Output::Slot { .. } | Output::Tiebreaker { .. } => unreachable!("a disk that nobody asked for"),
             Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
             Output::ChangeList { id, change, commit } => {
                 let incarnation = self.machines[node].incarnation;

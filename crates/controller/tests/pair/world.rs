@@ -188,6 +188,7 @@ pub fn config(local: &str, groups: Vec<GroupSpec>, tiebreaker: bool) -> Config {
             },
             fencing: Default::default(),
             permits: Permits { tiebreaker_ping: tiebreaker, unfenced: true },
+            tiebreaker_disk: None,
             gate: true,
             realtime: false,
             rtprio: 1,
@@ -453,7 +454,7 @@ impl World {
             }
             Output::Announce { .. } => self.machines[node].announced += 1,
             // No file here names a watchdog or a shared disk.
-            Output::Slot { .. } => unreachable!("a slot that nobody asked for"),
+            Output::Slot { .. } | Output::Tiebreaker { .. } => unreachable!("a disk that nobody asked for"),
             Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
             Output::Fence { .. }
             | Output::ChangeList { .. }

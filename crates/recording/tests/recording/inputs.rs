@@ -1,14 +1,14 @@
 //! Every kind of input comes back as it was.
 
 use hearth_control::Request;
-use hearth_controller::{AddressChange, Carrier, Input, SlotSeen};
+use hearth_controller::{AddressChange, Carrier, ClaimHolder, Input, SlotSeen, TiebreakerSeen};
 use hearth_recording::{Begin, Check, Head, Item, Reader, Writer};
 use hearth_types::{AlertId, FenceId, Incarnation, LinkId, NodeName, OpId, OpOutcome, OpResult, ResourceId, Timestamp};
 use hearth_wire::{Message, Segment};
 use proptest::prelude::*;
 use std::time::Duration;
 
-const KINDS: usize = 25;
+const KINDS: usize = 26;
 
 /// The place of each kind in [`kinds`]; a new one has to be added to both.
 fn place(input: &Input) -> usize {
@@ -39,6 +39,7 @@ fn place(input: &Input) -> usize {
         Input::AlertFinished { .. } => 23,
         Input::ListChanged { .. } => 24,
         Input::SlotSeen(_) => 25,
+        Input::TiebreakerSeen(_) => 26,
     }
 }
 
@@ -120,6 +121,11 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
         Input::SlotSeen(if flag {
             let pill = some_pill;
             Ok(SlotSeen { began_at: at, patience: Duration::from_nanos(number), pill })
+        } else {
+            Err(text.clone())
+        }),
+        Input::TiebreakerSeen(if flag {
+            Ok(TiebreakerSeen { number, began_at: at, holder: ClaimHolder::Theirs })
         } else {
             Err(text)
         }),

@@ -1,10 +1,13 @@
-//! The thread that looks at this machine's slot on a shared disk (`stonith disk`) and puts pills into those of others.
+//! The thread that looks at this machine's slot on a shared disk (`stonith disk`) and puts pills into those of others; the
+//! one that claims there to go on alone (`tiebreaker disk`) is in `claims`.
 //!
 //! A disk may hang for minutes. Nobody waits for this thread: what it finds it tells, how old that is the controller sees
 //! for itself, and an order that the disk does not answer in time is answered without it.
 
+mod claims;
 mod file;
 
+pub(crate) use claims::Claims;
 pub use file::SharedDisk;
 
 use crate::clock;
@@ -315,7 +318,17 @@ pub fn show(path: &Path) -> Result<Vec<String>, String> {
             }
             Err(damage) => format!("; its mailbox: {damage}"),
         };
-        lines.push(format!("slot {number}: {owner} {looked}{mail}"));
+        let claim = match &slot.claim {
+            Ok(claim) if claim.wall_ms == 0 => String::new(),
+            Ok(claim) => {
+                let age = now.saturating_sub(claim.wall_ms) as f64 / 1000.0;
+                let vote =
+                    claim.favour.as_ref().map_or("for nobody".to_owned(), |favour| format!("for {}", favour.node));
+                format!("; wrote its claim {age:.1} s ago: term {}, {vote}", claim.term)
+            }
+            Err(damage) => format!("; its claim: {damage}"),
+        };
+        lines.push(format!("slot {number}: {owner} {looked}{mail}{claim}"));
     }
     Ok(lines)
 }

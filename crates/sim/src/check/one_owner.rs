@@ -26,8 +26,8 @@ impl Checker for OneOwner {
 fn pair(site: &Site, one: usize, other: usize, until: Timestamp, blame: &mut Blame<'_>) {
     let (a, b) = (&site.machines[one], &site.machines[other]);
     let names = || format!("{} and {}", site.name(one), site.name(other));
-    // Of a pair without fence device, a daemon that is gone leaves its scripts to what the permit clears.
-    let vouched_for = site.layout.is_fenced() || !site.is_pair() || (a.awake() && b.awake());
+    // Of a pair that nothing resets, a daemon that is gone leaves its scripts to what the permit clears.
+    let vouched_for = site.layout.ends_what_is_lost() || !site.is_pair() || (a.awake() && b.awake());
     for (resource, active) in &a.kernel.running {
         if !b.kernel.runs(resource) || site.excuse.excuses(resource) || site.excuse.lied(one, other, resource) {
             continue;

@@ -72,6 +72,7 @@ impl Setup {
                 }
             }
             "ucast" => layout.ucast = yes(word()?)?,
+            "tiebreaker" if rest == ["disk"] => layout.tiebreaker_disk = true,
             "tiebreaker" => layout.tiebreaker = yes(word()?)?,
             "shared_disk" => layout.shared_disk = yes(word()?)?,
             "stonith" => layout.stonith = yes(word()?)?,
