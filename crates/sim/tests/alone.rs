@@ -1,4 +1,4 @@
-//! Going alone and meeting again (crates/controller/src/alone.rs) as a table: every state that one of two machines can be
+//! Going alone and meeting again (crates/controller/src/alone) as a table: every state that one of two machines can be
 //! in with it, everything that can befall it there, and what has become of it a while later. Whole simulated pairs.
 
 #[path = "../../../tests/tables/table.rs"]
@@ -332,7 +332,7 @@ fn every_state_of_going_alone_and_every_event() {
             PERMITS.map(|(permit, title)| scope.spawn(move || table(permit, title))).into_iter().collect();
         tables.into_iter().map(|table| table.join().expect("a table")).collect()
     });
-    let head = "Going alone and meeting again (crates/controller/src/alone.rs): one of two machines, a, in every state that it can be in\n\
+    let head = "Going alone and meeting again (crates/controller/src/alone): one of two machines, a, in every state that it can be in\n\
                 with the other one, b, and how it stands with it three seconds after everything that can befall it there.\n\
                 of two, alone: voters of its epoch; [what it told on the way], (two owners): some time from then on.\n\
                 What ha.cf permits decides; a state that it never leads to is left out.";
