@@ -41,8 +41,8 @@ impl Budget {
         self.lease.checked_sub(self.keepalives + self.allowance).filter(|spare| !spare.is_zero())
     }
 
-    /// How long a machine may stand still and neither lose its lease nor fall silent: the gate's holds come in eighths of
-    /// a lease (R-LEASE-8). None: not at all.
+    /// How long a machine may stand still and neither lose its lease nor fall silent: the gate's holds come in sixteenths
+    /// of a lease, and end one before it (R-LEASE-8). None: not at all.
     pub fn pause(&self) -> Option<Duration> {
         self.spare()?.checked_sub(self.lease / 8)
     }

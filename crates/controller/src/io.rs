@@ -251,7 +251,7 @@ pub enum Output {
         timeout: Duration,
     },
     /// Let these addresses answer for `hold` from `decided_at` (R-LEASE-8). The driver picks the longest mark that ends
-    /// no later, sends it, reads the clock again and shuts what is past its end. Overtakes Persist.
+    /// no later, also where the machine sleeps on the way. Overtakes Persist.
     GateTick {
         /// Addresses.
         resources: Vec<ResourceId>,

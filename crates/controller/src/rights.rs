@@ -47,14 +47,12 @@ pub(crate) enum Keep {
 }
 
 impl Keep {
-    /// For how long addresses may answer from `now` without another word (R-LEASE-8). The gate's longest mark is 7/8 of
-    /// a lease; the eighth above it lets that mark be set by a driver that comes some microseconds later.
+    /// For how long addresses may answer from `now` without another word (R-LEASE-8): never for longer than a lease.
     pub(crate) fn hold(self, now: Timestamp, lease: Duration) -> Duration {
-        let longest = lease;
         match self {
             Keep::No => Duration::ZERO,
-            Keep::Until(end) => end.since(now).min(longest),
-            Keep::Unbound => longest,
+            Keep::Until(end) => end.since(now).min(lease),
+            Keep::Unbound => lease,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::link::Snapshot;
 use super::netlink::{Netlink, Refusal, text};
 use super::packet;
-use super::rules::{self, Batch, NETDEV, STEPS, TABLE};
+use super::rules::{self, Batch, NETDEV, TABLE};
 use nix::sys::socket::SockProtocol;
 use socket2::{SockAddr, Socket};
 use std::collections::BTreeSet;
@@ -50,6 +50,17 @@ pub enum GateError {
     /// A socket failed.
     #[error("the gate cannot be reached: {0} (it needs CAP_NET_ADMIN and CAP_NET_RAW)")]
     Socket(#[from] io::Error),
+}
+
+/// What came of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ticked {
+    /// It answers for that long from the mark.
+    For(Duration),
+    /// Nothing: the right ends too soon for the shortest mark.
+    Short,
+    /// Nothing: the mark came too long after the clock was read. It can be tried again.
+    Late,
 }
 
 /// What is worth telling about a gate that stands.
@@ -158,8 +169,8 @@ impl Gate {
     }
 
     /// As [`Ticker::tick`].
-    pub fn tick(&self, ip: IpAddr, hold: Duration) -> io::Result<Option<Duration>> {
-        self.ticker.tick(ip, hold)
+    pub fn tick(&self, ip: IpAddr, left: &dyn Fn() -> Duration) -> io::Result<Ticked> {
+        self.ticker.tick(ip, left)
     }
 
     /// Shuts an address at once. An error means that it may answer: take the address away.
@@ -345,23 +356,23 @@ pub struct Ticker {
 #[derive(Debug)]
 struct Marker {
     socket: Socket,
-    /// The mark that it carries.
-    mark: u32,
 }
 
 impl Marker {
-    fn send(&mut self, mark: u32, ip: IpAddr, exit: &SockAddr) -> io::Result<usize> {
-        if self.mark != mark {
-            self.socket.set_mark(mark)?;
-            self.mark = mark;
+    /// Sends it. A rule drops what it takes, and the kernel says so.
+    fn is_taken(&self, mark: u32, ip: IpAddr, exit: &SockAddr) -> io::Result<bool> {
+        self.socket.set_mark(mark)?;
+        match self.socket.send_to(&packet::tick(ip), exit) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(true),
+            Err(error) => Err(error),
+            Ok(_) => Ok(false),
         }
-        self.socket.send_to(&packet::tick(ip), exit)
     }
 }
 
 impl Ticker {
     fn new(lease: Duration) -> io::Result<Ticker> {
-        let marker = Marker { socket: packet::sender()?, mark: 0 };
+        let marker = Marker { socket: packet::sender()? };
         let ticker = Ticker {
             marker: Arc::new(Mutex::new(marker)),
             exits: [packet::exit(LOOPBACK, packet::IPV4), packet::exit(LOOPBACK, packet::IPV6)],
@@ -375,24 +386,23 @@ impl Ticker {
         self.lease_ns.store(lease.as_nanos() as u64, Ordering::SeqCst);
     }
 
-    /// Lets an address answer for the longest mark that does not exceed `hold`, and says for how long; none (and nothing
-    /// is sent) if `hold` is below an eighth of the lease. One system call, two where the mark is another one than before. An error means that the
-    /// address was not renewed, for example because the table is gone. `hold` counts from the call: read the clock
-    /// again afterwards, and shut what is past its end.
-    pub fn tick(&self, ip: IpAddr, hold: Duration) -> io::Result<Option<Duration>> {
+    /// Lets an address answer for the longest mark that ends within what is `left` of the right to it. The address is armed
+    /// first, `left` is asked behind that, and the kernel takes the mark only while the address is armed: a machine that
+    /// stands still on the way, for however long, opens nothing that outlasts the right. An error means that the address was not
+    /// renewed, for example because the table is gone.
+    pub fn tick(&self, ip: IpAddr, left: &dyn Fn() -> Duration) -> io::Result<Ticked> {
         let lease = Duration::from_nanos(self.lease_ns.load(Ordering::SeqCst));
-        let marks = (1..=STEPS).rev().map(|step| (step, rules::hold_of(lease, step)));
-        let Some((step, span)) = marks.into_iter().find(|(_, span)| *span <= hold && !span.is_zero()) else {
-            return Ok(None);
-        };
         let exit = &self.exits[usize::from(ip.is_ipv6())];
-        let mut marker = self.marker.lock().unwrap_or_else(PoisonError::into_inner);
-        match marker.send(rules::mark(lease, step), ip, exit) {
-            // The rule drops the packet after it has renewed the address, and the kernel says so.
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(Some(span)),
-            Err(error) => Err(error),
-            Ok(_) => Err(io::Error::other("nothing took the mark: the gate's table is not there")),
+        let marker = self.marker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !marker.is_taken(rules::mark(lease, rules::ARM), ip, exit)? {
+            return Err(io::Error::other("nothing took the mark: the gate's table is not there"));
         }
+        let left = left().saturating_sub(rules::armed_for(lease));
+        let Some((step, span)) = rules::holds(lease).rev().find(|(_, span)| *span <= left) else {
+            return Ok(Ticked::Short);
+        };
+        let taken = marker.is_taken(rules::mark(lease, step), ip, exit)?;
+        Ok(if taken { Ticked::For(span) } else { Ticked::Late })
     }
 }
 
@@ -468,11 +478,11 @@ mod tests {
         assert!(report.notes[0].contains("is watched"), "{report:?}");
         assert_eq!(gate.seen_whole(), Ok(()));
         run("nft flush ruleset");
-        assert!(gate.tick(ip, lease).is_err());
+        assert!(gate.tick(ip, &|| lease).is_err());
         assert!(gate.shut(ip).is_err());
         let told = gate.seen_whole().unwrap_err();
         assert!(told.contains("put back"), "{told}");
-        assert_eq!(gate.tick(ip, lease).unwrap(), Some(lease * 7 / 8));
+        assert_eq!(gate.tick(ip, &|| lease).unwrap(), Ticked::For(lease * 15 / 16));
         assert_eq!(gate.seen_whole(), Ok(()));
         run("nft delete chain netdev hearth tick");
         assert!(gate.seen_whole().unwrap_err().contains("put back"));
@@ -484,7 +494,7 @@ mod tests {
         // A newer daemon that can protect the table replaces it.
         let mut newer = Gate::open(lease).unwrap();
         assert!(newer.guard(&[ip], &[]).unwrap().built);
-        assert!(newer.tick(ip, lease).unwrap().is_some());
+        assert_eq!(newer.tick(ip, &|| lease).unwrap(), Ticked::For(lease * 15 / 16));
         assert!(gate.guard(&[ip], &[]).is_err());
         newer.close().unwrap();
     }

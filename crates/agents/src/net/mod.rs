@@ -22,7 +22,7 @@ pub use address::{AddressAgent, Home};
 pub use announce::{Announcer, BURST};
 pub use ask::{AskEvent, Asker, Question};
 pub use carrier::Carrier;
-pub use gate::{Gate, GateError, GateReport, Ticker};
+pub use gate::{Gate, GateError, GateReport, Ticked, Ticker};
 pub use held::Held;
 pub use icmp::Pinger;
 pub use link::{Address, Link, Snapshot};

@@ -1,4 +1,4 @@
-//! The gate as nf_tables messages: one table, four sets, the chains and their rules (R-LEASE-8, R-LEASE-13).
+//! The gate as nf_tables messages: one table, six sets, the chains and their rules (R-LEASE-8, R-LEASE-13).
 //!
 //! In the words of nft(8), with `4`/`6` for both families:
 //!
@@ -6,6 +6,7 @@
 //! table netdev hearth {                       # flags owner,persist
 //!   set leased4 { type ipv4_addr }            # every address of the record
 //!   set alive4  { type ipv4_addr; flags dynamic,timeout }
+//!   set armed4  { type ipv4_addr; flags dynamic,timeout }
 //!   chain in  { ip daddr @leased4 ip daddr != @alive4 fib daddr type local drop
 //!               arp daddr ip @leased4 arp daddr ip != @alive4 arp saddr ip != @leased4 drop
 //!               icmpv6 type nd-neighbor-solicit, target @leased6 != @alive6 drop }
@@ -15,9 +16,13 @@
 //!   chain in-eth0  { type filter hook ingress device eth0 priority -1000; jump in }
 //!   chain out-eth0 { type filter hook egress device eth0 priority 1000; jump out }
 //!   chain tick { type filter hook egress device lo priority -1000;
-//!               meta mark 0x48000000|L<<3|n update @alive4 { ip daddr timeout n*L/8 } drop }
+//!               meta mark 0x4a000000|L<<4   update @armed4 { ip daddr timeout L/16 } drop
+//!               meta mark 0x4a000000|L<<4|n ip daddr @armed4 update @alive4 { ip daddr timeout n*L/16 } drop }
 //! }
 //! ```
+//!
+//! A mark counts only where the address was armed a sixteenth of a lease before at most: whoever arms, reads the clock and
+//! marks cannot be late by more, however long it was frozen on the way.
 //!
 //! An announcement (sender and target are the address) passes `in`: it is the new owner's, and neighbours on this
 //! machine must learn from it. It is never answered, because `out` drops by sender.
@@ -29,8 +34,10 @@ use std::time::Duration;
 
 pub const TABLE: &str = "hearth";
 pub const OWNER_PERSIST: u32 = 0x2 | 0x4;
-/// Marks stand for 1/8 to 7/8 of the lease.
-pub const STEPS: u32 = 7;
+/// Marks stand for 1/16 to 15/16 of the lease.
+const STEPS: u32 = 15;
+/// The kernel counts in ticks of up to 10 ms, and what is shorter than one would never end.
+const LEAST: Duration = Duration::from_millis(10);
 /// nfgenmsg of the netdev family.
 pub const NETDEV: [u8; 4] = [5, 0, 0, 0];
 const SUBSYSTEM: u16 = 10 << 8;
@@ -65,6 +72,7 @@ const EGRESS: u32 = 1;
 pub struct Family {
     pub leased: &'static str,
     pub alive: &'static str,
+    armed: &'static str,
     protocol: u16,
     key_type: u32,
     length: u32,
@@ -75,6 +83,7 @@ pub struct Family {
 pub const V4: Family = Family {
     leased: "leased4",
     alive: "alive4",
+    armed: "armed4",
     protocol: 0x0800,
     key_type: 7,
     length: 4,
@@ -84,6 +93,7 @@ pub const V4: Family = Family {
 pub const V6: Family = Family {
     leased: "leased6",
     alive: "alive6",
+    armed: "armed6",
     protocol: 0x86dd,
     key_type: 8,
     length: 16,
@@ -218,9 +228,10 @@ impl Batch {
 
     /// The whole gate behind its table: sets, chains on `interfaces`, and the marks for a lease of that length.
     pub fn gate(&mut self, addresses: &BTreeSet<IpAddr>, interfaces: &BTreeSet<String>, lease: Duration) {
-        for (id, family) in (1..).step_by(2).zip([V4, V6]) {
+        for (id, family) in (1..).step_by(3).zip([V4, V6]) {
             self.set(family.leased, family, false, id);
             self.set(family.alive, family, true, id + 1);
+            self.set(family.armed, family, true, id + 2);
             self.flush(family.leased);
         }
         for ip in addresses {
@@ -259,28 +270,43 @@ impl Batch {
             }
         }
         self.chain("tick", Some((EGRESS, -1000, "lo")));
-        for step in 1..=STEPS {
-            for family in [V4, V6] {
+        for family in [V4, V6] {
+            self.rule("tick", "arming", |rule| {
+                rule.marked(mark(lease, ARM), family).update(family.armed, armed_for(lease)).drop();
+            });
+            for (step, span) in holds(lease) {
                 self.rule("tick", "marks", |rule| {
-                    let rule = rule.mark(mark(lease, step)).protocol(family.protocol);
-                    rule.load(NETWORK, family.destination, family.length);
-                    rule.update(family.alive, hold_of(lease, step)).drop();
+                    let rule = rule.marked(mark(lease, step), family).lookup(family.armed, false);
+                    rule.update(family.alive, span).drop();
                 });
             }
         }
     }
 }
 
-/// The mark for that many eighths of the lease. It holds the lease itself (milliseconds, 20 bits), so that a table which
-/// a daemon with another lease left behind takes no mark for more than it means.
+/// The step of the mark that arms.
+pub const ARM: u32 = 0;
+
+/// The mark for that many sixteenths of the lease, or the one that arms. It holds the lease itself (milliseconds, 20 bits),
+/// so that a table which a daemon with another lease left behind takes no mark for more than it means.
 pub fn mark(lease: Duration, step: u32) -> u32 {
-    const HEARTH: u32 = 0x4800_0000;
-    HEARTH | (lease.as_millis() as u32 & 0xf_ffff) << 3 | step
+    const HEARTH: u32 = 0x4a00_0000;
+    HEARTH | (lease.as_millis() as u32 & 0xf_ffff) << 4 | step
 }
 
-/// For how long a mark lets an address answer: eighths of the lease, whole milliseconds, never more.
-pub fn hold_of(lease: Duration, step: u32) -> Duration {
-    Duration::from_millis((lease.as_millis() * u128::from(step) / 8) as u64)
+/// The marks that there are, shortest first, and for how long each lets an address answer: sixteenths of the lease, whole
+/// milliseconds, never more.
+pub fn holds(lease: Duration) -> impl DoubleEndedIterator<Item = (u32, Duration)> {
+    (1..=STEPS).map(move |step| (step, sixteenths(lease, step))).filter(|(_, span)| *span >= LEAST)
+}
+
+/// For how long an address that was armed takes a mark.
+pub fn armed_for(lease: Duration) -> Duration {
+    sixteenths(lease, 1).max(LEAST)
+}
+
+fn sixteenths(lease: Duration, count: u32) -> Duration {
+    Duration::from_millis((lease.as_millis() * u128::from(count) / 16) as u64)
 }
 
 const NETWORK: u32 = 1;
@@ -320,8 +346,10 @@ impl Rule {
         self.meta(libc::NFT_META_PROTOCOL as u32, &ethertype.to_be_bytes())
     }
 
-    fn mark(&mut self, mark: u32) -> &mut Rule {
-        self.meta(libc::NFT_META_MARK as u32, &mark.to_ne_bytes())
+    /// A packet of ours with that mark; its address is in the register.
+    fn marked(&mut self, mark: u32, family: Family) -> &mut Rule {
+        let rule = self.meta(libc::NFT_META_MARK as u32, &mark.to_ne_bytes()).protocol(family.protocol);
+        rule.load(NETWORK, family.destination, family.length)
     }
 
     /// ICMPv6 of that type, also behind extension headers.

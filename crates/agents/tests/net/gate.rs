@@ -1,14 +1,19 @@
 //! R-LEASE-8 and R-LEASE-13.
 
 use crate::space::{NEAR, Peer, enter, pair, run};
-use hearth_agents::net::{Gate, GateError, Pinger, Snapshot};
+use hearth_agents::net::{Gate, GateError, Pinger, Snapshot, Ticked};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 const LEASE: Duration = Duration::from_millis(400);
+/// The longest mark that ends within a whole lease: a sixteenth of it is what a mark may be late.
+const HOLD: Duration = Duration::from_millis(375);
 const V4: &str = "10.77.0.50";
 const V6: &str = "fd77::50";
 
@@ -83,10 +88,10 @@ fn an_address_answers_until_its_time_ends_and_not_before_the_first_tick() {
 
         let answers = peer.begin(move || ask(address, 3 * LEASE));
         let ticked = Instant::now();
-        assert_eq!(gate.tick(address, LEASE).unwrap(), Some(LEASE * 7 / 8));
+        assert_eq!(gate.tick(address, &|| LEASE).unwrap(), Ticked::For(HOLD));
         let ticked_at_latest = Instant::now();
         let last = answers.recv().unwrap().into_iter().max().expect("it answers after a tick");
-        assert!(last <= ticked_at_latest + LEASE * 7 / 8, "{address} answered {:?} after the tick", last - ticked);
+        assert!(last <= ticked_at_latest + HOLD, "{address} answered {:?} after the tick", last - ticked);
         assert!(last >= ticked + LEASE / 2, "{address} fell silent {:?} after the tick", last - ticked);
     }
     gate.close().unwrap();
@@ -98,13 +103,50 @@ fn the_longest_mark_within_the_hold_is_taken() {
     enter();
     let mut gate = gate_on_nothing();
     let address = ip(V4);
-    assert_eq!(gate.tick(address, Duration::from_millis(49)).unwrap(), None);
-    assert_eq!(gate.tick(address, Duration::from_millis(50)).unwrap(), Some(Duration::from_millis(50)));
-    assert_eq!(gate.tick(address, Duration::from_millis(199)).unwrap(), Some(Duration::from_millis(150)));
-    assert_eq!(gate.tick(address, Duration::from_secs(9)).unwrap(), Some(Duration::from_millis(350)));
+    for (left, taken) in [(49, None), (50, Some(25)), (199, Some(150)), (9000, Some(375))] {
+        let taken = taken.map_or(Ticked::Short, |span| Ticked::For(Duration::from_millis(span)));
+        assert_eq!(gate.tick(address, &|| Duration::from_millis(left)).unwrap(), taken, "{left} ms are left");
+    }
     let ticker = gate.ticker();
     gate.set_lease(Duration::from_millis(800)).unwrap();
-    assert_eq!(ticker.tick(address, Duration::from_millis(450)).unwrap(), Some(Duration::from_millis(400)));
+    let taken = ticker.tick(address, &|| Duration::from_millis(450)).unwrap();
+    assert_eq!(taken, Ticked::For(Duration::from_millis(400)));
+}
+
+/// The kernel counts in ticks of up to 10 ms: what is shorter than one would never end.
+#[test]
+fn no_mark_of_a_short_lease_lasts_for_ever() {
+    enter();
+    let lease = Duration::from_millis(80);
+    let mut gate = Gate::open(lease).unwrap();
+    gate.guard(&[ip(V4)], &[]).unwrap();
+    assert_eq!(gate.tick(ip(V4), &|| Duration::from_millis(19)).unwrap(), Ticked::Short);
+    assert_eq!(gate.tick(ip(V4), &|| Duration::from_millis(20)).unwrap(), Ticked::For(Duration::from_millis(10)));
+}
+
+/// R-LEASE-13: the machine stands still behind its look at the clock.
+#[test]
+fn a_machine_that_slept_between_deciding_and_marking_opens_nothing() {
+    let peer = pair();
+    let gate = gate();
+    serve(&peer);
+    for address in [ip(V4), ip(V6)] {
+        let sleeps = || {
+            let read = Instant::now();
+            crate::space::until("the machine goes on", || read.elapsed() > LEASE / 8);
+            LEASE
+        };
+        assert_eq!(gate.tick(address, &sleeps).unwrap(), Ticked::Late);
+        assert_eq!(peer.there(move || ask(address, Duration::from_millis(60))), [], "{address} answers");
+
+        // What is open goes on to its end, and no longer.
+        let answers = peer.begin(move || ask(address, 3 * LEASE));
+        assert_eq!(gate.tick(address, &|| LEASE).unwrap(), Ticked::For(HOLD));
+        let ticked = Instant::now();
+        assert_eq!(gate.tick(address, &sleeps).unwrap(), Ticked::Late);
+        let last = answers.recv().unwrap().into_iter().max().expect("it answers after a tick");
+        assert!(last <= ticked + HOLD, "{address} answered {:?} after the tick", last - ticked);
+    }
 }
 
 fn gate_on_nothing() -> Gate {
@@ -117,12 +159,12 @@ fn gate_on_nothing() -> Gate {
 fn a_tick_without_a_gate_is_an_error_and_a_shut_address_is_silent_at_once() {
     let peer = pair();
     let bare = Gate::open(LEASE).unwrap();
-    assert!(bare.tick(ip(V4), LEASE).unwrap_err().to_string().contains("table is not there"));
+    assert!(bare.tick(ip(V4), &|| LEASE).unwrap_err().to_string().contains("table is not there"));
     drop(bare);
     let gate = gate();
     serve(&peer);
     for address in [ip(V4), ip(V6)] {
-        gate.tick(address, LEASE).unwrap();
+        gate.tick(address, &|| LEASE).unwrap();
         gate.shut(address).unwrap();
         gate.shut(address).unwrap();
         assert_eq!(peer.there(move || ask(address, Duration::from_millis(100))), []);
@@ -138,7 +180,7 @@ fn a_flush_of_all_rules_neither_opens_nor_breaks_the_gate() {
     assert_eq!(peer.there(|| ask(ip(V4), Duration::from_millis(60))), []);
     assert_eq!(gate.seen_whole(), Ok(()));
     let answers = peer.begin(|| ask(ip(V4), Duration::from_millis(200)));
-    gate.tick(ip(V4), LEASE).unwrap();
+    gate.tick(ip(V4), &|| LEASE).unwrap();
     run("nft flush ruleset");
     assert!(!answers.recv().unwrap().is_empty());
     let refused = std::process::Command::new("nft").args(["delete", "table", "netdev", "hearth"]).output().unwrap();
@@ -157,10 +199,10 @@ fn the_gate_outlives_its_owner_and_the_next_one_takes_it_over_without_a_gap() {
     assert_eq!(peer.there(|| ask(ip(V4), Duration::from_millis(60))), [], "a gate without owner shuts");
 
     // With another lease the marks of the old table would mean something else: they are not taken.
-    assert!(Gate::open(LEASE / 2).unwrap().tick(ip(V4), LEASE).is_err());
+    assert!(Gate::open(LEASE / 2).unwrap().tick(ip(V4), &|| LEASE).is_err());
     let mut second = Gate::open(LEASE).unwrap();
     assert!(second.seen_whole().unwrap_err().contains("does not stand"));
-    second.tick(ip(V4), LEASE).expect("ticks reach the table that was left behind");
+    second.tick(ip(V4), &|| LEASE).expect("ticks reach the table that was left behind");
     let answers = peer.begin(|| ask(ip(V4), Duration::from_millis(250)));
     assert!(second.guard(&[ip(V4), ip(V6)], &interfaces()).unwrap().built);
     let answers = answers.recv().unwrap();
@@ -177,7 +219,7 @@ fn new_interfaces_get_chains_and_vanished_ones_do_no_harm() {
     run("ip link del one");
     let _ = gate.seen_whole();
     assert_eq!(gate.seen_whole(), Ok(()));
-    gate.tick(ip(V4), LEASE).unwrap();
+    gate.tick(ip(V4), &|| LEASE).unwrap();
     run("ip link add three type veth peer name four");
     assert!(gate.guard(&[ip(V4), ip(V6)], &interfaces()).unwrap().built);
     run("ip link add one type veth peer name two");
@@ -201,13 +243,53 @@ fn owner_process() {
     }
     let mut gate = gate();
     while gate.seen_whole() == Ok(()) {
-        gate.tick(ip(V4), LEASE).unwrap();
+        gate.tick(ip(V4), &|| LEASE).unwrap();
         let mut fds = [PollFd::new(gate.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::try_from(LEASE / 8).unwrap()).unwrap();
     }
 }
 
+const RIGHT: Duration = Duration::from_millis(150);
+
+/// Not a test by itself: the process that [`an_owner_that_thaws_behind_its_right_opens_nothing`] starts and freezes. For
+/// each line that it is told it has a right for a while, which it says, and does nothing but tick until that is long over.
+#[test]
+fn ticking_process() {
+    if std::env::var_os(OWNER).is_none() {
+        return;
+    }
+    let gate = gate();
+    for line in std::io::stdin().lines() {
+        line.unwrap();
+        let end = monotonic() + RIGHT;
+        println!("\nright {}", end.as_nanos());
+        while monotonic() < end + RIGHT {
+            gate.tick(ip(V4), &|| end.saturating_sub(monotonic())).unwrap();
+        }
+        println!("\nrest");
+    }
+}
+
+/// The clock that all processes share.
+fn monotonic() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap().into()
+}
+
 struct Owner(std::process::Child);
+
+impl Owner {
+    /// Runs one of the tests above that are none by themselves.
+    fn start(name: &str) -> Owner {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", name, "--nocapture"]).env(OWNER, "1");
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        Owner(command.spawn().unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
+    }
+}
 
 impl Drop for Owner {
     fn drop(&mut self) {
@@ -220,9 +302,7 @@ impl Drop for Owner {
 fn a_killed_owner_is_silent_by_the_end_of_its_lease() {
     let peer = pair();
     serve(&peer);
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "gate::owner_process"]).env(OWNER, "1").stdout(std::process::Stdio::null());
-    let mut owner = Owner(command.spawn().unwrap());
+    let mut owner = Owner::start("gate::owner_process");
     crate::space::until("the owner's gate stands", || {
         let list =
             std::process::Command::new("nft").args(["list", "set", "netdev", "hearth", "alive4"]).output().unwrap();
@@ -238,4 +318,38 @@ fn a_killed_owner_is_silent_by_the_end_of_its_lease() {
     assert!(answers.iter().any(|sent| *sent < killed), "it never answered");
     // The address is still there: only the gate is silent.
     assert!(Snapshot::read().unwrap().holders(ip(V4)).next().is_some());
+}
+
+/// R-LEASE-13: wherever a freeze meets it, also between its look at the clock and its mark.
+#[test]
+fn an_owner_that_thaws_behind_its_right_opens_nothing() {
+    let peer = pair();
+    serve(&peer);
+    let mut owner = Owner::start("gate::ticking_process");
+    let (mut tell, told) = (owner.0.stdin.take().unwrap(), owner.0.stdout.take().unwrap());
+    let mut told = BufReader::new(told).lines().map(Result::unwrap);
+    let mut answered = false;
+    for _ in 0..8 {
+        writeln!(tell, "go").unwrap();
+        let end = told.find_map(|line| line.strip_prefix("right ").map(str::to_owned)).unwrap();
+        let end = Duration::from_nanos(end.parse().unwrap());
+        let answers = peer.begin(move || ask(ip(V4), 4 * RIGHT));
+        // Anywhere: it is at its ticks all the time.
+        let begun = Instant::now();
+        while begun.elapsed() < RIGHT / 4 {
+            std::hint::spin_loop();
+        }
+        owner.signal(Signal::SIGSTOP);
+        let frozen_at = monotonic();
+        assert!(frozen_at < end, "this machine stood still for longer than the right");
+        crate::space::until("the right is over", || monotonic() > end);
+        let over = Instant::now();
+        owner.signal(Signal::SIGCONT);
+        assert!(told.any(|line| line == "rest"));
+        let answers = answers.recv().unwrap();
+        answered |= answers.iter().any(|sent| *sent < over);
+        let late = answers.iter().max().filter(|sent| **sent > over);
+        assert_eq!(late.map(|sent| *sent - over), None, "it answered behind the end of its right");
+    }
+    assert!(answered, "it never answered");
 }

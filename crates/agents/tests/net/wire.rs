@@ -61,7 +61,7 @@ fn the_wire_is_silent_until_the_owner_answers_and_the_gate_decides_whether_it_do
 
     let gate = peer.there(move || {
         for address in [V4, V6] {
-            gate.tick(address.parse().unwrap(), lease).unwrap();
+            gate.tick(address.parse().unwrap(), &|| lease).unwrap();
         }
         gate
     });
@@ -180,7 +180,7 @@ fn announcements_teach_the_neighbours_and_only_what_may_answer_is_announced() {
         let address: IpAddr = address.parse().unwrap();
         let refused = announcer.announce("eth0", address).unwrap_err().to_string();
         assert!(refused.contains("does not let it answer"), "{refused}");
-        gate.tick(address, Duration::from_secs(8)).unwrap();
+        gate.tick(address, &|| Duration::from_secs(8)).unwrap();
         announcer.announce("eth0", address).unwrap();
         until("the peer has learnt", || {
             peer.there(move || {

@@ -4,7 +4,7 @@
 mod table;
 
 use crate::clock;
-use hearth_agents::net::{AddressAgent, Gate, Snapshot};
+use hearth_agents::net::{AddressAgent, Gate, Snapshot, Ticked};
 use hearth_controller::Input;
 use hearth_types::{AddressSpec, ResourceId, ResourceKind, ResourceSpec, Timestamp};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A tick that came late is tried again with a shorter mark at most so often.
+/// A mark that comes late opens nothing, and is tried at most so often.
 const TRIES: usize = 3;
 
 /// The gate in the kernel. Errors are for people.
@@ -23,7 +23,7 @@ pub(crate) trait Door {
     /// Holds exactly these, on every interface that there is; what could not be done although it stands.
     fn guard(&mut self, addresses: &[IpAddr]) -> Result<Vec<String>, String>;
     /// As [`Gate::tick`].
-    fn tick(&self, ip: IpAddr, hold: Duration) -> Result<Option<Duration>, String>;
+    fn tick(&self, ip: IpAddr, left: &dyn Fn() -> Duration) -> Result<Ticked, String>;
     /// As [`Gate::shut`].
     fn shut(&self, ip: IpAddr) -> Result<(), String>;
     /// As [`Gate::set_lease`].
@@ -41,8 +41,8 @@ impl Door for Gate {
         report.map(|report| report.notes).map_err(|error| error.to_string())
     }
 
-    fn tick(&self, ip: IpAddr, hold: Duration) -> Result<Option<Duration>, String> {
-        Gate::tick(self, ip, hold).map_err(|error| error.to_string())
+    fn tick(&self, ip: IpAddr, left: &dyn Fn() -> Duration) -> Result<Ticked, String> {
+        Gate::tick(self, ip, left).map_err(|error| error.to_string())
     }
 
     fn shut(&self, ip: IpAddr) -> Result<(), String> {
@@ -189,26 +189,15 @@ impl<D: Door, A: Addresses> Gatekeeper<D, A> {
         }
     }
 
-    /// Lets them answer until `end` at most. The clock is read again behind each mark, and what may outlast its end is
-    /// shut before anything else: a machine that slept between decision and mark must not renew a right that is over.
+    /// Lets them answer until `end` at most, however long this machine sleeps on the way to the mark.
     pub(crate) fn tick(&mut self, resources: &[ResourceId], end: Timestamp) -> Vec<Input> {
         let mut news = self.look();
         let Some(gate) = &self.gate else { return news };
+        let left = || end.since((self.clock)());
         for ip in resources.iter().filter_map(|id| self.resources.get(id)).filter_map(address) {
-            let mut settled = false;
-            for _ in 0..TRIES {
-                match gate.tick(ip, end.since((self.clock)())) {
-                    Ok(Some(span)) if (self.clock)() + span > end => {}
-                    Ok(_) => settled = true,
-                    Err(error) => {
-                        news.push(missing(format!("{ip}: {error}")));
-                        settled = true;
-                    }
-                }
-                if settled {
-                    break;
-                }
-                self.shut_or_withdraw(ip);
+            let mut tries = (0..TRIES).map(|_| gate.tick(ip, &left));
+            if let Some(Err(error)) = tries.find(|ticked| *ticked != Ok(Ticked::Late)) {
+                news.push(missing(format!("{ip}: {error}")));
             }
         }
         news
