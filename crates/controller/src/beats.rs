@@ -194,10 +194,19 @@ impl Node {
     }
 
     fn open_channel(&mut self, node: &NodeName, incarnation: Incarnation) {
+        self.close_channel(node);
         self.sessions += 1;
         let channel = Channel::new(self.local.clone(), self.incarnation, node.clone(), incarnation, self.sessions);
         self.channels.insert(node.clone(), channel);
         self.alone.peer_restarted(node);
+    }
+
+    /// Drops the channel to a peer. Each break took it to a next session: the peer hears no channel after it that begins at
+    /// one of these, and would answer it never (R-LEDGER-8).
+    pub(crate) fn close_channel(&mut self, node: &NodeName) {
+        if let Some(channel) = self.channels.remove(node) {
+            self.sessions = self.sessions.max(channel.session());
+        }
     }
 
     pub(crate) fn judge_members(&mut self, now: Timestamp) {
@@ -238,7 +247,7 @@ impl Node {
                     format!("The machine that used the name {node} before is taken back: the other one is gone.");
                 self.chronicle.lead(now, Severity::Warning, "node-returned", &node, text);
                 // What was said to the other one is lost.
-                self.channels.remove(&node);
+                self.close_channel(&node);
                 self.beat_now = true;
                 if self.ledger.dc().as_ref() == Some(&node) {
                     self.ledger.campaign();
@@ -247,7 +256,7 @@ impl Node {
             Change::Died { node, silent } => {
                 let text = format!("{node} is dead: silent on every link for {} ms.", ms(silent));
                 self.chronicle.lead(now, Severity::Error, "node-died", &node, text);
-                self.channels.remove(&node);
+                self.close_channel(&node);
                 self.leaving.remove(&node);
                 self.note_silent(now, &node);
                 // The other voters wait for our word (R-LEASE-2).

@@ -184,7 +184,7 @@ impl Node {
         let after = self.config.cluster.nodes.clone();
         self.unlisted.changed_at = now;
         for name in before.iter().filter(|name| !after.contains(name)) {
-            self.channels.remove(name);
+            self.close_channel(name);
             self.leaving.remove(name);
             self.standings.remove(name);
             self.alone.forget_peer(name);

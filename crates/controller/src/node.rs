@@ -65,6 +65,7 @@ pub(crate) struct Node {
     pub orders: Orders,
     pub chronicle: Chronicle,
     pub channels: BTreeMap<NodeName, Channel>,
+    /// Newest session of the channels that this run has closed or opened.
     pub sessions: u64,
     pub resend_at: Timestamp,
     /// The DC that reports were last sent to.
