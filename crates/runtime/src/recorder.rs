@@ -12,9 +12,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Parts of the ring: the oldest one is deleted whole.
 const PARTS: u64 = 8;
@@ -27,6 +27,8 @@ const OLD: Duration = Duration::from_millis(500);
 const TOO_OLD: Duration = Duration::from_millis(900);
 /// A wall clock that is that far from where it should be was stepped.
 const STEPPED_MS: u64 = 1000;
+/// A checkpoint is made at most so often: in a hundredth of the time, as far as it was measured.
+const SHARE: u32 = 100;
 /// How long an orderly end waits for the last batch.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -49,8 +51,12 @@ pub(crate) struct Recorder {
     batch: Vec<Told>,
     lost: u64,
     to: SyncSender<Note>,
+    /// Notes that the other end has not taken yet.
+    under_way: Arc<AtomicUsize>,
     /// The other end wants to begin the next part.
     next_part: Arc<AtomicBool>,
+    /// No checkpoint before that moment.
+    pause_until: Timestamp,
     ended: Receiver<()>,
 }
 
@@ -70,29 +76,59 @@ impl Recorder {
             check: Check::default().number(),
             begin: Begin::Start(Box::new(start.clone())),
         };
-        let next_part = Arc::new(AtomicBool::new(false));
+        let (next_part, under_way) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let keeper = Keeper::open(folder, size, head, next_part.clone())?;
         let (to, from) = mpsc::sync_channel(QUEUE);
+        let taken = under_way.clone();
         let (done, ended) = mpsc::channel();
         std::thread::Builder::new().name("recorder".into()).stack_size(crate::daemon::STACK).spawn(move || {
-            keeper.run(from);
+            keeper.run(from, &taken);
             // Nobody waits where the daemon ends otherwise.
             let _ = done.send(());
         })?;
-        Ok(Recorder { batch: Vec::new(), lost: 0, to, next_part, ended })
+        let pause_until = Timestamp::ZERO;
+        Ok(Recorder { batch: Vec::new(), lost: 0, to, under_way, next_part, pause_until, ended })
     }
 
     /// To be called before the controller is given an input.
     pub(crate) fn before(&mut self, now: Timestamp, controller: &Controller) {
-        if self.next_part.load(Ordering::Relaxed)
-            && let Ok(checkpoint) = controller.checkpoint()
-        {
-            self.hand_over();
+        if !self.wants_checkpoint(now) {
+            return;
+        }
+        let begun = Instant::now();
+        if let Ok(checkpoint) = controller.checkpoint() {
+            self.pause_until = now + begun.elapsed() * SHARE;
             self.next_part.store(false, Ordering::Relaxed);
-            if self.lost > 0 || self.to.try_send(Note::Checkpoint(now, checkpoint)).is_err() {
+            if !self.is_sent(Note::Checkpoint(now, checkpoint)) {
                 self.next_part.store(true, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Whether a checkpoint would be taken: where the other end is behind it would be made for nothing, and again with the
+    /// next input, on a machine that has no time for it.
+    fn wants_checkpoint(&mut self, now: Timestamp) -> bool {
+        if !self.next_part.load(Ordering::Relaxed) || now < self.pause_until || self.is_full() {
+            return false;
+        }
+        self.hand_over();
+        self.lost == 0 && !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.under_way.load(Ordering::Relaxed) >= QUEUE
+    }
+
+    /// Hands a note over, if there is room.
+    fn is_sent(&self, note: Note) -> bool {
+        // Counted first: the other end takes it off again at any moment.
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        let sent = self.to.try_send(note);
+        if sent.is_err() {
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+        }
+        // Where the other end is gone nobody waits for it any more.
+        !matches!(sent, Err(TrySendError::Full(_)))
     }
 
     /// Notes an input and what was ordered.
@@ -117,11 +153,16 @@ impl Recorder {
 
     /// Writes the rest and waits a moment for it, also when all batches are under way just now.
     pub(crate) fn finish(self) {
-        let Recorder { batch, lost, to, ended, .. } = self;
+        let Recorder { batch, lost, to, under_way, ended, .. } = self;
         let lost = (lost > 0).then_some(Note::Lost(lost));
         let notes = lost.into_iter().chain([Note::Told(batch), Note::End]);
         // Of its own: a disk that hangs must not keep the daemon from its end.
-        let rest = move || notes.into_iter().try_for_each(|note| to.send(note));
+        let rest = move || {
+            notes.into_iter().try_for_each(|note| {
+                under_way.fetch_add(1, Ordering::Relaxed);
+                to.send(note)
+            })
+        };
         if std::thread::Builder::new().name("recorder-end".into()).stack_size(crate::daemon::STACK).spawn(rest).is_ok()
         {
             let _ = ended.recv_timeout(LAST);
@@ -129,12 +170,12 @@ impl Recorder {
     }
 
     fn hand_over(&mut self) {
-        if self.lost > 0 && self.to.try_send(Note::Lost(self.lost)).is_ok() {
+        if self.lost > 0 && self.is_sent(Note::Lost(self.lost)) {
             self.lost = 0;
         }
         let batch = std::mem::take(&mut self.batch);
         let count = batch.len() as u64;
-        if self.lost > 0 || matches!(self.to.try_send(Note::Told(batch)), Err(TrySendError::Full(_))) {
+        if self.lost > 0 || !self.is_sent(Note::Told(batch)) {
             self.lost += count;
         }
     }
@@ -165,8 +206,10 @@ impl Keeper {
         Ok(Keeper { folder, size, head, writer, begun, number, left_out: 0, next_part, asked: false })
     }
 
-    fn run(mut self, from: Receiver<Note>) {
+    /// Writes what comes, and counts it off.
+    fn run(mut self, from: Receiver<Note>, under_way: &AtomicUsize) {
         for note in from {
+            under_way.fetch_sub(1, Ordering::Relaxed);
             let last = matches!(note, Note::End);
             if let Err(error) = self.take(note) {
                 tracing::warn!(
@@ -420,6 +463,37 @@ mod tests {
     }
 
     #[test]
+    fn a_writer_that_is_behind_does_not_make_every_input_as_dear_as_a_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = start();
+        let controller = Controller::new(start.clone()).unwrap();
+        let mut recorder = Recorder::start(folder.path(), SIZE, &start).unwrap();
+        let (to, from) = mpsc::sync_channel(QUEUE);
+        (recorder.to, recorder.under_way) = (to, Arc::default());
+        recorder.next_part.store(true, Ordering::Relaxed);
+        for _ in 0..QUEUE {
+            recorder.hand_over();
+        }
+        let take = |recorder: &Recorder| {
+            recorder.under_way.fetch_sub(1, Ordering::Relaxed);
+            from.recv().unwrap()
+        };
+        assert!(!recorder.wants_checkpoint(start.now), "it finds no room");
+        take(&recorder);
+        // What it was told before goes first.
+        assert!(!recorder.wants_checkpoint(start.now), "it finds no room behind that batch");
+        take(&recorder);
+        take(&recorder);
+        recorder.before(start.now, &controller);
+        assert!(!recorder.next_part.load(Ordering::Relaxed));
+        assert!(std::iter::repeat_with(|| take(&recorder)).take(QUEUE).any(|note| matches!(note, Note::Checkpoint(..))));
+        // The next one waits until a hundred times as long has passed as this one took.
+        recorder.next_part.store(true, Ordering::Relaxed);
+        assert!(!recorder.wants_checkpoint(start.now));
+        assert!(recorder.pause_until > start.now && recorder.wants_checkpoint(recorder.pause_until));
+    }
+
+    #[test]
     fn a_full_disk_ends_the_recording_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let start = start();
@@ -439,7 +513,9 @@ mod tests {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         keeper.writer = keeper.writer.with(full);
         let (to, from) = mpsc::sync_channel(QUEUE);
-        let thread = std::thread::spawn(move || keeper.run(from));
+        let under_way = Arc::new(AtomicUsize::new(0));
+        recorder.under_way = under_way.clone();
+        let thread = std::thread::spawn(move || keeper.run(from, &under_way));
         recorder.to = to;
         let now = live(&mut recorder, &mut controller, start.now, 20);
         recorder.hand_over();

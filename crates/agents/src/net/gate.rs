@@ -7,6 +7,7 @@ use super::rules::{self, Batch, NETDEV, TABLE};
 use nix::sys::socket::SockProtocol;
 use socket2::{SockAddr, Socket};
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -356,13 +357,15 @@ pub struct Ticker {
 #[derive(Debug)]
 struct Marker {
     socket: Socket,
+    /// Of the last tick. The first one is drawn: a mark of a daemon before, however late, is none of ours.
+    number: u32,
 }
 
 impl Marker {
     /// Sends it. A rule drops what it takes, and the kernel says so.
     fn is_taken(&self, mark: u32, ip: IpAddr, exit: &SockAddr) -> io::Result<bool> {
         self.socket.set_mark(mark)?;
-        match self.socket.send_to(&packet::tick(ip), exit) {
+        match self.socket.send_to(&packet::tick(ip, self.number), exit) {
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(true),
             Err(error) => Err(error),
             Ok(_) => Ok(false),
@@ -372,7 +375,8 @@ impl Marker {
 
 impl Ticker {
     fn new(lease: Duration) -> io::Result<Ticker> {
-        let marker = Marker { socket: packet::sender()? };
+        let number = RandomState::new().hash_one(LOOPBACK) as u32;
+        let marker = Marker { socket: packet::sender()?, number };
         let ticker = Ticker {
             marker: Arc::new(Mutex::new(marker)),
             exits: [packet::exit(LOOPBACK, packet::IPV4), packet::exit(LOOPBACK, packet::IPV6)],
@@ -386,14 +390,15 @@ impl Ticker {
         self.lease_ns.store(lease.as_nanos() as u64, Ordering::SeqCst);
     }
 
-    /// Lets an address answer for the longest mark that ends within what is `left` of the right to it. The address is armed
-    /// first, `left` is asked behind that, and the kernel takes the mark only while the address is armed: a machine that
+    /// Lets an address answer for the longest mark that ends within what is `left` of the right to it. The tick is armed
+    /// first, `left` is asked behind that, and the kernel takes the mark only while the tick is armed: a machine that
     /// stands still on the way, for however long, opens nothing that outlasts the right. An error means that the address was not
     /// renewed, for example because the table is gone.
     pub fn tick(&self, ip: IpAddr, left: &dyn Fn() -> Duration) -> io::Result<Ticked> {
         let lease = Duration::from_nanos(self.lease_ns.load(Ordering::SeqCst));
         let exit = &self.exits[usize::from(ip.is_ipv6())];
-        let marker = self.marker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut marker = self.marker.lock().unwrap_or_else(PoisonError::into_inner);
+        marker.number = marker.number.wrapping_add(1);
         if !marker.is_taken(rules::mark(lease, rules::ARM), ip, exit)? {
             return Err(io::Error::other("nothing took the mark: the gate's table is not there"));
         }

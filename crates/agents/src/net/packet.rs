@@ -120,13 +120,14 @@ pub fn checksum(bytes: &[u8]) -> u16 {
     !(sum as u16)
 }
 
-/// The packet that renews an address in the gate: an empty one to it, that never leaves the loopback interface.
-pub fn tick(ip: IpAddr) -> Vec<u8> {
+/// The packet that renews an address in the gate: one to it that holds nothing but its number, and never leaves the loopback
+/// interface.
+pub fn tick(ip: IpAddr, number: u32) -> Vec<u8> {
     const NOTHING_FOLLOWS: u8 = 59;
-    match ip {
+    let mut frame = match ip {
         IpAddr::V4(ip) => {
             let mut frame = ethernet([0; 6], [0; 6], IPV4);
-            frame.extend_from_slice(&[0x45, 0, 0, 20, 0, 0, 0, 0, 1, NOTHING_FOLLOWS, 0, 0, 127, 0, 0, 1]);
+            frame.extend_from_slice(&[0x45, 0, 0, 24, 0, 0, 0, 0, 1, NOTHING_FOLLOWS, 0, 0, 127, 0, 0, 1]);
             frame.extend_from_slice(&ip.octets());
             let sum = checksum(&frame[14..34]);
             frame[24..26].copy_from_slice(&sum.to_be_bytes());
@@ -134,12 +135,14 @@ pub fn tick(ip: IpAddr) -> Vec<u8> {
         }
         IpAddr::V6(ip) => {
             let mut frame = ethernet([0; 6], [0; 6], IPV6);
-            frame.extend_from_slice(&[0x60, 0, 0, 0, 0, 0, NOTHING_FOLLOWS, 1]);
+            frame.extend_from_slice(&[0x60, 0, 0, 0, 0, 4, NOTHING_FOLLOWS, 1]);
             frame.extend_from_slice(&Ipv6Addr::LOCALHOST.octets());
             frame.extend_from_slice(&ip.octets());
             frame
         }
-    }
+    };
+    frame.extend_from_slice(&number.to_ne_bytes());
+    frame
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The gate as nf_tables messages: one table, six sets, the chains and their rules (R-LEASE-8, R-LEASE-13).
+//! The gate as nf_tables messages: one table, five sets, the chains and their rules (R-LEASE-8, R-LEASE-13).
 //!
 //! In the words of nft(8), with `4`/`6` for both families:
 //!
@@ -6,7 +6,7 @@
 //! table netdev hearth {                       # flags owner,persist
 //!   set leased4 { type ipv4_addr }            # every address of the record
 //!   set alive4  { type ipv4_addr; flags dynamic,timeout }
-//!   set armed4  { type ipv4_addr; flags dynamic,timeout }
+//!   set armed   { type mark; flags dynamic,timeout }       # numbers of ticks
 //!   chain in  { ip daddr @leased4 ip daddr != @alive4 fib daddr type local drop
 //!               arp daddr ip @leased4 arp daddr ip != @alive4 arp saddr ip != @leased4 drop
 //!               icmpv6 type nd-neighbor-solicit, target @leased6 != @alive6 drop }
@@ -16,13 +16,15 @@
 //!   chain in-eth0  { type filter hook ingress device eth0 priority -1000; jump in }
 //!   chain out-eth0 { type filter hook egress device eth0 priority 1000; jump out }
 //!   chain tick { type filter hook egress device lo priority -1000;
-//!               meta mark 0x4a000000|L<<4   update @armed4 { ip daddr timeout L/16 } drop
-//!               meta mark 0x4a000000|L<<4|n ip daddr @armed4 update @alive4 { ip daddr timeout n*L/16 } drop }
+//!               meta mark 0x4a000000|L<<4   update @armed { NUMBER timeout L/16 } drop
+//!               meta mark 0x4a000000|L<<4|n NUMBER @armed update @alive4 { ip daddr timeout n*L/16 } drop }
 //! }
 //! ```
 //!
-//! A mark counts only where the address was armed a sixteenth of a lease before at most: whoever arms, reads the clock and
-//! marks cannot be late by more, however long it was frozen on the way.
+//! NUMBER is what follows the packet's header, another one for each tick. A mark counts only where its number was armed a
+//! sixteenth of a lease before at most: whoever arms, reads the clock and marks cannot be late by more, however long it was
+//! frozen on the way. [The kernel tidies up once a second, and later where it is busy: of one key that expired again
+//! and again it takes no more than some.]
 //!
 //! An announcement (sender and target are the address) passes `in`: it is the new owner's, and neighbours on this
 //! machine must learn from it. It is never answered, because `out` drops by sender.
@@ -72,33 +74,40 @@ const EGRESS: u32 = 1;
 pub struct Family {
     pub leased: &'static str,
     pub alive: &'static str,
-    armed: &'static str,
     protocol: u16,
     key_type: u32,
     length: u32,
     source: u32,
     destination: u32,
+    header: u32,
 }
+
+/// Numbers of ticks whose mark may come.
+const ARMED: &str = "armed";
+/// What nft(8) calls a mark: a number in the byte order of the machine.
+const TYPE_MARK: u32 = 19;
+/// Bytes of such a number.
+const NUMBER: u32 = 4;
 
 pub const V4: Family = Family {
     leased: "leased4",
     alive: "alive4",
-    armed: "armed4",
     protocol: 0x0800,
     key_type: 7,
     length: 4,
     source: 12,
     destination: 16,
+    header: 20,
 };
 pub const V6: Family = Family {
     leased: "leased6",
     alive: "alive6",
-    armed: "armed6",
     protocol: 0x86dd,
     key_type: 8,
     length: 16,
     source: 8,
     destination: 24,
+    header: 40,
 };
 
 /// The family of an address.
@@ -158,13 +167,13 @@ impl Batch {
         self.add(DEL_CHAIN, 0, format!("removing the old chain {name}"), |message| message.text(CHAIN_NAME, name));
     }
 
-    pub fn set(&mut self, name: &str, family: Family, timed: bool, id: u32) {
+    fn set(&mut self, name: &str, (key_type, length): (u32, u32), timed: bool, id: u32) {
         const TIMEOUT_AND_DYNAMIC: u32 = 0x30;
         self.add(NEW_SET, CREATE, format!("its set {name}"), |message| {
             message.text(SET_NAME, name);
             message.number(3, if timed { TIMEOUT_AND_DYNAMIC } else { 0 });
-            message.number(4, family.key_type);
-            message.number(5, family.length);
+            message.number(4, key_type);
+            message.number(5, length);
             message.number(10, id);
             if timed {
                 message.nest(9, |description| description.number(1, 65_535));
@@ -228,10 +237,11 @@ impl Batch {
 
     /// The whole gate behind its table: sets, chains on `interfaces`, and the marks for a lease of that length.
     pub fn gate(&mut self, addresses: &BTreeSet<IpAddr>, interfaces: &BTreeSet<String>, lease: Duration) {
-        for (id, family) in (1..).step_by(3).zip([V4, V6]) {
-            self.set(family.leased, family, false, id);
-            self.set(family.alive, family, true, id + 1);
-            self.set(family.armed, family, true, id + 2);
+        self.set(ARMED, (TYPE_MARK, NUMBER), true, 1);
+        for (id, family) in (2..).step_by(2).zip([V4, V6]) {
+            let key = (family.key_type, family.length);
+            self.set(family.leased, key, false, id);
+            self.set(family.alive, key, true, id + 1);
             self.flush(family.leased);
         }
         for ip in addresses {
@@ -272,12 +282,12 @@ impl Batch {
         self.chain("tick", Some((EGRESS, -1000, "lo")));
         for family in [V4, V6] {
             self.rule("tick", "arming", |rule| {
-                rule.marked(mark(lease, ARM), family).update(family.armed, armed_for(lease)).drop();
+                rule.marked(mark(lease, ARM), family).update(ARMED, armed_for(lease)).drop();
             });
             for (step, span) in holds(lease) {
                 self.rule("tick", "marks", |rule| {
-                    let rule = rule.marked(mark(lease, step), family).lookup(family.armed, false);
-                    rule.update(family.alive, span).drop();
+                    let rule = rule.marked(mark(lease, step), family).lookup(ARMED, false);
+                    rule.load(NETWORK, family.destination, family.length).update(family.alive, span).drop();
                 });
             }
         }
@@ -300,7 +310,7 @@ pub fn holds(lease: Duration) -> impl DoubleEndedIterator<Item = (u32, Duration)
     (1..=STEPS).map(move |step| (step, sixteenths(lease, step))).filter(|(_, span)| *span >= LEAST)
 }
 
-/// For how long an address that was armed takes a mark.
+/// For how long a tick that was armed may take to its mark.
 pub fn armed_for(lease: Duration) -> Duration {
     sixteenths(lease, 1).max(LEAST)
 }
@@ -346,10 +356,10 @@ impl Rule {
         self.meta(libc::NFT_META_PROTOCOL as u32, &ethertype.to_be_bytes())
     }
 
-    /// A packet of ours with that mark; its address is in the register.
+    /// A packet of ours with that mark; its number is in the register.
     fn marked(&mut self, mark: u32, family: Family) -> &mut Rule {
         let rule = self.meta(libc::NFT_META_MARK as u32, &mark.to_ne_bytes()).protocol(family.protocol);
-        rule.load(NETWORK, family.destination, family.length)
+        rule.load(NETWORK, family.header, NUMBER)
     }
 
     /// ICMPv6 of that type, also behind extension headers.

@@ -252,7 +252,8 @@ fn owner_process() {
 const RIGHT: Duration = Duration::from_millis(150);
 
 /// Not a test by itself: the process that [`an_owner_that_thaws_behind_its_right_opens_nothing`] starts and freezes. For
-/// each line that it is told it has a right for a while, which it says, and does nothing but tick until that is long over.
+/// each line that it is told it has a right for a while, which it says, and does nothing but tick until that is long over;
+/// it dawdles where a freeze must not hurt.
 #[test]
 fn ticking_process() {
     if std::env::var_os(OWNER).is_none() {
@@ -264,7 +265,14 @@ fn ticking_process() {
         let end = monotonic() + RIGHT;
         println!("\nright {}", end.as_nanos());
         while monotonic() < end + RIGHT {
-            gate.tick(ip(V4), &|| end.saturating_sub(monotonic())).unwrap();
+            let left = || {
+                let read = monotonic();
+                while monotonic() < read + Duration::from_micros(25) {
+                    std::hint::spin_loop();
+                }
+                end.saturating_sub(read)
+            };
+            gate.tick(ip(V4), &left).unwrap();
         }
         println!("\nrest");
     }
