@@ -132,6 +132,7 @@ impl AddressAgent {
             broadcast: broadcast(spec, prefix),
             valid_until: None,
             lost: false,
+            changed: false,
         };
         let mut all = self.held.lock();
         not_too_late(spec.ip, not_after)?;
@@ -160,6 +161,7 @@ impl AddressAgent {
                     broadcast: broadcast(spec, address.prefix),
                     valid_until: address.valid.map(|left| Instant::now() + left),
                     lost: false,
+                    changed: false,
                 }
             }
         };
@@ -170,7 +172,8 @@ impl AddressAgent {
         not_too_late(spec.ip, Some(not_after))?;
         set(&self.renewals, spec.ip, &held, Some(lifetime))
             .map_err(|error| format!("the lifetime of {} cannot be renewed: {error}", spec.ip))?;
-        all.insert(spec.ip, HeldAddress { valid_until: Some(before + whole_seconds(lifetime)), lost: false, ..held });
+        let valid_until = Some(before + whole_seconds(lifetime));
+        all.insert(spec.ip, HeldAddress { valid_until, lost: false, changed: false, ..held });
         Ok(())
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct HeldAddress {
     pub valid_until: Option<Instant>,
     /// Somebody took it away, and that was reported.
     pub lost: bool,
+    /// Somebody set another lifetime, and that was reported.
+    pub changed: bool,
 }
 
 impl HeldAddress {
@@ -75,8 +77,10 @@ mod tests {
     fn expiry_and_foreign_lifetimes_are_told_apart() {
         // R-LEASE-11, R-TAKE-7
         let now = Instant::now();
-        let of =
-            |valid_until| HeldAddress { index: 2, prefix: 24, label: None, broadcast: None, valid_until, lost: false };
+        let of = |valid_until| {
+            let (label, broadcast) = (None, None);
+            HeldAddress { index: 2, prefix: 24, label, broadcast, valid_until, lost: false, changed: false }
+        };
         let held = of(Some(now + Duration::from_secs(3)));
         assert!(!held.has_expired(now));
         assert!(held.has_expired(now + Duration::from_secs(3)));

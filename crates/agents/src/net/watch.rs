@@ -164,25 +164,24 @@ impl Watch {
                 news.push(NetEvent::Addresses);
             }
         }
-        if self.is_foreign(address.ip, address.index, address.valid) {
+        if self.is_news(address.ip, address.index, address.valid) {
             news.push(NetEvent::LifetimeChanged { ip: address.ip });
         }
     }
 
-    /// Whether the lifetime of a held address is another one than we set. The event may be older than our last change,
-    /// so that a difference is judged by what the kernel says now.
-    fn is_foreign(&self, ip: IpAddr, index: u32, listed: Option<Duration>) -> bool {
-        let all = self.held.lock();
-        let Some(held) = all.get(&ip).filter(|held| held.index == index) else { return false };
+    /// Whether the lifetime of a held address is another one than we set, which is said once until we set one again. The
+    /// event may be older than our last change, so that a difference is judged by what the kernel says now.
+    fn is_news(&self, ip: IpAddr, index: u32, listed: Option<Duration>) -> bool {
+        let mut all = self.held.lock();
+        let Some(held) = all.get_mut(&ip).filter(|held| held.index == index && !held.changed) else { return false };
         if held.agrees(listed, Instant::now()) {
             return false;
         }
         let Ok(snapshot) = Snapshot::read() else { return true };
         let now = Instant::now();
-        snapshot
-            .addresses
-            .iter()
-            .any(|a| (a.index, a.ip, a.prefix) == (index, ip, held.prefix) && !held.agrees(a.valid, now))
+        let differs = |a: &Address| (a.index, a.ip, a.prefix) == (index, ip, held.prefix) && !held.agrees(a.valid, now);
+        held.changed = snapshot.addresses.iter().any(differs);
+        held.changed
     }
 
     fn address_gone(&mut self, message: &Received, news: &mut Vec<NetEvent>) {
