@@ -486,7 +486,9 @@ mod tests {
         take(&recorder);
         recorder.before(start.now, &controller);
         assert!(!recorder.next_part.load(Ordering::Relaxed));
-        assert!(std::iter::repeat_with(|| take(&recorder)).take(QUEUE).any(|note| matches!(note, Note::Checkpoint(..))));
+        assert!(
+            std::iter::repeat_with(|| take(&recorder)).take(QUEUE).any(|note| matches!(note, Note::Checkpoint(..)))
+        );
         // The next one waits until a hundred times as long has passed as this one took.
         recorder.next_part.store(true, Ordering::Relaxed);
         assert!(!recorder.wants_checkpoint(start.now));
