@@ -9,6 +9,10 @@ pub const WATCHDOG_S: u64 = 6;
 pub const DEADTIME_S: u64 = 4;
 /// The time that a fence device may take.
 pub const FENCE_S: u64 = 2;
+/// The same where it is a poison pill on a disk: it must last for a patience and the watchdog.
+pub const PILL_S: u64 = 16;
+/// How long a guest waits for the other one when it has booted.
+pub const INITDEAD_S: u64 = 30;
 
 /// The script of the group's service.
 const SERVICE: &str = "#!/bin/sh
@@ -38,17 +42,22 @@ pub struct Setup {
     pub nowayout: bool,
     /// A third guest that votes and runs nothing; no serial line.
     pub witness: bool,
+    /// Poison pills on a disk as fence device; no serial line.
+    pub pill: bool,
 }
 
 impl Setup {
     /// Network and serial line, switches, a watchdog that can be closed.
-    pub const USUAL: Self = Self { network: true, stonith: true, nowayout: false, witness: false };
+    pub const USUAL: Self = Self { network: true, stonith: true, nowayout: false, witness: false, pill: false };
 
     /// Without switches: whoever is silent is taken over from.
     pub const UNFENCED: Self = Self { stonith: false, ..Self::USUAL };
 
     /// Without switches, and with a witness: what a watchdog has reset is taken over.
     pub const WITNESSED: Self = Self { witness: true, ..Self::UNFENCED };
+
+    /// Without switches: a disk of its own tells a machine to end itself.
+    pub const PILL: Self = Self { pill: true, ..Self::UNFENCED };
 
     /// The serial line alone, and a watchdog that Hearth must not arm.
     pub const SERIAL: Self = Self { network: false, nowayout: true, ..Self::USUAL };
@@ -58,6 +67,11 @@ impl Setup {
         if self.witness { 3 } else { 2 }
     }
 
+    /// Whether a machine can be fenced.
+    pub fn fences(&self) -> bool {
+        self.stonith || self.pill
+    }
+
     /// Whether Hearth arms the watchdog here (R-LEASE-7).
     pub fn arms(&self) -> bool {
         !self.nowayout
@@ -65,7 +79,7 @@ impl Setup {
 
     /// Writes the files of one guest.
     pub fn write(&self, who: Who, archive: &mut Archive) {
-        archive.file("etc/rc", 0o755, rc(who).as_bytes());
+        archive.file("etc/rc", 0o755, rc(who, self.pill).as_bytes());
         let option = format!("options i6300esb nowayout={}\n", u8::from(self.nowayout));
         archive.file("etc/modprobe.d/watchdog.conf", 0o644, option.as_bytes());
         archive.file("etc/ha.d/ha.cf", 0o644, self.ha_cf().as_bytes());
@@ -76,13 +90,16 @@ impl Setup {
 
     fn ha_cf(&self) -> String {
         let mut text = format!(
-            "keepalive 400ms\nwarntime 2s\ndeadtime {DEADTIME_S}s\ninitdead 30s\nwatchdog /dev/watchdog {WATCHDOG_S}s\n"
+            "keepalive 400ms\nwarntime 2s\ndeadtime {DEADTIME_S}s\ninitdead {INITDEAD_S}s\nwatchdog /dev/watchdog {WATCHDOG_S}s\n"
         );
         if self.network {
             text += "udpport 694\nucast eth0 10.77.0.1\nucast eth0 10.77.0.2\n";
         }
         if self.witness {
             return text + "ucast eth0 10.77.0.3\nnode a b\nwitness w\n";
+        }
+        if self.pill {
+            return text + &format!("timeout fence {PILL_S}s\nstonith disk /dev/vdc\nnode a b\n");
         }
         text += "baud 115200\nserial /dev/ttyS1\n";
         if self.stonith {
@@ -102,14 +119,20 @@ impl Setup {
     }
 }
 
-fn rc(who: Who) -> String {
+fn rc(who: Who, pill: bool) -> String {
     let (name, last) = (NAMES[who], who + 1);
+    let prepare = match who {
+        _ if !pill => "",
+        0 => "hearth disk show /dev/vdc >/dev/null 2>&1 || hearth disk init /dev/vdc || exit 1\n",
+        _ => "until hearth disk show /dev/vdc >/dev/null 2>&1; do usleep 200000; done\n",
+    };
     format!(
         "hostname {name}\n\
          ip link set lo up\n\
          ip link set eth0 up\n\
          ip addr add 10.77.0.{last}/24 dev eth0\n\
          mount -t ext4 /dev/vdb /var/lib/hearth || exit 1\n\
+         {prepare}\
          exec hearthd >$LOG 2>&1\n"
     )
 }

@@ -27,6 +27,8 @@ pub struct Parts {
     pub shared: PathBuf,
     /// Its own one, for Hearth's state.
     pub own: PathBuf,
+    /// The disk for poison pills, which both guests have.
+    pub slots: PathBuf,
     /// What its console and its daemon say is appended to files here.
     pub said: PathBuf,
 }
@@ -95,7 +97,7 @@ fn command(who: Who, parts: &Parts) -> Command {
     command.args(["-chardev", &format!("file,id=console,path={},append=on", console.display())]);
     command.args(["-serial", "chardev:console"]);
     // The kernel of this machine does not crash here, so what a guest has synced needs no more than its memory.
-    for (name, file) in [("shared", &parts.shared), ("own", &parts.own)] {
+    for (name, file) in [("shared", &parts.shared), ("own", &parts.own), ("slots", &parts.slots)] {
         let drive = format!("if=none,id={name},file={},format=raw,cache=unsafe,file.locking=off", file.display());
         command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive={name},share-rw=on")]);
     }

@@ -1,7 +1,7 @@
 //! The scenes: what befalls the owner, what must come of it, and what was measured.
 
-use super::event::What;
-use super::files::{DEADTIME_S, Setup, WATCHDOG_S};
+use super::event::{Event, What};
+use super::files::{DEADTIME_S, INITDEAD_S, PILL_S, Setup, WATCHDOG_S};
 use super::kit::Kit;
 use super::outcome::{LATE, LIMIT, Row, fenced, find, order, proven, reset, unasked, unharmed, untouched};
 use super::stage::Stage;
@@ -54,6 +54,9 @@ const SCENES: &[Scene] = &[
     scene("power cut, witness", Setup::WITNESSED, Switch::Broken, power_cut_beside_a_witness),
     scene("crashed, witness", Setup::WITNESSED, Switch::Broken, crashed_beside_a_witness),
     scene("muted, witness", Setup::WITNESSED, Switch::Broken, muted_beside_a_witness),
+    scene("split, pill", Setup::PILL, Switch::Broken, split_beside_a_pill),
+    scene("crashed, pill", Setup::PILL, Switch::Broken, crashed_beside_a_pill),
+    scene("power cut, pill", Setup::PILL, Switch::Broken, power_cut_beside_a_pill),
     scene("frozen, unfenced", Setup::UNFENCED, Switch::Broken, all_frozen),
     Scene { spoils: true, ..scene("resumed, hangs", Setup::UNFENCED, Switch::Broken, resumed_and_hangs) },
     Scene { spoils: true, ..scene("paused, unfenced", Setup::UNFENCED, Switch::Broken, paused_without_fencing) },
@@ -141,6 +144,7 @@ fn scene_on(scene: &Scene, stage: &mut Stage) -> anyhow::Result<String> {
         "{:<16} {:<8} {:>8} {:>9} {:>16} {:>9} {:>8} ms {:>7}",
         scene.name,
         match scene.switch {
+            _ if scene.setup.pill => "a pill",
             _ if !scene.setup.stonith => "none",
             Switch::Works => "works",
             Switch::Broken => "broken",
@@ -355,6 +359,64 @@ fn muted_beside_a_witness(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()
     stage.wires.mute(row.owner, false);
     moved?;
     unharmed(stage, row)
+}
+
+/// R-PAIR-1, R-PAIR-2: nothing is heard any more and the disk is left. One of the two finds a pill, gives up what it holds and
+/// is reset; the other one has all of it, and goes on having it when the first has booted and still hears nobody (R-PAIR-3).
+fn split_beside_a_pill(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    stage.wires.cut_network(true);
+    let played = one_ends_itself(stage, row);
+    stage.wires.cut_network(false);
+    played
+}
+
+fn one_ends_itself(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    let at = row.at;
+    let is_reset = |event: &Event| event.what == What::Reset;
+    let (loser, reset) = stage.until("a watchdog resets one of them", LIMIT, |_, seen| {
+        find(seen, at, is_reset).map(|event| (event.who, event.at))
+    })?;
+    row.reset = Some(reset - at);
+    let winner = 1 - loser;
+    if loser == row.owner {
+        let (_, mounted) = stage.until("the other one mounts it", LIMIT, |judge, _| judge.mounted(Some(winner), at))?;
+        row.mounted = Some((winner, mounted - at));
+    }
+    stage.until("the other one writes", LIMIT, |judge, _| judge.has_written(winner, reset).then_some(()))?;
+    let booted = stage.until("the first one boots", LIMIT, |_, seen| {
+        find(seen, reset, |event| event.who == loser && event.what == What::Up).map(|event| event.at)
+    })?;
+    stage.watch(Duration::from_secs(INITDEAD_S + 2 * DEADTIME_S))?;
+    ensure!(
+        find(stage.seen(), booted, is_reset).is_none(),
+        "the one that had booted ended the other one, or was ended"
+    );
+    ensure!(stage.judge.owner() == Some(winner), "the other one lost it");
+    Ok(())
+}
+
+/// R-LEASE-7, R-TAKE-1: its watchdog resets it; that it has booted since, or that the pill is old enough, proves it.
+fn crashed_beside_a_pill(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    stage.machines[row.owner].tell("echo c >/proc/sysrq-trigger")?;
+    reset(stage, row)
+}
+
+/// R-TAKE-1: nobody can say that the owner is off; the times that it stated on the disk prove it.
+fn power_cut_beside_a_pill(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    let (at, other) = (row.at, 1 - row.owner);
+    stage.machines[row.owner].power_off();
+    let (_, mounted) = stage.until("the other one mounts it", LIMIT, |judge, _| judge.mounted(Some(other), at))?;
+    row.mounted = Some((other, mounted - at));
+    stage.until("the other one writes", LIMIT, |judge, _| judge.has_written(other, mounted).then_some(()))?;
+    let least = Duration::from_secs(DEADTIME_S + WATCHDOG_S);
+    ensure!(mounted - at >= least, "it was mounted after {:?}, when nothing was proven", mounted - at);
+    // The turn of the one that has nothing comes second (R-PAIR-2).
+    let most = Duration::from_secs(2 * DEADTIME_S + 2 * PILL_S) + 2 * LATE;
+    ensure!(mounted - at <= most, "it took {:?}", mounted - at);
+    stage.machines[row.owner].power_on()
 }
 
 /// What only a switch covers, without one: two owners, and the judge sees it. Hearth says so afterwards, and for how long.

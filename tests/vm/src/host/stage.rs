@@ -26,6 +26,7 @@ const START: Duration = Duration::from_secs(120);
 const ORDER: Duration = Duration::from_secs(15);
 const SHARED_MB: u64 = 48;
 const OWN_MB: u64 = 32;
+const SLOTS_MB: u64 = 1;
 
 /// The stage.
 pub struct Stage {
@@ -52,6 +53,8 @@ impl Stage {
         let folder = tempfile::Builder::new().prefix("hearth-vm-").tempdir()?;
         super::leaves(folder.path());
         let shared = disk(&folder, "shared", SHARED_MB)?;
+        // Nothing is on it: the first guest prepares it.
+        let slots = blank(&folder, "slots", SLOTS_MB)?;
         let wires = Arc::new(Wires::default());
         let (sender, events) = channel();
         let (asks, asked) = channel();
@@ -68,6 +71,7 @@ impl Stage {
                 initrd,
                 shared: shared.clone(),
                 own: disk(&folder, name, OWN_MB)?,
+                slots: slots.clone(),
                 said: folder.path().to_owned(),
             };
             machines.push(Arc::new(Machine::new(who, parts, wires.clone(), sender.clone(), asks.clone())));
@@ -204,7 +208,7 @@ impl Stage {
                 let nodes = status["nodes"].as_array()?;
                 let well = nodes.len() == setup.guests()
                     && nodes.iter().all(|node| node["online"] == true && node["unclean"] == false)
-                    && (!setup.stonith || status["fencing"]["may_fence"] == true)
+                    && (!setup.fences() || status["fencing"]["may_fence"] == true)
                     && (!setup.arms() || nodes.iter().all(|node| node["watchdog"].is_string()))
                     && status["groups"].as_array()?.iter().all(|group| group["state"] == "started");
                 well.then_some(())
@@ -297,10 +301,16 @@ fn power(ask: &Ask, other: &Machine, broken: &AtomicBool, tell: &Sender<Event>) 
     let _ = writeln!(&ask.answer, "{} {answer}", ask.id);
 }
 
-/// An empty ext4 file system in a sparse file.
-fn disk(folder: &TempDir, name: &str, mb: u64) -> anyhow::Result<PathBuf> {
+/// A disk of zeros.
+fn blank(folder: &TempDir, name: &str, mb: u64) -> anyhow::Result<PathBuf> {
     let path = folder.path().join(name);
     File::create(&path)?.set_len(mb << 20)?;
+    Ok(path)
+}
+
+/// An empty ext4 file system in a sparse file.
+fn disk(folder: &TempDir, name: &str, mb: u64) -> anyhow::Result<PathBuf> {
+    let path = blank(folder, name, mb)?;
     done(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&path))?;
     Ok(path)
 }
