@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use hearth_cib::{Entry, MemberState, Record, RequestedPlacement};
-use hearth_types::{AutoFailback, GroupSpec, NodeName, OpAction, ResourceId};
+use hearth_types::{Admission, AutoFailback, GroupSpec, NodeName, OpAction, ResourceId};
 
 use crate::verdict::{Obstacle, obstacle};
 use crate::{Alive, Cause, Placement, Plan, Planned};
@@ -123,19 +123,18 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// R-TAKE-4: before a group is placed for the first time everybody who is there says what runs. Later the flags know.
+    /// R-TAKE-4: before a group is placed for the first time everybody who is there says what runs. Later the flags know,
+    /// except of a node that has never said anything: what was found of the group elsewhere says nothing of what runs there.
     fn unheard(&self, group: &GroupSpec) -> Option<NodeName> {
         let members = |id: &ResourceId| group.resources.iter().any(|member| &member.id == id);
         let mut known = self.record.states.keys().chain(self.record.may_be_active.keys()).map(|(id, _)| id);
-        if known.any(members) {
-            return None;
-        }
+        let is_known = known.any(members);
         let silent_or_leaving = |name: &NodeName| !self.view.alive.contains(name) || self.view.leaving.contains(name);
-        let unheard = self
-            .record
-            .nodes
-            .iter()
-            .find(|(name, node)| node.member == MemberState::Admitted && !node.probed && !silent_or_leaving(name));
+        let unheard = self.record.nodes.iter().find(|(name, node)| {
+            let is_new = node.admission == Admission::default().next();
+            let owes = node.member == MemberState::Admitted && !node.probed && (is_new || !is_known);
+            owes && !silent_or_leaving(name)
+        });
         unheard.map(|(name, _)| name.clone())
     }
 

@@ -56,3 +56,21 @@ fn an_epoch_that_was_given_up_is_not_founded_again_for_voters_that_are_no_more()
          lose-state b",
     );
 }
+
+#[test]
+fn an_address_is_not_started_beside_a_machine_that_never_said_what_runs_there() {
+    // R-TAKE-1, R-TAKE-4: A found the service of a group on itself, so the group counted as known; its address was on B,
+    // whose daemon had lost its state and had not said anything yet.
+    must_be_well(
+        false,
+        "start a
+         start b
+         run 2500000us
+         kill a
+         run 554447us
+         start a
+         run 5768us
+         lose-state b
+         run 100000us",
+    );
+}
