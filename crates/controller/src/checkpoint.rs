@@ -38,6 +38,12 @@ impl Controller {
         Ok(Controller { node })
     }
 
+    /// Whether a clone can be made, which does from there on exactly what this node does and shares nothing with it: always
+    /// between two inputs, but for an epoch that had more messages than are kept. Where it says no, a clone panics.
+    pub fn can_be_cloned(&self) -> bool {
+        self.node.ledger.can_be_cloned()
+    }
+
     /// Everything that this node is as JSON, for people who compare two moments; keys left out.
     ///
     /// # Errors

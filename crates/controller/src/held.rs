@@ -20,7 +20,7 @@ pub enum Next {
 }
 
 /// The queue behind the persists under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct HeldBack {
     /// Each persist with the outputs behind it, up to the next one.
     batches: VecDeque<(u64, Vec<Output>)>,

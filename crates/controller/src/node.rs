@@ -36,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const ROUNDS_MAX: usize = 32;
 
 /// Everything of one node.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Node {
     pub config: Config,
     pub digest: (u64, u64),
@@ -186,6 +186,11 @@ impl Controller {
     /// The record as far as this node has applied it; none before its first epoch.
     pub fn record(&self) -> Option<&Record> {
         self.node.ledger.record()
+    }
+
+    /// Whether status says of every group that it is started.
+    pub fn groups_started(&self) -> bool {
+        self.node.groups_started()
     }
 
     /// The state for people; wall times are left zero for the driver to fill in.

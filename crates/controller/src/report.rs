@@ -296,6 +296,11 @@ impl Node {
         views
     }
 
+    pub(crate) fn groups_started(&self) -> bool {
+        let state = |record: &Record, group: &GroupSpec| self.group_state(record, group) == "started";
+        self.ledger.record().is_none_or(|record| record.model.groups.iter().all(|group| state(record, group)))
+    }
+
     fn group_views(&self, record: Option<&Record>) -> Vec<GroupView> {
         let Some(record) = record else { return Vec::new() };
         let plan = hearth_scheduler::plan(record, &self.alive());

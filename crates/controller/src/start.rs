@@ -51,7 +51,8 @@ pub enum TimerKind {
     Ledger,
 }
 
-/// One node.
+/// One node. It can be cloned where [`Controller::can_be_cloned`] says so.
+#[derive(Clone)]
 pub struct Controller {
     pub(crate) node: Box<Node>,
 }

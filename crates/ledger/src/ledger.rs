@@ -121,6 +121,38 @@ impl std::fmt::Debug for Ledger {
     }
 }
 
+impl Clone for Ledger {
+    /// A ledger that goes on exactly as this one does, and shares nothing with it.
+    ///
+    /// # Panics
+    /// Where [`Ledger::can_be_cloned`] says no.
+    fn clone(&self) -> Ledger {
+        let mut copy = Ledger {
+            params: self.params.clone(),
+            durable: self.durable.clone(),
+            paxos: self.paxos.clone(),
+            journal: Journal::default(),
+            record: self.record.clone(),
+            applied: self.applied,
+            rewrite: self.rewrite,
+            lines_behind: self.lines_behind,
+            out: self.out.clone(),
+            founding: self.founding.clone(),
+            nonces: self.nonces,
+            inviting: self.inviting.clone(),
+            waited: self.waited,
+            marks: self.marks.clone(),
+            stopped: self.stopped,
+        };
+        if let Some(state) = copy.durable.epoch.as_mut() {
+            state.log.write_to(Journal::default());
+        }
+        copy.join_up();
+        copy.journal.copy(&self.journal);
+        copy
+    }
+}
+
 impl Ledger {
     /// Restores a node from its state file and the lines behind it, or begins without any.
     ///
@@ -188,6 +220,12 @@ impl Ledger {
     /// Whether nothing waits to be written or said, and all that led here is known, so that it can be serialised.
     pub fn is_at_rest(&self) -> bool {
         self.out.is_empty() && self.journal.is_empty() && self.paxos.as_ref().is_none_or(Paxos::is_at_rest)
+    }
+
+    /// Whether all that led here is known and nothing waits to be said, so that a second ledger can be made of it. Lines
+    /// may wait to be written.
+    pub fn can_be_cloned(&self) -> bool {
+        self.paxos.as_ref().is_none_or(Paxos::is_at_rest)
     }
 
     /// Joins the parts of a deserialised ledger: they share one journal.

@@ -22,7 +22,7 @@ pub(crate) const SEEN: &str = "marks";
 const SEEN_MAX: usize = 64;
 
 /// The marks of a node and of its peers.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Marks {
     /// Of the disk when this run began.
     pub began: u64,

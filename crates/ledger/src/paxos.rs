@@ -286,6 +286,16 @@ impl Paxos {
     }
 }
 
+impl Clone for Paxos {
+    /// A second instance in the same state, with a journal of its own in which nothing stands. Only for one that is at rest.
+    fn clone(&self) -> Paxos {
+        let Some(history) = self.history.clone() else { unreachable!("whoever clones asks `is_at_rest` first") };
+        let mut beginning = self.beginning.clone();
+        beginning.log.write_to(Journal::default());
+        Paxos::again(beginning, history)
+    }
+}
+
 impl History {
     fn tick(&mut self) {
         if self.pending {

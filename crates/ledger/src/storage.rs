@@ -94,6 +94,12 @@ impl Journal {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Lets the same lines wait here as in another one; what is noted in one of them later does not stand in the other.
+    pub(crate) fn copy(&self, other: &Journal) {
+        let lines = other.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()

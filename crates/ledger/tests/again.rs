@@ -1,5 +1,5 @@
 //! A ledger that was written down and read back goes on exactly as the one that was not: what a recording needs to begin
-//! in the middle of an epoch.
+//! in the middle of an epoch. So does one that was cloned, whatever becomes of the first.
 
 use hearth_cib::Entry;
 use hearth_ledger::{Ledger, LedgerMessage, LedgerOut, Params};
@@ -52,6 +52,11 @@ impl Twins {
     fn written(&self) -> String {
         assert!(self.live.is_at_rest());
         serde_json::to_string(&self.live).expect("it is at rest")
+    }
+
+    fn copied(&mut self) {
+        assert!(self.live.can_be_cloned());
+        self.copy = self.live.clone();
     }
 
     fn read_back(&mut self) {
@@ -111,6 +116,7 @@ fn a_ledger_read_back_in_the_middle_of_an_epoch_goes_on_as_the_one_that_was_not(
                     }
                 }
                 37 => twins[node].both(|ledger| _ = ledger.remove_voters(&[name(1 - node)])),
+                38 => twins[node].copied(),
                 _ => twins[node].read_back(),
             }
         }

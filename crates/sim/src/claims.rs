@@ -21,6 +21,7 @@ const SLOW_ACCESS: Duration = ms(60);
 const AGAIN: Duration = ms(20);
 
 /// A daemon's thread for it.
+#[derive(Clone)]
 pub(crate) struct Claims {
     run: u64,
     claimant: Claimant,

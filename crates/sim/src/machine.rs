@@ -37,6 +37,7 @@ pub struct Told {
 }
 
 /// One machine.
+#[derive(Clone)]
 pub struct Machine {
     /// Its files.
     pub config: Config,

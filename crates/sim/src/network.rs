@@ -45,7 +45,7 @@ impl Quality {
 }
 
 /// All links.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Network {
     kinds: Vec<LinkKind>,
     /// By link.

@@ -20,7 +20,7 @@ pub enum Parcel {
 }
 
 /// One thing that will happen.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum What {
     /// A packet arrives.
     Packet { from: usize, to: usize, link: LinkId, parcel: Parcel, replayed: bool },
@@ -71,7 +71,7 @@ pub enum What {
 }
 
 /// When the thing in a slot happens. No two have the same number.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Scheduled {
     at: Timestamp,
     number: u64,
@@ -79,7 +79,7 @@ struct Scheduled {
 }
 
 /// Everything that will happen; of two things at one moment the one that was planned first.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Queue {
     heap: BinaryHeap<Reverse<Scheduled>>,
     number: u64,

@@ -29,6 +29,7 @@ pub enum PathMode {
 }
 
 /// An order that waits for the disk.
+#[derive(Clone)]
 pub struct Asked {
     target: NodeName,
     task: FenceTask,
@@ -38,7 +39,7 @@ pub struct Asked {
 }
 
 /// What one machine has to do with the disk.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Slot {
     /// How its path is.
     pub path: PathMode,
@@ -60,6 +61,7 @@ impl Slot {
 }
 
 /// Its bytes.
+#[derive(Clone)]
 pub struct Bytes(Vec<u8>);
 
 impl Bytes {

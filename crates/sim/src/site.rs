@@ -24,6 +24,7 @@ pub struct Order {
 }
 
 /// The world without the checkers.
+#[derive(Clone)]
 pub struct Site {
     /// True time.
     pub now: Timestamp,

@@ -388,8 +388,15 @@ fn live(world: &mut World, run: &Run) {
         world.act(&step.act);
         world.run(step.then);
     }
+    conclude(world, run, None);
+}
+
+/// What follows the steps of a run: all heals and must come to rest, and what is only known at the end is judged. With
+/// `quiet`, all that has been well for that long, while nothing happened but keepalives and looks at what runs, is
+/// believed to stay so.
+pub fn conclude(world: &mut World, run: &Run, quiet: Option<Duration>) {
     world.site.list.clone_from(&run.list);
-    if let Err(pending) = heal(world, &run.lost)
+    if let Err(pending) = heal(world, &run.lost, quiet)
         && !beyond_help(world, run)
     {
         let at = world.site.now;
@@ -432,7 +439,7 @@ pub fn moments(run: &Run) -> Vec<Duration> {
 
 /// Everything heals; a person starts what does not run and clears failures. Then it must come to rest. The error is the
 /// obligation that is still open.
-fn heal(world: &mut World, lost: &[usize]) -> Result<(), String> {
+fn heal(world: &mut World, lost: &[usize], quiet: Option<Duration>) -> Result<(), String> {
     repair(world, lost);
     let end = world.site.now + HEALED_WITHIN;
     let (mut round, mut well_since) = (0, None);
@@ -450,7 +457,8 @@ fn heal(world: &mut World, lost: &[usize]) -> Result<(), String> {
         }
         if pending(&world.site).is_none() {
             let since = *well_since.get_or_insert(world.site.now);
-            if world.site.now.since(since) >= HOLDS_FOR {
+            let (held, still) = (world.site.now.since(since), world.site.now.since(world.stirred_at));
+            if held >= HOLDS_FOR || quiet.is_some_and(|quiet| held.min(still) >= quiet) {
                 return Ok(());
             }
             continue;

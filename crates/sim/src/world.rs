@@ -10,7 +10,7 @@ use crate::rng::Rng;
 use crate::site::{Order, Site};
 use hearth_control::Request;
 use hearth_controller::{Carrier, Controller, Input, Next, Output, Start, overtakes};
-use hearth_types::{Incarnation, LinkId, NodeIdentity, ResourceId, Timestamp};
+use hearth_types::{Incarnation, LinkId, NodeIdentity, OpAction, ResourceId, Timestamp};
 use hearth_wire::Message;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub struct World {
     pub trace: Option<u64>,
     /// When something other than the beat of keepalives happened, each moment once, if wanted.
     pub moments: Option<Vec<Timestamp>>,
+    /// When something other than keepalives and looks at what runs last happened.
+    pub(crate) stirred_at: Timestamp,
     pub(crate) incarnations: Rng,
     token: u64,
     key: u64,
@@ -56,6 +58,7 @@ impl World {
             complaints: Vec::new(),
             trace: None,
             moments: None,
+            stirred_at: Timestamp::ZERO,
             incarnations: Rng::new(seed, "incarnations"),
             token: 0,
             key: 0,
@@ -85,6 +88,34 @@ impl World {
     pub fn tell(&mut self, text: impl Into<String>) {
         let at = self.site.now;
         self.site.story.push((at, text.into()));
+    }
+
+    /// A second world that goes on exactly as this one does, and shares nothing with it; none where one of its daemons
+    /// cannot be cloned, or is recorded.
+    pub fn fork(&self) -> Option<World> {
+        let daemons = self.site.machines.iter().filter_map(|machine| machine.controller.as_ref());
+        if self.recorder.is_some() || !daemons.into_iter().all(Controller::can_be_cloned) {
+            return None;
+        }
+        Some(World {
+            site: self.site.clone(),
+            queue: self.queue.clone(),
+            checkers: self.checkers.fork(),
+            complaints: self.complaints.clone(),
+            trace: self.trace,
+            moments: self.moments.clone(),
+            stirred_at: self.stirred_at,
+            incarnations: self.incarnations.clone(),
+            token: self.token,
+            key: self.key,
+            was_hot: self.was_hot,
+            spare: Vec::new(),
+            ghosts: self.ghosts,
+            ghost_number: self.ghost_number,
+            last_beats: self.last_beats.clone(),
+            inputs: self.inputs,
+            recorder: None,
+        })
     }
 
     pub(crate) fn push(&mut self, after: Duration, what: What) {
@@ -201,6 +232,7 @@ impl World {
         let now = machine.clock.local(self.site.now);
         let mut out = std::mem::take(&mut self.spare);
         let beats = is_beat(&input);
+        let looked = beats || matches!(input, Input::OpFinished(_));
         if let Some(recorder) = self.recorder.as_mut() {
             recorder.told(node, now, &input);
         }
@@ -210,6 +242,9 @@ impl World {
         }
         self.inputs += 1;
         let eventful = !(beats && out.iter().all(overtakes));
+        if eventful && !(looked && out.iter().all(|output| overtakes(output) || looks(output))) {
+            self.stirred_at = self.site.now;
+        }
         if let Some(moments) = self.moments.as_mut().filter(|known| eventful && known.last() != Some(&self.site.now)) {
             moments.push(self.site.now);
         }
@@ -304,31 +339,41 @@ impl World {
                 self.site.now = self.site.now.max(end);
                 return false;
             }
-            let mut next = end;
-            let mut due = None;
-            for (node, machine) in self.site.machines.iter().enumerate() {
-                if let Some(at) = machine.due.map(|at| at.max(self.site.now)).filter(|at| *at < next) {
-                    next = at;
-                    due = Some(node);
-                }
-            }
-            let queued = self.queue.next_at().filter(|at| *at <= next && *at < end);
-            let at = queued.unwrap_or(next).max(self.site.now);
-            self.pass(at);
-            if queued.is_some() {
-                if let Some(what) = self.queue.pop() {
-                    self.happen(what);
-                }
-                continue;
-            }
-            match due {
-                Some(node) => {
-                    self.feed(node, Input::Deadline);
-                    self.see(&Seen::Deadline { node });
-                }
-                None => return holds(&self.site),
+            if !self.go_on(end) {
+                self.pass(end.max(self.site.now));
+                return holds(&self.site);
             }
         }
+    }
+
+    /// Lets everything happen that comes before a moment, and time stand at the last of it: a fork that runs on to that
+    /// moment is as if this world had never stopped.
+    pub fn run_before(&mut self, end: Timestamp) {
+        while self.complaints.len() < check::COMPLAINTS_MAX && self.go_on(end) {}
+    }
+
+    /// The next thing happens, if it comes before `end`.
+    fn go_on(&mut self, end: Timestamp) -> bool {
+        let mut next = end;
+        let mut due = None;
+        for (node, machine) in self.site.machines.iter().enumerate() {
+            if let Some(at) = machine.due.map(|at| at.max(self.site.now)).filter(|at| *at < next) {
+                next = at;
+                due = Some(node);
+            }
+        }
+        if let Some(at) = self.queue.next_at().filter(|at| *at <= next && *at < end) {
+            self.pass(at.max(self.site.now));
+            if let Some(what) = self.queue.pop() {
+                self.happen(what);
+            }
+            return true;
+        }
+        let Some(node) = due else { return false };
+        self.pass(next.max(self.site.now));
+        self.feed(node, Input::Deadline);
+        self.see(&Seen::Deadline { node });
+        true
     }
 
     /// Time passes, and nothing happens in it but gates that run out.
@@ -385,4 +430,9 @@ fn is_beat(input: &Input) -> bool {
             | Input::PingAnswered { .. }
             | Input::WireAsked { .. }
     )
+}
+
+/// An order to look at what runs.
+fn looks(output: &Output) -> bool {
+    matches!(output, Output::StartOp(request) if matches!(request.action, OpAction::Probe | OpAction::Monitor))
 }

@@ -83,6 +83,7 @@ enum Next {
 }
 
 /// The rounds of one machine.
+#[derive(Clone)]
 pub struct Claimant {
     local: NodeName,
     other: NodeName,

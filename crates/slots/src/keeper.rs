@@ -35,6 +35,7 @@ pub struct Found {
 }
 
 /// This machine's own slot.
+#[derive(Clone)]
 struct Own {
     disk: Id,
     slot: u16,
@@ -43,6 +44,7 @@ struct Own {
 }
 
 /// What is known of another machine's heart.
+#[derive(Clone)]
 struct Seen {
     slot: u16,
     heart: Heart,
@@ -62,6 +64,7 @@ impl Seen {
 }
 
 /// The slots of one disk as one daemon uses them.
+#[derive(Clone)]
 pub struct Keeper {
     local: NodeName,
     boot: Id,

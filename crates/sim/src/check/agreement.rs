@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What nodes have had on record, as far as anybody can have seen it: what waits behind a write is not (R-LEDGER-3).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Agreement {
     /// By machine.
     newest: Vec<Option<(EpochName, Index)>>,
@@ -21,7 +21,7 @@ pub struct Agreement {
 }
 
 /// A record at one moment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct State {
     key: (EpochName, Index),
     voters: String,

@@ -5,7 +5,7 @@ use crate::site::Site;
 use hearth_control::Status;
 
 /// Compares a node's word before and after.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Authentic;
 
 impl Checker for Authentic {

@@ -23,7 +23,7 @@ const SPINS_MAX: u32 = 200;
 type Pace = (Timestamp, u32);
 
 /// Of each node.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Paces(Vec<Option<Pace>>);
 
 impl Paces {
@@ -36,7 +36,7 @@ impl Paces {
 }
 
 /// Counts inputs, writes and deadlines of each node.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Bounds {
     spins: Paces,
     inputs: Paces,

@@ -6,7 +6,7 @@ use hearth_controller::EventId;
 use std::collections::BTreeSet;
 
 /// Events of each daemon's run.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Cause {
     known: BTreeSet<(usize, u64, EventId)>,
 }

@@ -5,7 +5,7 @@ use hearth_types::Timestamp;
 use std::time::Duration;
 
 /// Adds up.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Double {
     total: Duration,
 }

@@ -7,7 +7,7 @@ use hearth_types::{OpAction, OpOutcome, ResourceId};
 use std::collections::BTreeMap;
 
 /// What each daemon knows to run, or has ordered to start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct DoubleStart {
     known: BTreeMap<(usize, ResourceId), u64>,
 }

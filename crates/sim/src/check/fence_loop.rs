@@ -5,7 +5,7 @@ use super::{Blame, Checker, Seen};
 use crate::site::Site;
 
 /// The rule has no memory: who was heard since a machine has power, the machine knows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct FenceLoop;
 
 impl Checker for FenceLoop {

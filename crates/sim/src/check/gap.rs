@@ -5,7 +5,7 @@ use hearth_types::{ResourceId, Timestamp};
 use std::time::Duration;
 
 /// Measures one address.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Gap {
     watched: Option<ResourceId>,
     served_until: Timestamp,

@@ -14,7 +14,7 @@ use std::time::Duration;
 const ALLOWED: Duration = ms(100);
 
 /// Since when machines have had no carrier while their daemon ran.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Isolated {
     dark_since: BTreeMap<usize, Timestamp>,
 }

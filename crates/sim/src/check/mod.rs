@@ -131,8 +131,20 @@ impl Blame<'_> {
     }
 }
 
+/// What is cloned with its world.
+pub trait Fork {
+    /// One that goes on as this one does.
+    fn fork(&self) -> Box<dyn Checker>;
+}
+
+impl<T: Checker + Clone + 'static> Fork for T {
+    fn fork(&self) -> Box<dyn Checker> {
+        Box::new(self.clone())
+    }
+}
+
 /// One rule.
-pub trait Checker {
+pub trait Checker: Fork + Send {
     /// Its name, as complaints show it.
     fn name(&self) -> &'static str;
 
@@ -183,6 +195,16 @@ impl Checkers {
         ];
         let on_inputs = (0..all.len()).filter(|at| all[*at].sees_inputs()).collect();
         Checkers { all, on_inputs, gap: gap::Gap::default(), double: double::Double::default() }
+    }
+
+    /// Others that have seen the same.
+    pub(crate) fn fork(&self) -> Checkers {
+        Checkers {
+            all: self.all.iter().map(|checker| checker.fork()).collect(),
+            on_inputs: self.on_inputs.clone(),
+            gap: self.gap.clone(),
+            double: self.double.clone(),
+        }
     }
 
     pub(crate) fn see(&mut self, site: &Site, seen: &Seen<'_>, complaints: &mut Vec<Complaint>) {

@@ -10,7 +10,7 @@ const STARTS_PER_FAULT: u32 = 2;
 const STARTS_BEFORE: u32 = 12;
 
 /// Counts what befell the cluster.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Moves {
     acts: u32,
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 const KNOWN_WITHIN: Duration = ms(6500);
 
 /// From when on a machine has had nothing to be reset for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Needless {
     calm_from: BTreeMap<usize, Timestamp>,
 }

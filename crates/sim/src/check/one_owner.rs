@@ -6,7 +6,7 @@ use crate::site::Site;
 use hearth_types::Timestamp;
 
 /// The rule has no memory: what is permitted is the excuse's.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OneOwner;
 
 impl Checker for OneOwner {

@@ -6,7 +6,7 @@ use crate::site::Site;
 use hearth_types::{OpAction, ResourceId, ResourceSpec};
 
 /// The rule has no memory: kernels know when something ended.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Order;
 
 impl Checker for Order {

@@ -8,7 +8,7 @@ use hearth_types::Timestamp;
 use std::time::Duration;
 
 /// Adds up.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Overlap {
     episode: u64,
     open: bool,

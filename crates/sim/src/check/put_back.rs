@@ -6,7 +6,7 @@ use crate::act::Act;
 use crate::site::Site;
 
 /// Machines, as bits, that may hold an older copy.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct PutBack {
     machines: u64,
 }

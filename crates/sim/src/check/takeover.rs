@@ -6,7 +6,7 @@ use hearth_types::{OpAction, ResourceId, Timestamp};
 use std::collections::BTreeMap;
 
 /// Where something was started, and who was given up when.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Takeover {
     started: BTreeMap<ResourceId, BTreeMap<usize, Timestamp>>,
     given_up: BTreeMap<usize, Timestamp>,

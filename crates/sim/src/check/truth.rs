@@ -4,7 +4,7 @@ use super::{Blame, Checker};
 use crate::site::Site;
 
 /// Looks at the end.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Truth;
 
 impl Checker for Truth {

@@ -5,7 +5,7 @@ use crate::site::Site;
 use hearth_types::OpAction;
 
 /// Looks at every start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Witness;
 
 impl Checker for Witness {

@@ -35,23 +35,69 @@ pub fn all() -> Vec<Fault> {
     faults
 }
 
-/// The story with faults at certain times since its beginning. What comes at one moment comes in the order of `faults`,
-/// and before what the story does then.
-pub fn put(story: &Story, faults: &[(Duration, &Fault)]) -> Run {
-    let mut acts: Vec<(Duration, Act)> = Vec::new();
-    for (at, fault) in faults {
-        acts.extend(fault.iter().map(|(after, act)| (*at + *after, act.clone())));
+/// What comes at one moment comes in the order of faults, and before what the story does then.
+const STORY: usize = usize::MAX;
+
+/// Everything that befalls a world, in its order.
+pub struct Plan {
+    /// When, since the beginning of the story; by which fault; what.
+    acts: Vec<(Duration, usize, Act)>,
+    /// When all heals.
+    end: Duration,
+}
+
+impl Plan {
+    /// A story with faults at certain times since its beginning.
+    pub fn new(story: &Story, faults: &[(Duration, &Fault)]) -> Plan {
+        let mut acts: Vec<(Duration, usize, Act)> = Vec::new();
+        for (number, (at, fault)) in faults.iter().enumerate() {
+            acts.extend(fault.iter().map(|(after, act)| (*at + *after, number, act.clone())));
+        }
+        let last = acts.iter().map(|(at, ..)| *at).max().unwrap_or_default();
+        let mut at = Duration::ZERO;
+        for step in &story.run.steps {
+            acts.push((at, STORY, step.act.clone()));
+            at += step.then;
+        }
+        // The sort is stable.
+        acts.sort_by_key(|(at, by, _)| (*at, *by));
+        Plan { acts, end: at.max(last + GOES_ON) }
     }
-    let last = acts.iter().map(|(at, _)| *at).max().unwrap_or_default();
-    let mut at = Duration::ZERO;
-    for step in &story.run.steps {
-        acts.push((at, step.act.clone()));
-        at += step.then;
+
+    /// The same, and all heals when it does in another plan.
+    pub fn ending_as(self, other: &Plan) -> Plan {
+        Plan { end: other.end, ..self }
     }
-    let end = at.max(last + GOES_ON);
-    // The sort is stable.
-    acts.sort_by_key(|(at, _)| *at);
-    let next: Vec<Duration> = acts.iter().skip(1).map(|(at, _)| *at).chain([end]).collect();
-    let steps = acts.into_iter().zip(next).map(|((at, act), next)| Step { act, then: next - at }).collect();
-    Run { steps, ..story.run.clone() }
+
+    /// The next act behind the first so many, if it comes before those of fault `by` at a moment.
+    pub fn before(&self, played: usize, at: Duration, by: usize) -> Option<(Duration, &Act)> {
+        let (when, whose, act) = self.acts.get(played)?;
+        ((*when, *whose) < (at, by)).then_some((*when, act))
+    }
+
+    /// All acts behind the first so many.
+    pub fn rest(&self, played: usize) -> impl Iterator<Item = (Duration, &Act)> {
+        self.acts[played..].iter().map(|(at, _, act)| (*at, act))
+    }
+
+    /// When all heals, since the beginning of the story.
+    pub fn end(&self) -> Duration {
+        self.end
+    }
+
+    /// Plays as a run.
+    pub fn run(&self, story: &Story) -> Run {
+        let next = self.acts.iter().skip(1).map(|(at, ..)| *at).chain([self.end]);
+        let steps = self.acts.iter().zip(next).map(|((at, _, act), next)| Step { act: act.clone(), then: next - *at });
+        Run { steps: steps.collect(), ..story.run.clone() }
+    }
+
+    /// Two plans of one story with the same name do the same at the same moments, in the same order.
+    pub fn name(&self, story: &Story) -> String {
+        let mut name = format!("{}", self.end.as_nanos());
+        for (at, _, act) in self.acts.iter().filter(|(_, by, _)| *by != STORY) {
+            name.push_str(&format!(", {} {}", at.as_nanos(), act.text(&story.run.layout)));
+        }
+        name
+    }
 }
