@@ -121,6 +121,7 @@ impl Node {
             mark: Some(self.own_mark()),
             watchdog: self.watchdog.armed().cloned(),
             strangers: self.unlisted.strangers(now, timing.deadtime),
+            tiebreaker: self.own_tiebreaker(),
         }
     }
 
@@ -395,6 +396,7 @@ fn says_the_same(one: &Heartbeat, other: &Heartbeat) -> bool {
         && one.versions == other.versions
         && one.wire == other.wire
         && one.gated == other.gated
+        && one.tiebreaker == other.tiebreaker
         && one.incarnation == other.incarnation
         && states_the_same(one, other)
         && judges_the_same(one, other)

@@ -392,13 +392,13 @@ impl Node {
         let timing = self.config.cluster.timing;
         let record = self.ledger.record().filter(|_| self.keeping.confirmed);
         let leases = record.is_some_and(Record::has_leases);
-        let peer = self.peer();
+        let peer = self.peer().or_else(|| self.other_of_two());
         Claim {
             now,
             voters: record.map(|record| record.voters.len()),
             takes_part: self.ledger.takes_part(),
             isolated,
-            tiebreaker: self.has_tiebreaker(),
+            tiebreaker: self.has_tiebreaker() || self.counted_on().is_some(),
             superseded: self.is_claimed_by_other(),
             vouched_at: peer.as_ref().and_then(|peer| self.members.vouched_at(peer)),
             favoured_until: self.favoured_until(),

@@ -445,6 +445,7 @@ impl Node {
         notes.extend(self.watchdog.note());
         notes.extend(self.slot.note());
         notes.extend(self.tiebreaker.note());
+        notes.extend(self.note_counted_on());
         if let Some(trouble) = &self.gate_trouble {
             notes.push(format!("The kernel gate is not whole: {trouble}."));
         }

@@ -15,7 +15,7 @@ pub(crate) struct Claim {
     pub takes_part: bool,
     /// Isolated (R-MEM-7).
     pub isolated: bool,
-    /// A tiebreaker is configured.
+    /// A tiebreaker is configured, here or by the other one's word.
     pub tiebreaker: bool,
     /// The claim by which this node went on alone is the other one's by now.
     pub superseded: bool,

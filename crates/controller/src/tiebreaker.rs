@@ -9,6 +9,7 @@ use crate::node::Node;
 use crate::{Output, Severity};
 use hearth_cib::MemberState;
 use hearth_types::{NodeName, PermitKind, Timestamp};
+use hearth_wire::Tiebreaker as Named;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -162,17 +163,50 @@ impl Node {
         (left || by_word || self.word_on(other).is_some()) && !self.members.is_alive(other)
     }
 
+    /// The tiebreaker that ha.cf names.
+    pub(crate) fn own_tiebreaker(&self) -> Option<Named> {
+        let cluster = &self.config.cluster;
+        let ping = || cluster.permits.tiebreaker_ping.then_some(Named::Ping);
+        cluster.tiebreaker_disk.is_some().then_some(Named::Disk).or_else(ping)
+    }
+
     /// Whether ha.cf names a tiebreaker.
     pub(crate) fn has_tiebreaker(&self) -> bool {
-        self.config.cluster.permits.tiebreaker_ping || self.config.cluster.tiebreaker_disk.is_some()
+        self.own_tiebreaker().is_some()
+    }
+
+    /// The tiebreaker by which the other one of two goes on alone, though ha.cf names none here: it counts on this node to
+    /// stop by then (decision 0070). Under `unfenced` this node would go on alone all the same.
+    pub(crate) fn counted_on(&self) -> Option<Named> {
+        let cluster = &self.config.cluster;
+        if self.has_tiebreaker() || cluster.permits.unfenced {
+            return None;
+        }
+        let other = self.peer().or_else(|| self.other_of_two())?;
+        self.members.peer(&other)?.claimed.as_ref()?.tiebreaker
+    }
+
+    /// The same for people; none: the other one goes by what this node goes by.
+    pub(crate) fn note_counted_on(&self) -> Option<String> {
+        let named = match self.counted_on().filter(|_| self.ledger.record().is_some_and(|it| it.voters.len() == 2))? {
+            Named::Ping => "ping",
+            Named::Disk => "disk",
+        };
+        let other = self.peer().or_else(|| self.other_of_two())?;
+        Some(format!(
+            "{other} goes by `tiebreaker {named}`, which ha.cf here does not name: this node holds what it holds only while \
+             {other} hears it{}. Write the same ha.cf on both.",
+            if named == "ping" { " or the ping targets answer" } else { "" }
+        ))
     }
 
     /// Until when the tiebreaker favours this node (section 3); none: it does not.
     pub(crate) fn favoured_until(&self) -> Option<Timestamp> {
         let lease = self.config.cluster.timing.lease();
-        match self.config.cluster.tiebreaker_disk {
-            Some(_) => self.tiebreaker.favoured_until(lease),
-            None => self.standing.favoured_until(lease),
+        match (&self.config.cluster.tiebreaker_disk, self.counted_on()) {
+            (Some(_), _) => self.tiebreaker.favoured_until(lease),
+            (None, Some(Named::Disk)) => None,
+            (None, _) => self.standing.favoured_until(lease),
         }
     }
 

@@ -76,6 +76,7 @@ fn heartbeat(number: u64, heard: u64) -> Heartbeat {
         mark: None,
         watchdog: None,
         strangers: None,
+        tiebreaker: None,
     }
 }
 

@@ -76,6 +76,7 @@ fn beat(incarnation: Incarnation, number: u64, names: Incarnation, heard: u64, a
         mark: None,
         watchdog: None,
         strangers: None,
+        tiebreaker: None,
     }
 }
 

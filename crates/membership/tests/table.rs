@@ -211,6 +211,7 @@ fn heartbeat(incarnation: Incarnation, number: u64, report: Option<PeerReport>) 
         mark: None,
         watchdog: None,
         strangers: None,
+        tiebreaker: None,
     }
 }
 

@@ -136,6 +136,11 @@ impl Layout {
         Permits { tiebreaker_ping: some && self.tiebreaker, unfenced: some && self.unfenced }
     }
 
+    /// The disk of the tiebreaker, in files that name so many.
+    pub fn disk_of(&self, names: usize) -> Option<String> {
+        (self.tiebreaker_disk && names <= 2 && !self.is_fenced()).then(|| "/dev/shared".to_owned())
+    }
+
     /// Number of the machine of that name.
     pub fn node(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known.as_str() == name)
@@ -213,12 +218,12 @@ impl Layout {
                 name: "sim".into(),
                 local: self.names[node].clone(),
                 permits: self.permits(nodes.len()),
+                tiebreaker_disk: self.disk_of(nodes.len()),
                 nodes,
                 media: (0..self.links.len()).map(|link| self.medium(node, link)).collect(),
                 ping_targets: if self.tiebreaker { vec![router] } else { Vec::new() },
                 timing: self.timing,
                 fencing: self.fencing(),
-                tiebreaker_disk: (self.tiebreaker_disk && !self.is_fenced()).then(|| "/dev/shared".to_owned()),
                 gate: self.gate,
                 realtime: false,
                 rtprio: 1,

@@ -204,6 +204,7 @@ impl World {
         let machine = &mut self.site.machines[node];
         config.cluster.wire_version = machine.config.cluster.wire_version;
         config.cluster.permits = machine.config.cluster.permits;
+        config.cluster.tiebreaker_disk.clone_from(&machine.config.cluster.tiebreaker_disk);
         config.cluster.nodes.clone_from(&machine.config.cluster.nodes);
         machine.variant = variant;
         machine.config = config;
@@ -222,6 +223,7 @@ impl World {
     fn write_list(&mut self, node: usize, names: Vec<NodeName>) {
         let cluster = &mut self.site.machines[node].config.cluster;
         cluster.permits = self.site.layout.permits(names.len());
+        cluster.tiebreaker_disk = self.site.layout.disk_of(names.len());
         cluster.nodes = names;
     }
 
@@ -254,6 +256,7 @@ impl World {
         let mut config = machine.config.clone();
         config.cluster.nodes = change.applied_to(&config.cluster.nodes);
         config.cluster.permits = self.site.layout.permits(config.cluster.nodes.len());
+        config.cluster.tiebreaker_disk = self.site.layout.disk_of(config.cluster.nodes.len());
         let mut objections = controller.objections(machine.clock.local(self.site.now), &config);
         if machine.listed != machine.config.cluster.nodes {
             objections.push("its files name others than its daemon has read".to_owned());

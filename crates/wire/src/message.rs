@@ -125,6 +125,21 @@ pub struct Heartbeat {
     /// Who is heard with the cluster's key and is not in the sender's list of nodes; none: nobody (decision 0058).
     #[n(27)]
     pub strangers: Option<Vec<NodeName>>,
+    /// The tiebreaker that the sender's ha.cf names; none: it goes by none (section 3).
+    #[n(28)]
+    pub tiebreaker: Option<Tiebreaker>,
+}
+
+/// What lets one of two machines go on alone, besides a fence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+pub enum Tiebreaker {
+    /// `tiebreaker ping`.
+    #[n(0)]
+    Ping,
+    /// `tiebreaker disk`.
+    #[n(1)]
+    Disk,
 }
 
 /// Letters of a driver's name that a heartbeat carries: with them it takes no more frames of a serial line.

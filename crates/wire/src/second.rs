@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use hearth_types::{Admission, EpochName, Incarnation, Index, MessageNumber, NodeIdentity, NodeName, ResourceId};
 use minicbor::{Decode, Encode};
 
-use crate::message::{Heartbeat, Mark, Message, NodeStatus, PeerReport, Segment, Statement, Watchdog, shared};
+use crate::message::{
+    Heartbeat, Mark, Message, NodeStatus, PeerReport, Segment, Statement, Tiebreaker, Watchdog, shared,
+};
 
 /// What stands behind the header of a packet of version 2. Segments are those of version 1.
 #[derive(Encode, Decode)]
@@ -83,6 +85,8 @@ pub(crate) struct SecondHeartbeat {
     watchdog: Option<Watchdog>,
     #[n(27)]
     strangers: Option<Vec<NodeName>>,
+    #[n(28)]
+    tiebreaker: Option<Tiebreaker>,
 }
 
 #[derive(Encode, Decode)]
@@ -146,6 +150,7 @@ impl From<&Heartbeat> for SecondMessage {
             mark: it.mark,
             watchdog: it.watchdog.clone(),
             strangers: it.strangers.clone(),
+            tiebreaker: it.tiebreaker,
             names: names.0,
         })
     }
@@ -194,6 +199,7 @@ impl SecondMessage {
             mark: it.mark,
             watchdog: it.watchdog,
             strangers: it.strangers,
+            tiebreaker: it.tiebreaker,
         })))
     }
 }

@@ -151,7 +151,9 @@ fn newer_heartbeats_are_read() {
     let driver = "x".repeat(hearth_wire::DRIVER_LETTERS);
     let watchdog = Some(hearth_wire::Watchdog { driver, timeout_ms: 10_000, nowayout: false });
     let strangers = Some(vec!["node-gamma".into()]);
-    let full = Heartbeat { statement: Some(Statement::default()), watchdog, strangers, ..newer_heartbeat() };
+    let tiebreaker = Some(hearth_wire::Tiebreaker::Disk);
+    let full =
+        Heartbeat { statement: Some(Statement::default()), watchdog, strangers, tiebreaker, ..newer_heartbeat() };
     let bytes = minicbor::to_vec(&full).expect("encodes");
     let mut decoder = minicbor::Decoder::new(&bytes);
     let fields = decoder.array().expect("an array").expect("of known length");

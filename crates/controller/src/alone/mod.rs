@@ -276,6 +276,13 @@ impl Node {
             self.alone.verdict_until = Some(until).filter(|until| now < *until);
             return;
         }
+        if let Some(other) = self.may_have_gone_on_since() {
+            let text = "it went on alone by a tiebreaker that ha.cf does not name any more, and so may";
+            let way = format!("start {other}, or restart hearthd here with the ha.cf of before");
+            self.alone.verdict =
+                Some(format!("{text} {other} have done since: it waits until {other} is heard; {way}"));
+            return;
+        }
         let text = match self.peer().filter(|peer| !self.members.is_alive(peer)) {
             Some(peer) if self.has_tiebreaker() || self.is_one_way(&peer) => {
                 // Both can have gone on alone, one after the other: who comes up where the targets do not answer may be
@@ -303,6 +310,17 @@ impl Node {
         self.keeping.confirmed = true;
         self.record_changed = true;
         self.chronicle.lead(now, Severity::Info, "resumed-alone", self.local.clone(), text);
+    }
+
+    /// The other one of two, where this node went on alone by a tiebreaker, and nothing that ha.cf names by now says whether
+    /// that one has done so since (decision 0028).
+    fn may_have_gone_on_since(&self) -> Option<NodeName> {
+        let permit = self.ledger.record().and_then(|record| record.permit);
+        let cluster = &self.config.cluster;
+        let judged = self.has_tiebreaker() || cluster.permits.unfenced || cluster.fencing.is_configured();
+        let by_tiebreaker = matches!(permit, Some(PermitKind::Tiebreaker | PermitKind::Watchdog));
+        let other = self.peer().or_else(|| self.other_of_two()).filter(|_| by_tiebreaker && !judged)?;
+        (!self.members.is_alive(&other) && self.word_on(&other).is_none()).then_some(other)
     }
 
     /// An end of the epoch without us was decided, though this run does not leave: an earlier run had asked for it, or the

@@ -45,6 +45,7 @@ pub fn heartbeat() -> Heartbeat {
         mark: None,
         watchdog: None,
         strangers: None,
+        tiebreaker: None,
     }
 }
 
