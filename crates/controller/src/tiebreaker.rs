@@ -226,6 +226,16 @@ impl Node {
     pub(crate) fn claimed_since(&self, now: Timestamp) -> Result<Timestamp, String> {
         let state = &self.tiebreaker;
         let Some(told) = &state.told else { return Err("there is no tiebreaker".to_owned()) };
+        if let Some(version) =
+            self.ledger.record().map(|it| it.wire_version).filter(|it| *it < hearth_cib::WATCHED_FROM)
+        {
+            // Who speaks that does not stop for a claim that it lost, and its watchdog is not on record (R-WIRE-6).
+            let way = "upgrade hearthd on both, and take `wire_version` out of ha.cf";
+            return Err(format!(
+                "wire version {version} is in use, in which nobody knows a claim on {}; {way}",
+                told.device
+            ));
+        }
         let favoured = self.favoured_until().is_some_and(|until| now < until);
         if let Some(since) = state.ours_since.filter(|_| favoured) {
             return Ok(since);

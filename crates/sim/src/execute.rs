@@ -131,10 +131,19 @@ impl World {
         if self.site.mutant == Some(Mutant::ForgetsCauses) {
             event.cause = None;
         }
+        if self.site.mutant == Some(Mutant::TrustsEachTime) && event.name == "node-left-out" {
+            self.release(node, &event.subject, ms(1));
+        }
         let machine = &self.site.machines[node];
         let told = crate::machine::Told { at: self.site.now, run: machine.run, event };
         self.see(&Seen::Event { node, event: &told.event });
         self.site.machines[node].events.push(told);
+    }
+
+    /// A broken node (mutant) lets in again what flaps.
+    fn release(&mut self, node: usize, what: &str, after: Duration) {
+        let request = hearth_control::Request::Release { name: what.to_owned() };
+        self.push(after, What::Again { node, request, left: 0 });
     }
 
     /// When the kernel would remove an address whose lifetime begins now.
@@ -243,6 +252,11 @@ impl World {
             self.push(ms(500), What::Expire { node, resource: op.spec.id.clone() });
         }
         self.see(&Seen::OpEnded { node, op: &op, outcome: &outcome });
+        if self.site.mutant == Some(Mutant::TrustsEachTime) && op.action == OpAction::Start && outcome != OpOutcome::Ok
+        {
+            let after = self.site.layout.timing.failure_timeout.unwrap_or_default();
+            self.release(node, op.spec.id.as_str(), after);
+        }
         if op.run == self.site.machines[node].run {
             let took = now.since(op.began);
             let killed = self.site.machines[node].agents.flaws.get(&op.spec.id) == Some(&Flaw::KillStop);

@@ -30,6 +30,11 @@ impl World {
     /// A machine orders the power switch of another one.
     fn fence(&mut self, node: usize, id: FenceId, target: usize, task: FenceTask, timeout: Duration) {
         let harmless = task == FenceTask::Check;
+        let talks = self.site.machines[target].awake() && self.site.together(node, target);
+        if self.site.mutant == Some(Mutant::BlocksUnstopped) && talks && !harmless {
+            let (run, result) = (self.site.machines[node].run, Err("nobody asks for it".to_owned()));
+            return self.push(ms(100), What::FenceSaid { node, run, id, result, took: ms(100) });
+        }
         if !harmless {
             self.see(&Seen::FenceOrdered { node, target });
             let (one, other) = (self.site.name(node), self.site.name(target));

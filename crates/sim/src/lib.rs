@@ -24,6 +24,7 @@ pub mod disk;
 pub mod excuse;
 mod execute;
 mod fencing;
+mod flapping;
 mod idle;
 pub mod kernel;
 pub mod layout;

@@ -82,7 +82,7 @@ fn step(rng: &mut Rng, act: Act) -> Step {
 fn add(rng: &mut Rng, layout: &Layout, all: &[usize], others: &[usize]) -> Vec<Step> {
     let moving = all.len() - 1;
     // An ha.cf with `tiebreaker` names no third machine: that line goes out by hand.
-    if layout.tiebreaker || rng.chance(500) {
+    if layout.tiebreaker || layout.tiebreaker_disk || rng.chance(500) {
         return by_files(rng, others, all, moving);
     }
     let ways: Vec<usize> = (0..1 + rng.index(3)).map(|_| *rng.pick(others)).collect();

@@ -73,6 +73,12 @@ pub enum Mutant {
     LooksAtNothing,
     /// A node that reads that nobody has claimed, and then claims.
     ClaimsByOneRead,
+    /// What did not stop blocks, whatever could end it: nobody is turned off who still talks.
+    BlocksUnstopped,
+    /// What flaps is let in again each time as if it had never failed: somebody releases it at once.
+    TrustsEachTime,
+    /// A failure counts until somebody clears it, whatever `failure_timeout` says.
+    NeverForgets,
     /// Files are read as if a witness were a node like others.
     WitnessRuns,
 }

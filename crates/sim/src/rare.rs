@@ -1,11 +1,12 @@
 //! What chance alone would rarely draw, or not leave long enough: a copied machine on the network, a disk that hangs, a
-//! power switch whose word comes late, a person who ends that something is left out.
+//! claim on a disk that two share, a power switch whose word comes late, a person who ends that something is left out.
 
 use crate::act::{Act, SwitchMode};
 use crate::disk::DiskMode;
 use crate::layout::{Layout, ms};
 use crate::rng::Rng;
-use crate::swarm::Step;
+use crate::shared::PathMode;
+use crate::swarm::{Step, WATCHDOG};
 use std::time::Duration;
 
 /// Longer than a switch that says so late takes to say it.
@@ -42,6 +43,41 @@ pub(crate) fn hanging_disks(rng: &mut Rng, layout: &Layout, steps: &mut Vec<Step
     if rng.chance(500) {
         let to = from + 1 + rng.index(steps.len() - from);
         steps.insert(to, Step { act: Act::Disk(node, DiskMode::Fast), then: ms(0) });
+    }
+}
+
+/// One pair in six that has no fence devices goes by a claim on a disk (decision 0064), and every other one of these has
+/// watchdogs for certain (decision 0065).
+pub(crate) fn claimed_disk(rng: &mut Rng, layout: &mut Layout) {
+    if layout.names.len() != 2 || layout.stonith || !rng.chance(167) {
+        return;
+    }
+    layout.tiebreaker_disk = true;
+    if rng.chance(500) {
+        layout.watchdog = Some(WATCHDOG);
+    }
+}
+
+/// The paths to that disk fail, hang and are slow: what hangs may be written late. Half of the times the machines are
+/// apart soon after, and while they are the claim is made.
+pub(crate) fn paths_to_a_claim(rng: &mut Rng, layout: &Layout, steps: &mut Vec<Step>) {
+    if !layout.tiebreaker_disk {
+        return;
+    }
+    for _ in 0..1 + rng.below(4) {
+        let node = rng.index(2);
+        let mode = [PathMode::Slow, PathMode::Hangs, PathMode::Broken][rng.index(3)];
+        let from = at(rng, layout, steps);
+        steps.insert(from, Step { act: Act::Path(node, mode), then: rng.span(ms(0), ms(600)) });
+        let mut next = from + 1;
+        if rng.chance(500) {
+            steps.insert(next, Step { act: Act::Split(vec![node]), then: rng.span(ms(0), ms(2500)) });
+            next += 1;
+        }
+        if rng.chance(700) {
+            let to = next + rng.index((steps.len() + 1 - next).min(3));
+            steps.insert(to, Step { act: Act::Path(node, PathMode::Works), then: rng.span(ms(0), ms(1500)) });
+        }
     }
 }
 

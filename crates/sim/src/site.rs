@@ -40,6 +40,8 @@ pub struct Site {
     pub excuse: Excuse,
     /// By token.
     pub orders: BTreeMap<u64, Order>,
+    /// When somebody last cleared all failures, while everything heals.
+    pub cleared_at: Option<Timestamp>,
     /// What was done, in true time.
     pub story: Vec<(Timestamp, String)>,
     /// What is broken on purpose.
@@ -68,6 +70,9 @@ impl Site {
             if mutant == Some(Mutant::WitnessRuns) {
                 config.resources.witnesses.clear();
             }
+            if mutant == Some(Mutant::NeverForgets) {
+                config.cluster.timing.failure_timeout = None;
+            }
             if mutant == Some(Mutant::Impatient) && node == 0 {
                 let timing = &mut config.cluster.timing;
                 timing.deadtime /= 8;
@@ -86,6 +91,7 @@ impl Site {
             shared: Bytes::new(&layout.names),
             layout,
             orders: BTreeMap::new(),
+            cleared_at: None,
             story: Vec::new(),
             mutant,
             list: None,

@@ -6,6 +6,7 @@ use crate::agent::Flaw;
 use crate::blind;
 use crate::check::{self, Complaint};
 use crate::disk::DiskMode;
+use crate::flapping;
 use crate::layout::{Layout, LinkKind, address, filesystem, group, ms, script};
 use crate::lists;
 use crate::mutant::Mutant;
@@ -13,6 +14,7 @@ use crate::rare;
 use crate::record::Recording;
 use crate::restores;
 use crate::rng::Rng;
+use crate::shared::PathMode;
 use crate::site::Site;
 use crate::story;
 use crate::stuck;
@@ -32,7 +34,7 @@ const HOLDS_FOR: Duration = ms(1_500);
 const FLAPS_MAX: u32 = 2;
 
 /// Timeout of the watchdogs: with a lease less than four seconds, so that a run sees their resets.
-const WATCHDOG: Duration = ms(3000);
+pub(crate) const WATCHDOG: Duration = ms(3000);
 
 /// One thing to do, and how long to wait after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +81,7 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
         _ => 333,
     };
     layout.stonith = Rng::new(seed, "stonith").chance(share);
+    rare::claimed_disk(&mut Rng::new(seed, "claims"), &mut layout);
     // A reset by the watchdog and one by the power switch may meet.
     if layout.stonith && Rng::new(seed, "watchdogs").chance(400) {
         layout.watchdog = Some(WATCHDOG);
@@ -90,6 +93,9 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
         (0..first).map(|node| Step { act: Act::Start(node), then: rng.span(ms(0), ms(300)) }).collect();
     if let Some(last) = steps.last_mut() {
         last.then = if rng.chance(800) { ms(2500) } else { ms(200) };
+    }
+    if flapping::draw(&mut Rng::new(seed, "flapping"), &mut layout, &mut steps) {
+        return Run { seed, layout, steps, lost: Vec::new(), list: None };
     }
     let mut flaps = vec![0; layout.names.len()];
     for _ in 0..4 + rng.below(14) {
@@ -109,6 +115,7 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Run {
     blind::draw(&mut Rng::new(seed, "blind"), &layout, &mut steps);
     rare::clones(&mut Rng::new(seed, "clones"), &layout, &mut steps);
     rare::hanging_disks(&mut Rng::new(seed, "hanging disks"), &layout, &mut steps);
+    rare::paths_to_a_claim(&mut Rng::new(seed, "paths"), &layout, &mut steps);
     rare::late_words(&mut Rng::new(seed, "late words"), &mut layout, &mut steps);
     rare::releases(&mut Rng::new(seed, "releases"), &layout, &mut steps);
     let list = lists::draw(&mut Rng::new(seed, "changes of the list"), &layout, &mut steps);
@@ -160,7 +167,8 @@ fn draw_lost(rng: &mut Rng, layout: &Layout) -> Vec<usize> {
     // A file system stays with a lost machine whose addresses nobody knows: that is a person's matter (section 5).
     let mounts = layout.resources().iter().any(|spec| matches!(spec.kind, ResourceKind::Filesystem { .. }));
     let spare = if nodes == 2 {
-        usize::from(layout.stonith || (layout.unfenced && !layout.tiebreaker && !mounts))
+        // Nor does one give its claim back.
+        usize::from(layout.stonith || (layout.unfenced && !layout.tiebreaker && !layout.tiebreaker_disk && !mounts))
     } else {
         (nodes - 1) / 2
     };
@@ -472,6 +480,7 @@ fn heal(world: &mut World, lost: &[usize], quiet: Option<Duration>) -> Result<()
         }
         let node = round / 10 % world.site.machines.len();
         if round % 10 == 0 {
+            world.site.cleared_at = Some(world.site.now);
             world.request(node, hearth_control::Request::Clear { resource: None });
         }
         if round % 40 == 0 {
@@ -530,6 +539,7 @@ fn repair(world: &mut World, lost: &[usize]) {
         machine.agents.flaws.clear();
         machine.pingable = true;
         machine.switch = SwitchMode::Works;
+        machine.slot.path = PathMode::Works;
         let wrong_key = std::mem::take(&mut machine.wrong_key);
         for link in 0..world.site.layout.links.len() {
             world.act(&Act::Plug { node, link });

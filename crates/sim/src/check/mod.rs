@@ -9,6 +9,7 @@ mod double_start;
 mod fence_loop;
 mod gap;
 mod isolated;
+mod left_out;
 mod liveness;
 mod moves;
 mod needless;
@@ -18,6 +19,7 @@ mod overlap;
 mod put_back;
 mod takeover;
 mod truth;
+mod unstopped;
 mod witness;
 
 pub use liveness::unwell;
@@ -192,6 +194,8 @@ impl Checkers {
             Box::<fence_loop::FenceLoop>::default(),
             Box::<needless::Needless>::default(),
             Box::<witness::Witness>::default(),
+            Box::<unstopped::Unstopped>::default(),
+            Box::<left_out::LeftOut>::default(),
         ];
         let on_inputs = (0..all.len()).filter(|at| all[*at].sees_inputs()).collect();
         Checkers { all, on_inputs, gap: gap::Gap::default(), double: double::Double::default() }

@@ -13,7 +13,7 @@ const OF_TWO: [Mutant; 3] = [Mutant::ClockStops, Mutant::ClockDrifts, Mutant::Fe
 const PIECE: u64 = 40;
 
 /// What is broken, which checker must see it, and within how many seeds.
-const MUST_SEE: [(Mutant, &str, u64); 29] = [
+const MUST_SEE: [(Mutant, &str, u64); 32] = [
     (Mutant::GateFailsOpen, "one owner", 1000),
     (Mutant::StopLies, "one owner", 1000),
     (Mutant::ProbeDenies, "one owner", 1000),
@@ -44,6 +44,9 @@ const MUST_SEE: [(Mutant, &str, u64); 29] = [
     (Mutant::PetsWhileUnclean, "isolated owner", 300),
     (Mutant::PetsOnlyOwners, "needless reset", 300),
     (Mutant::WatchdogIsLate, "one owner", 1000),
+    (Mutant::BlocksUnstopped, "unstopped", 1000),
+    (Mutant::TrustsEachTime, "left out", 1000),
+    (Mutant::NeverForgets, "left out", 1000),
 ];
 
 #[test]
