@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a machine that is taken out may take to stop what it runs: as long as operations may, and some.
 const LEAVES_WITHIN: Duration = Duration::from_secs(600);
 
+/// From that wire version on every daemon knows these orders: one from before drops what is asked of it (R-WIRE-6).
+const KNOWN_FROM: u8 = 4;
+
 /// What a machine says of its files: a digest of what they would be, or are; else why not.
 pub(crate) type Said = Result<u64, String>;
 
@@ -135,6 +138,15 @@ impl Node {
         if let Some(name) = record.node_order.iter().filter(without).find(|name| !self.is_with_us(record, name)) {
             let reason = format!("{name} does not take part, and its ha.cf would go on saying something else");
             let help = format!("start hearthd on {name}, or `hearth node remove {name}` first");
+            return Err(refused(reason, Some(&help), false));
+        }
+        let asked = |name: &&NodeName| without(name) || (*name == change.node() && self.members.is_alive(name));
+        let speaks = |name: &NodeName| Some(self.members.peer(name)?.claimed.as_ref()?.versions.1);
+        let older =
+            |name: &NodeName| speaks(name).filter(|newest| *newest < KNOWN_FROM).map(|newest| (name.clone(), newest));
+        if let Some((name, newest)) = record.node_order.iter().filter(asked).find_map(older) {
+            let reason = format!("{name} speaks wire version {newest} at most, which has no words for this order");
+            let help = format!("upgrade hearthd on {name}, or change ha.cf on every machine and `hearth reload` there");
             return Err(refused(reason, Some(&help), false));
         }
         Ok(match change {

@@ -153,15 +153,30 @@ mod tests {
             flag("takes part"),
             flag("isolated"),
             flag("tiebreaker"),
+            flag("the claim is the other one's"),
             flag("lost"),
             input("lease", &["none", "over", "runs"]),
             input("peer vouched", &["never", "a lease ago", "since"]),
             input("targets favour", &["never", "before", "now"]),
             input("left by the run before", &["nothing", "over", "runs"]),
+            input("own slot", &["has none", "too long ago, or a pill", "looked at"]),
         ];
         let text = decisions(&inputs, "may it keep what it holds", |chosen| {
-            let &[voters, takes_part, isolated, tiebreaker, lost, lease, vouched, favoured, inherited] = chosen else {
-                unreachable!("nine inputs")
+            let &[
+                voters,
+                takes_part,
+                isolated,
+                tiebreaker,
+                superseded,
+                lost,
+                lease,
+                vouched,
+                favoured,
+                inherited,
+                slot,
+            ] = chosen
+            else {
+                unreachable!("eleven inputs")
             };
             let claim = Claim {
                 now: at(1000),
@@ -169,14 +184,14 @@ mod tests {
                 takes_part: takes_part == 1,
                 isolated: isolated == 1,
                 tiebreaker: tiebreaker == 1,
-                superseded: false,
+                superseded: superseded == 1,
                 // The lease that follows is a lease later.
                 vouched_at: moment(vouched, 1100).map(|at| at.before(L)),
                 favoured_until: moment(favoured, 1200),
                 inherited_until: moment(inherited, 1300),
                 leased_until: moment(lease, 1400),
                 lost: lost == 1,
-                slot_until: None,
+                slot_until: moment(slot, 1050),
                 lease: L,
             };
             let keep = keep(&claim);
@@ -187,12 +202,13 @@ mod tests {
                 (at(1200), "the favour ends"),
                 (at(1300), "the run before had said"),
                 (at(1400), "the lease ends"),
+                (at(1050), "the slot must be looked at again"),
             ];
             told(keep, &ends)
         });
         let head = "Whether a node may keep what it holds, and its gate stays open (protocol section 3): all that `rights::keep`\n\
                     reads. Where several carry it, the one that ends last. left by the run before: what the daemon that ran\n\
-                    before this one had a right to, while this one does not know yet how things stand.";
+                    before this one had a right to, while this one does not know yet how things stand. own slot: on the disk of `stonith disk`.";
         compare("keep.txt", head, &text);
     }
 

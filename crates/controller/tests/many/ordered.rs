@@ -119,6 +119,29 @@ fn an_order_that_would_harm_is_carried_out() {
     assert!((0..3).all(|node| named(&world, node) == names(4)));
 }
 
+/// R-WIRE-6. Harm: a daemon that drops what it does not know is waited for, and half a minute later nobody knows why nothing
+/// was done.
+#[test]
+fn an_order_waits_for_a_daemon_that_does_not_know_it() {
+    for (count, old, request) in [(3, C, add("d")), (4, C, remove("d")), (4, 3, remove("d"))] {
+        let mut world = World::new(4, vec![group("a", vec![address(IP)])]);
+        list(&mut world, count);
+        world.machines[old].config.cluster.wire_version = 3;
+        (0..count).for_each(|node| world.start(node));
+        world.run(ms(3000));
+        let token = world.request(A, request);
+        world.run(ms(20));
+        match world.answered(token) {
+            Some(Reply::Refused { reason, help, .. }) => {
+                assert!(reason.contains(&format!("{} speaks wire version 3", NAMES[old])), "{reason}");
+                assert!(help.as_deref().is_some_and(|way| way.contains("upgrade hearthd")), "{help:?}");
+            }
+            other => panic!("{other:?}\n{}", world.story()),
+        }
+        assert!((0..count).all(|node| named(&world, node) == names(count)));
+    }
+}
+
 /// Harm: a daemon that is killed in the middle of the change, or the one that ordered it, comes back to a list of its own.
 #[test]
 fn a_daemon_is_killed_in_the_middle_of_an_order() {
