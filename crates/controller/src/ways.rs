@@ -80,11 +80,16 @@ impl Node {
     /// them; none: a network is there, or was until now.
     pub(crate) fn pace_to(&self, node: &NodeName) -> Option<Duration> {
         let cluster = &self.config.cluster;
+        let is_line = |medium: &Medium| matches!(medium, Medium::Serial { .. });
+        // Asked for each peer with everything that comes.
+        if !cluster.media.iter().any(is_line) {
+            return None;
+        }
         let up = |position: usize| {
             let links = self.members.peer(node).map(|peer| &peer.links);
             links.and_then(|links| links.get(&LinkId(position as u8))).is_some_and(|link| link.up)
         };
-        let alone = cluster.media.iter().all(|medium| matches!(medium, Medium::Serial { .. }));
+        let alone = cluster.media.iter().all(is_line);
         if !alone && self.has_network_to(node) {
             return None;
         }
