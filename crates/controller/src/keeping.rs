@@ -32,6 +32,9 @@ pub(crate) struct Volatile {
     /// The watchdog that is armed (R-LEASE-7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<hearth_config::WatchdogDevice>,
+    /// What its driver said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed: Option<hearth_wire::Watchdog>,
     /// What others may have by now and has not stopped here (R-LEASE-6).
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub lost: BTreeSet<ResourceId>,
@@ -497,6 +500,7 @@ impl Node {
             may_fence: self.fences.token,
             fencing: self.fences.spent_on.clone(),
             watchdog: self.watchdog.left(),
+            armed: self.watchdog.armed().cloned(),
             lost: self.watchdog.lost().clone(),
             disk: Some((self.ledger.identity(), self.marks.reached())),
         };

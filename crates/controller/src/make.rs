@@ -84,7 +84,7 @@ impl Node {
             executor: Executor::new(local.clone(), incarnation),
             standing: Standing::new(&config.cluster),
             keeping: Keeping::new(left.started, volatile_lease, confirmed),
-            watchdog: Guardian::new(config.cluster.watchdog.clone(), left.watchdog, left.lost),
+            watchdog: Guardian::new(config.cluster.watchdog.clone(), left.watchdog, left.armed, left.lost),
             slot: crate::slot::Slot::default(),
             tiebreaker: crate::tiebreaker::Tiebreaker::default(),
             digest,

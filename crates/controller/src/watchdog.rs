@@ -34,13 +34,16 @@ pub(crate) struct Guardian {
 }
 
 impl Guardian {
-    /// The daemon before armed `left` and lost `lost`.
+    /// The daemon before armed `left`, whose driver said `armed`, and lost `lost`. What it armed is armed whether or not
+    /// this daemon has touched it: others go by that from its first heartbeat on.
     pub(crate) fn new(
         configured: Option<WatchdogDevice>,
         left: Option<WatchdogDevice>,
+        armed: Option<Watchdog>,
         lost: BTreeSet<ResourceId>,
     ) -> Guardian {
-        Guardian { ordered: left.is_some(), device: left.or(configured), lost, ..Guardian::default() }
+        let armed = armed.filter(|_| left.is_some());
+        Guardian { ordered: left.is_some(), device: left.or(configured), armed, lost, ..Guardian::default() }
     }
 
     /// These are not this node's any more.
@@ -188,6 +191,7 @@ impl Node {
     pub(crate) fn take_watchdog(&mut self, now: Timestamp, seen: Result<Watchdog, String>) {
         // The record is to know it before anything happens here (R-TAKE-2).
         self.resend_at = now;
+        self.volatile_dirty |= self.watchdog.armed.as_ref() != seen.as_ref().ok();
         match seen {
             Ok(armed) => {
                 let mut text = format!("The watchdog is armed: {}.", in_words(&armed));
@@ -238,10 +242,10 @@ mod tests {
     fn a_watchdog_that_the_daemon_before_armed_is_kept_whatever_the_file_says() {
         let device = |name: &str| Some(WatchdogDevice { device: name.into(), timeout: Duration::from_secs(10) });
         let none = BTreeSet::new;
-        assert_eq!(Guardian::new(None, device("/dev/watchdog0"), none()).left(), device("/dev/watchdog0"));
-        let both = Guardian::new(device("/dev/watchdog1"), device("/dev/watchdog0"), none());
+        assert_eq!(Guardian::new(None, device("/dev/watchdog0"), None, none()).left(), device("/dev/watchdog0"));
+        let both = Guardian::new(device("/dev/watchdog1"), device("/dev/watchdog0"), None, none());
         assert_eq!(both.left(), device("/dev/watchdog0"));
         // Nothing is armed by being named.
-        assert_eq!(Guardian::new(device("/dev/watchdog1"), None, none()).left(), None);
+        assert_eq!(Guardian::new(device("/dev/watchdog1"), None, None, none()).left(), None);
     }
 }
