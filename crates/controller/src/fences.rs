@@ -182,7 +182,10 @@ impl Node {
     /// R-PAIR-3: the peer was heard two-way by a node that takes part in what the peer is in, or goes on alone: only then
     /// this node could not be the one that was fenced, or was left behind.
     pub(crate) fn earn_token(&mut self) {
-        let Some(peer) = self.peer().filter(|_| self.config.cluster.fencing.is_configured()) else { return };
+        if !self.config.cluster.fencing.is_configured() || self.majority_decides() {
+            return;
+        }
+        let Some(peer) = self.peer().or_else(|| self.other_of_two()) else { return };
         let Some(view) = self.members.peer(&peer).filter(|view| view.is_alive()) else { return };
         let theirs = view.claimed.as_ref().and_then(|claimed| claimed.epoch.as_ref());
         let together = theirs.is_some() && theirs == self.ledger.epoch();
@@ -257,9 +260,14 @@ impl Node {
     }
 
     fn may_fence(&self, node: &NodeName) -> bool {
-        // Of three and more a majority has decided; of two only who cannot be the one that was fenced.
+        // Of two only who cannot be the one that was fenced.
         let entitled = self.fences.token || self.fences.spent_on.as_ref() == Some(node);
-        self.is_many() || entitled || self.fences.ordered.contains_key(node)
+        self.majority_decides() || entitled || self.fences.ordered.contains_key(node)
+    }
+
+    /// Whether three and more vote, whatever ha.cf lists (decision 0062): what is lost among them a majority has called so.
+    fn majority_decides(&self) -> bool {
+        self.ledger.record().is_some_and(|record| record.voters.len() > 2)
     }
 
     /// A machine is to be turned off, with nothing ordered before that delay is over. True if that is new.
@@ -485,7 +493,7 @@ impl Node {
             wanted.fence.ordered(now, id);
             (wanted.known, wanted.run) = (known, run);
         }
-        if !self.is_many() {
+        if !self.majority_decides() {
             // Noted for the next daemon of this boot before it is done.
             (self.fences.token, self.fences.spent_on) = (false, Some(node.clone()));
             self.volatile_dirty = true;
@@ -662,7 +670,7 @@ impl Node {
         let under_way = self.fences.fences.keys().map(|node| self.fence_text(now, node)).collect();
         Some(FencingView {
             devices: self.devices().iter().enumerate().map(device).collect(),
-            may_fence: self.is_many() || self.fences.token,
+            may_fence: self.majority_decides() || self.fences.token,
             under_way,
             history: self.fences.past.iter().rev().map(past).collect(),
         })

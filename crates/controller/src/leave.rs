@@ -34,9 +34,14 @@ impl Node {
             return;
         }
         let successor = self.has_successor();
-        if successor && !self.ledger.is_dc() && now.since(shutdown.said_at) >= REPEAT {
+        if successor && now.since(shutdown.said_at) >= REPEAT {
             shutdown.said_at = now;
-            self.say_to_dc(PeerMessage::WantsToLeave);
+            if let Some(peer) = self.peer().filter(|_| self.ledger.is_dc()) {
+                // It decides alone as soon as this node does not vote any more, and must know by then.
+                self.say(&peer, &PeerMessage::WantsToLeave);
+            } else {
+                self.say_to_dc(PeerMessage::WantsToLeave);
+            }
         }
         // Of more than two the leaver stays an absent voter: the record says that it has left.
         let left = |record: &Record| record.nodes.get(&self.local).is_some_and(|it| it.member == MemberState::Left);
