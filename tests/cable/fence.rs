@@ -115,3 +115,78 @@ fn a_rehearsal_asks_the_devices_and_turns_nothing_off() {
     assert!(!switch(&bench, "a", "order").exists(), "a machine was turned off by a rehearsal");
     bench.settled("a");
 }
+
+/// The strips of two power supplies, as one program: `off` is done when the test says so, and what each was told stands in a file.
+const STRIP: &str = r#"#!/bin/sh
+while read -r line; do
+    case $line in action=*) action=${line#action=} ;; ip=*) side=${line#ip=} ;; esac
+done
+case $action in monitor) exit 0 ;; status) exit 2 ;; esac
+mkdir -p /mnt/switch
+echo "$side $action" >>/mnt/switch/told
+[ "$action" = on ] && exit 0
+while [ ! -s "/mnt/switch/$side" ]; do sleep 0.01; done
+read -r word <"/mnt/switch/$side"
+[ "$word" = ok ] && exit 0
+echo "the strip says $word" >&2
+exit 1
+"#;
+
+const STRIPS: &str = "primitive left stonith:/mnt/ha.d/resource.d/fence_strip params ip=left pcmk_host_list=\"a b\"\n\
+    primitive right stonith:/mnt/ha.d/resource.d/fence_strip params ip=right pcmk_host_list=\"a b\"\n\
+    fencing_topology a: left,right b: left,right\n";
+
+/// Waits until the strips have been told so much by `user`.
+fn told(bench: &Bench, user: &str, words: &[&str]) {
+    let file = switch(bench, user, "told");
+    let text = || std::fs::read_to_string(&file).unwrap_or_default();
+    let found = wait_until(PATIENCE, Duration::from_millis(5), || (text().lines().count() >= words.len()).then(text));
+    let found = found.unwrap_or_else(|| bench.fail(&format!("{user} told its strips only {:?}", text())));
+    assert_eq!(found.lines().collect::<Vec<_>>(), words);
+}
+
+/// R-PAIR-1, decision 0071: an owner with two power supplies lives on one of them; nothing moves until both are off, and both
+/// are switched on again.
+#[test]
+fn an_owner_with_two_supplies_is_off_when_both_are() {
+    let script = Cluster::service_script(&programs().helper, WEB_UDP, 80);
+    let mut files = Files { haresources: "a 10.77.0.50/24/eth0 web\n".into(), ..Files::default() };
+    files.ha_cf.push_str("timeout fence 3s\n");
+    files.crm = Some(STRIPS.into());
+    files.scripts = vec![("web".into(), script), ("fence_strip".into(), STRIP.into())];
+    let mut bench = Bench::cold(files, WEB_UDP).warm();
+    let rehearsed = bench.cluster.hearth("b", &["fence", "test", "a"]).unwrap();
+    let text = String::from_utf8_lossy(&rehearsed.stdout).into_owned();
+    assert!(rehearsed.status.success() && text.contains("left: ") && text.contains("right: "), "{rehearsed:?}");
+
+    std::fs::write(switch(&bench, "a", "left"), "unreachable\n").unwrap();
+    let from = bench.cluster.lab.silence("a", &Net::ALL, &Direction::BOTH).unwrap();
+    told(&bench, "b", &["left off"]);
+    std::fs::write(switch(&bench, "b", "left"), "ok\n").unwrap();
+    told(&bench, "b", &["left off", "right off"]);
+    bench.watch(ms(300));
+    assert!(bench.observer.answering() != ["b"], "b serves while one supply of a has power");
+    let status = bench.wait("b", "it says how far that is", |status| status.summary.contains("left did, and all must"));
+    assert!(!status.fencing.unwrap().history.iter().any(|past| past.fenced), "one supply of two counts");
+    bench.cluster.lab.power_off("a").unwrap();
+    std::fs::write(switch(&bench, "b", "right"), "ok\n").unwrap();
+    bench.served_by("b", from);
+    told(&bench, "b", &["left off", "right off", "left on", "right on"]);
+    let to = bench.watch(ms(500));
+    assert_eq!(bench.sample(from, to).owners.two, 0, "two owners");
+    let told = |status: &hearth_control::Status| {
+        let fencing = status.fencing.clone().unwrap();
+        fencing.history.into_iter().map(|past| (past.device, past.task, past.fenced)).collect::<Vec<_>>()
+    };
+    let step = |device: &str, task: &str, fenced: bool| (device.to_owned(), task.to_owned(), fenced);
+    let history =
+        [step("right", "on", false), step("left", "on", false), step("right", "off", true), step("left", "off", false)];
+    bench.wait("b", "its history says which device did what", |status| told(status) == history);
+    let shown = bench.cluster.hearth("b", &["status"]).unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    for words in
+        ["a: is switched on again (by right of left,right", "a: is switched off in part (by left of left,right"]
+    {
+        assert!(shown.contains(words), "no `{words}` in {shown}");
+    }
+}

@@ -65,6 +65,31 @@ fn what_a_takeover_takes_is_told_step_by_step_and_the_pause_that_was_asked_for_i
     }
 }
 
+/// Decision 0071: who is turned off by what is told level by level, and a takeover is reckoned with every order of them.
+#[test]
+fn devices_that_must_all_work_are_named_together() {
+    let folder = folder(&format!("{HA_CF}timeout fence 3\n"));
+    let program = folder.path().join("fence_test");
+    std::fs::write(&program, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let device =
+        |name: &str| format!("primitive {name} stonith:{} params pcmk_host_list=\"h1 h2\"\n", program.display());
+    let levels = "fencing_topology h1: left,right board h2: board\n";
+    let crm = format!("{}{}{}{levels}", device("left"), device("right"), device("board"));
+    std::fs::write(folder.path().join("resources.crm"), crm).unwrap();
+    let output = check(folder.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    for words in [
+        "h1: left and right (all of them: off, then on again), then board\n",
+        "h2: board\n",
+        // Three orders of 3 s, twice, and a deadtime more.
+        "at most 20.0 s to fence",
+    ] {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
+}
+
 #[test]
 fn every_error_is_shown_and_the_exit_code_is_6() {
     let folder = folder(&HA_CF.replace("keepalive", "keepalvie").replace("deadtime 2", "deadtime soon"));

@@ -50,6 +50,7 @@ pub async fn run(device: &Device, task: FenceTask, node: &str, timeout: Duration
     let until = Instant::now() + timeout;
     let action = match (device.way, task) {
         (_, FenceTask::Off) => "off",
+        (_, FenceTask::On) => "on",
         (Way::Agent, FenceTask::Reboot) => "reboot",
         (Way::Plugin, FenceTask::Reboot) => "reset",
         (Way::Agent, FenceTask::Check) => "monitor",
@@ -99,7 +100,7 @@ async fn call(device: &Device, action: &str, node: &str, timeout: Duration) -> R
         Way::Plugin => {
             env.extend(device.params.iter().map(|(name, value)| (name.into(), value.into())));
             args.push(action.into());
-            if matches!(action, "off" | "reset") {
+            if matches!(action, "off" | "on" | "reset") {
                 args.push(device.port.as_deref().unwrap_or(node).into());
             }
         }

@@ -32,6 +32,17 @@ async fn an_agent_reads_its_options_on_standard_input_and_none_as_arguments() {
     assert_eq!(content(&site, "words"), "0\n", "passwords would show in the list of processes");
 }
 
+/// Decision 0071: what was switched off is switched on again by the word `on`, and its port is the one that was off.
+#[tokio::test]
+async fn an_agent_is_told_to_switch_on_again() {
+    let (site, agent) = device(Way::Agent, "cat >>$SITE/told; exit $(cat $SITE/code)", &[], Some("7"));
+    std::fs::write(site.path().join("code"), "0").unwrap();
+    assert_eq!(run(&agent, FenceTask::On, "b", LONG).await, Ok("on is confirmed".into()));
+    assert_eq!(content(&site, "told"), "port=7\naction=on\n");
+    std::fs::write(site.path().join("code"), "3").unwrap();
+    assert_eq!(run(&agent, FenceTask::On, "b", LONG).await, Err("on exited with 3".into()));
+}
+
 #[tokio::test]
 async fn two_owners_because_an_agent_that_failed_was_believed() {
     // R-PAIR-1
@@ -72,6 +83,8 @@ async fn a_plugin_is_told_by_its_environment_and_two_words() {
     assert!(run(&plugin, FenceTask::Off, "b", LONG).await.is_ok());
     assert!(run(&plugin, FenceTask::Check, "b", LONG).await.is_ok());
     assert_eq!(content(&site, "told"), "reset b 2 a,b\noff b 2 a,b\nstatus  1 a,b\ngethosts  1 a,b\n");
+    assert!(run(&plugin, FenceTask::On, "b", LONG).await.is_ok());
+    assert_eq!(content(&site, "told").lines().last(), Some("on b 2 a,b"));
     let said = run(&plugin, FenceTask::Check, "c", LONG).await.unwrap_err();
     assert!(said.contains("gethosts does not name c"), "{said}");
 }

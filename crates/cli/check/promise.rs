@@ -1,7 +1,7 @@
 //! What a configuration promises: what its permits do not protect from, and how long a takeover takes with its times.
 
 use crate::clock;
-use hearth_config::{ClusterConfig, Config, FenceDevice, Medium, REACTION, fenced_within};
+use hearth_config::{ClusterConfig, Config, Medium, REACTION, fenced_within};
 use hearth_fencer::Policy;
 use hearth_types::NodeName;
 use std::time::Duration;
@@ -52,11 +52,17 @@ pub(crate) fn budget(config: &Config) -> Vec<String> {
 pub(crate) fn fencing(cluster: &ClusterConfig) -> Vec<String> {
     let fencing = &cluster.fencing;
     let targets = cluster.nodes.iter().filter(|_| fencing.is_configured());
+    let way = |position: &usize| {
+        let device = fencing.devices.get(*position)?;
+        let user = device.user.as_ref().map(|user| format!(" (from {user})")).unwrap_or_default();
+        Some(format!("{}{user}", device.name))
+    };
+    let level = |level: Vec<usize>| {
+        let all = level.iter().filter_map(way).collect::<Vec<_>>().join(" and ");
+        if level.len() > 1 { format!("{all} (all of them: off, then on again)") } else { all }
+    };
     let line = |target: &NodeName| {
-        let users =
-            |device: &FenceDevice| device.user.as_ref().map(|user| format!(" (from {user})")).unwrap_or_default();
-        let usable = fencing.devices.iter().filter(|device| device.targets.contains_key(target));
-        let ways: Vec<String> = usable.map(|device| format!("{}{}", device.name, users(device))).collect();
+        let ways: Vec<String> = fencing.written(target).into_iter().map(level).collect();
         match ways.is_empty() {
             true => format!(
                 "{target}: nothing turns it off; if it is lost, a person says `hearth node confirm-off {target}`"

@@ -37,8 +37,18 @@ pub(crate) fn list(page: &mut Page, status: &Status, part: Part) {
     }
     page.heading("Fence History:");
     for past in fencing.history.iter().take(HISTORY_MAX) {
-        let (tone, what) = if past.done { (Tone::Good, "is off, or was") } else { (Tone::Bad, "NOT FENCED") };
+        let on = past.task == "on";
+        let (tone, what) = match past.done {
+            true if on => (Tone::Good, "is switched on again"),
+            // One of several, and not the last one: it may run on.
+            true if !past.fenced && past.level.len() > 1 => (Tone::Warn, "is switched off in part"),
+            true => (Tone::Good, "is off, or was"),
+            false if on => (Tone::Bad, "NOT SWITCHED ON AGAIN"),
+            false => (Tone::Bad, "NOT FENCED"),
+        };
         let (took, ago) = (clock::span_ms(past.took_ms), clock::span_ms(past.ago_ms));
-        page.line(tone, &format!("  * {}: {what} (by {} in {took}, {ago} ago): {}", past.node, past.device, past.said));
+        let all = if past.level.len() > 1 { format!(" of {}", past.level.join(",")) } else { String::new() };
+        let (node, device, said) = (&past.node, &past.device, &past.said);
+        page.line(tone, &format!("  * {node}: {what} (by {device}{all} in {took}, {ago} ago): {said}"));
     }
 }

@@ -85,11 +85,8 @@ pub fn speed_for(keepalive: Duration) -> Option<u32> {
 /// turn included (R-PAIR-2), and the number of deadtimes that pass, at least one.
 pub fn fence_share(cluster: &ClusterConfig) -> (Duration, u32) {
     let fencing = &cluster.fencing;
-    let levels = |target: &NodeName| {
-        let counts = cluster.nodes.iter().map(|user| fencing.levels(user, target).len());
-        u32::try_from(counts.max().unwrap_or(0)).unwrap_or(u32::MAX)
-    };
-    let fence = fencing.timeout.saturating_mul(cluster.nodes.iter().map(levels).max().unwrap_or(0));
+    let orders = |target: &NodeName| cluster.nodes.iter().map(|user| fencing.orders(user, target)).max().unwrap_or(0);
+    let fence = fencing.timeout.saturating_mul(cluster.nodes.iter().map(orders).max().unwrap_or(0));
     let turns = if fencing.is_configured() && cluster.nodes.len() == 2 { 2 } else { 1 };
     (fence.saturating_mul(turns), turns)
 }

@@ -64,9 +64,16 @@ pub fn digest(config: &Config) -> (u64, u64) {
         hash.texts(device.targets.keys().map(|target| target.as_str()));
         device.barred.iter().for_each(|node| hash.text(node.as_str()));
     }
-    for (target, order) in &cluster.fencing.topology {
+    for (target, levels) in &cluster.fencing.topology {
         hash.text(target.as_str());
-        order.iter().for_each(|position| hash.number(*position as u64));
+        for level in levels {
+            // A device alone means the same to an older daemon.
+            if level.len() > 1 {
+                hash.text("all of");
+                hash.number(level.len() as u64);
+            }
+            level.iter().for_each(|position| hash.number(*position as u64));
+        }
     }
     (hash.0, resources(&config.resources))
 }

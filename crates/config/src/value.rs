@@ -219,10 +219,10 @@ pub struct Fencing {
     pub devices: Vec<FenceDevice>,
     /// `timeout fence`: the longest that one order to one device may take. Default 20 s.
     pub timeout: Duration,
-    /// `fencing_topology`: the devices for a machine, by position, first choice first. A machine that is not named there has
-    /// all devices in their order.
+    /// `fencing_topology`: the levels for a machine, first choice first, each with the positions of devices that must all
+    /// work. A machine that is not named there has all devices in their order, each alone.
     #[serde(default)]
-    pub topology: BTreeMap<NodeName, Vec<usize>>,
+    pub topology: BTreeMap<NodeName, Vec<Vec<usize>>>,
 }
 
 impl Default for Fencing {
@@ -242,12 +242,26 @@ impl Fencing {
         self.devices.iter().find(|device| device.kind == FenceKind::Disk)
     }
 
-    /// Positions of the devices with which `user` can turn `target` off, first choice first.
-    pub fn levels(&self, user: &NodeName, target: &NodeName) -> Vec<usize> {
-        let usable = |device: &FenceDevice| device.is_usable_by(user) && device.targets.contains_key(target);
-        let order = self.topology.get(target).cloned().unwrap_or_else(|| (0..self.devices.len()).collect());
-        let can = |position: &usize| user != target && self.devices.get(*position).is_some_and(usable);
-        order.into_iter().filter(can).collect()
+    /// The levels for a machine, whoever uses them, first choice first: positions of devices that must all work.
+    pub fn written(&self, target: &NodeName) -> Vec<Vec<usize>> {
+        let all = || (0..self.devices.len()).map(|position| Vec::from([position])).collect();
+        let mut levels: Vec<Vec<usize>> = self.topology.get(target).cloned().unwrap_or_else(all);
+        let covers = |position: &usize| self.devices.get(*position).is_some_and(|it| it.targets.contains_key(target));
+        levels.retain(|level| !level.is_empty() && level.iter().all(covers));
+        levels
+    }
+
+    /// The same of which `user` can use every device.
+    pub fn levels(&self, user: &NodeName, target: &NodeName) -> Vec<Vec<usize>> {
+        let usable = |position: &usize| self.devices.get(*position).is_some_and(|it| it.is_usable_by(user));
+        let mut levels = self.written(target);
+        levels.retain(|level| user != target && level.iter().all(usable));
+        levels
+    }
+
+    /// How many orders to turn `target` off `user` gives one after the other, at worst, before every level was tried.
+    pub fn orders(&self, user: &NodeName, target: &NodeName) -> u32 {
+        u32::try_from(self.levels(user, target).iter().map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX)
     }
 }
 

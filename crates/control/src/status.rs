@@ -94,6 +94,15 @@ pub struct FenceView {
     pub node: String,
     /// By which device.
     pub device: String,
+    /// What the device was told: `off`, `reboot`, or `on` again.
+    #[serde(default)]
+    pub task: String,
+    /// All devices that must work for it, itself among them; one: it is alone.
+    #[serde(default)]
+    pub level: Vec<String>,
+    /// Whether with this the machine was known to be off.
+    #[serde(default)]
+    pub fenced: bool,
     /// Whether the device confirmed it.
     pub done: bool,
     /// What it said.

@@ -7,6 +7,7 @@ use crate::{Output, Severity};
 use hearth_cib::{FENCED_FROM, MemberState};
 use hearth_control::Reply;
 use hearth_types::{Admission, NodeName, Timestamp};
+use std::collections::BTreeSet;
 
 impl Node {
     /// Another machine of ha.cf; else why not.
@@ -80,7 +81,7 @@ impl Node {
             Ok(node) => node,
             Err(answer) => return reply(out, token, answer, false),
         };
-        let waits = self.fence_levels(&node).into_iter().collect();
+        let waits = self.fence_levels(&node).into_iter().flatten().collect();
         if self.fence_levels(&node).is_empty() {
             let help = format!("a line in ha.cf: stonith_host * TYPE ... pcmk_host_list={node}");
             let reason = format!("no fence device turns {node} off from here");
@@ -173,7 +174,8 @@ impl Node {
 
     fn rehearsed(&self, now: Timestamp, rehearsal: &Rehearsal) -> Reply {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
-        for position in self.fence_levels(&rehearsal.node) {
+        let devices: BTreeSet<usize> = self.fence_levels(&rehearsal.node).into_iter().flatten().collect();
+        for position in devices {
             let Some(device) = self.config.cluster.fencing.devices.get(position) else { continue };
             match self.fences.last_check(position) {
                 Some(Ok(said)) => good.push(format!("{}: {said}", device.name)),

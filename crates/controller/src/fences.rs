@@ -2,11 +2,12 @@
 //! (protocol section 5, R-PAIR-1 .. 4, R-TAKE-1).
 
 use crate::alert::{AlertKind, DeviceState};
+use crate::fence_ends::{Past, Told};
 use crate::node::Node;
 use crate::{Output, Severity};
 use hearth_cib::{Entry, FENCED_FROM, MemberState, NodeRecord, Record, RequestId};
 use hearth_config::{FenceDevice, FenceKind};
-use hearth_control::{DeviceView, FenceView, FencingView};
+use hearth_control::{DeviceView, FencingView};
 use hearth_fencer::Fence;
 use hearth_types::{Admission, FenceId, FenceTask, Incarnation, Index, NodeName, PermitKind, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,16 +22,14 @@ const CHECK_AGAIN: Duration = Duration::from_secs(300);
 const CHECK_DISK: Duration = Duration::from_secs(60);
 /// A good answer is required within it (R-PAIR-4).
 const CHECK_STALE: Duration = Duration::from_secs(86_400);
-/// Fences that are remembered.
-const HISTORY_MAX: usize = 32;
 /// Loop limit (R-PAIR-3): one machine is fenced so often within [`LOOP_WINDOW`], then a person has to order it.
 const LOOP_MAX: usize = 3;
 const LOOP_WINDOW: Duration = Duration::from_secs(600);
 
 /// A machine that must be turned off.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Wanted {
-    fence: Fence,
+pub(crate) struct Wanted {
+    pub fence: Fence,
     /// The admission under which the record calls it lost; none in a pair, whose record cannot say so before.
     admission: Option<Admission>,
     /// What was applied here when the newest order was given: what is said of the machine later, its word does not cover
@@ -40,7 +39,10 @@ struct Wanted {
     /// The run that was heard when the newest order was given: a machine that is turned off because something there did not
     /// stop (R-TAKE-8).
     #[serde(default)]
-    run: Option<Incarnation>,
+    pub run: Option<Incarnation>,
+    /// The newest order.
+    #[serde(default)]
+    pub told: Option<Told>,
 }
 
 /// Whether a device would work.
@@ -75,16 +77,6 @@ impl Check {
     }
 }
 
-/// One order that ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Past {
-    node: NodeName,
-    device: String,
-    at: Timestamp,
-    result: Result<String, String>,
-    took: Duration,
-}
-
 /// Somebody who waits for checks of devices.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Rehearsal {
@@ -98,7 +90,7 @@ pub(crate) struct Rehearsal {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Fences {
     number: u64,
-    fences: BTreeMap<NodeName, Wanted>,
+    pub fences: BTreeMap<NodeName, Wanted>,
     /// Who must be fenced by what is known at this moment.
     wanted: BTreeSet<NodeName>,
     /// Whether this node has heard its peer two-way, as part of what it is in, in this boot, and fenced nobody since
@@ -112,7 +104,7 @@ pub(crate) struct Fences {
     pub ordered: BTreeMap<NodeName, Vec<(u64, Timestamp)>>,
     checks: BTreeMap<usize, Check>,
     pub rehearsals: Vec<Rehearsal>,
-    past: VecDeque<Past>,
+    pub past: VecDeque<Past>,
     /// Who waits for what follows from his word that a machine is off.
     pub told: Vec<(NodeName, u64, Timestamp)>,
     /// What ended and was not answered yet.
@@ -133,6 +125,7 @@ impl Fences {
     /// The files have changed: positions of devices mean something else.
     pub(crate) fn devices_changed(&mut self) {
         self.fences.retain(|_, wanted| wanted.fence.confirmed().is_some());
+        self.fences.values_mut().for_each(|wanted| wanted.fence.forget_devices());
         self.checks.clear();
         self.rehearsals.clear();
     }
@@ -155,27 +148,27 @@ impl Fences {
         self.checks.get(&device)?.last.as_ref().map(|(_, result)| result)
     }
 
-    fn next_id(&mut self) -> FenceId {
+    pub(crate) fn next_id(&mut self) -> FenceId {
         self.number += 1;
         FenceId(self.number)
     }
 
     /// Until when the loop limit forbids to fence a machine again.
     fn limited_until(&self, now: Timestamp, node: &NodeName) -> Option<Timestamp> {
-        let recent = self.past.iter().filter(|past| past.node == *node && past.result.is_ok());
-        let recent: Vec<Timestamp> = recent.map(|past| past.at).filter(|at| now.since(*at) < LOOP_WINDOW).collect();
+        let fenced = self.past.iter().filter(|past| past.node == *node).filter_map(Past::fenced_at);
+        let recent: Vec<Timestamp> = fenced.filter(|at| now.since(*at) < LOOP_WINDOW).collect();
         let nth = recent.len().checked_sub(LOOP_MAX)?;
         recent.get(nth).map(|at| *at + LOOP_WINDOW)
     }
 }
 
 impl Node {
-    fn devices(&self) -> &[FenceDevice] {
+    pub(crate) fn devices(&self) -> &[FenceDevice] {
         &self.config.cluster.fencing.devices
     }
 
-    /// Positions of the devices with which this node can turn `target` off.
-    pub(crate) fn fence_levels(&self, target: &NodeName) -> Vec<usize> {
+    /// Positions of the devices with which this node can turn `target` off, a level each of those that must all work.
+    pub(crate) fn fence_levels(&self, target: &NodeName) -> Vec<Vec<usize>> {
         self.config.cluster.fencing.levels(&self.local, target)
     }
 
@@ -196,22 +189,25 @@ impl Node {
         }
     }
 
-    /// Whose word there is that the peer is off, or was, since it was lost: a device's about an order given after its last
-    /// packet, or a person's.
+    /// Whose word there is that the peer is off, or was, since it was lost: that of all devices of a level about orders given
+    /// after its last packet, or a person's.
     pub(crate) fn word_on(&self, peer: &NodeName) -> Option<String> {
         if let Some(word) = self.fences.words.get(peer) {
             return Some(word.clone());
         }
         let wanted = self.fences.fences.get(peer).filter(|wanted| self.is_said(peer, wanted))?;
-        let device = self.devices().get(wanted.fence.confirmed()?.device)?;
-        Some(format!("{} says that it is off, or was", device.name))
+        let names: Option<Vec<&str>> =
+            wanted.fence.level().iter().map(|at| Some(&*self.devices().get(*at)?.name)).collect();
+        let names = names.filter(|names| !names.is_empty())?;
+        let say = if names.len() > 1 { "say" } else { "says" };
+        Some(format!("{} {say} that it is off, or was", names.join(" and ")))
     }
 
     /// Whether the word is that of a shared disk. A machine that read its pill from no disk was not reset while the others
     /// vouched for it: only silence for all of the time that the proof takes says that it was.
     fn is_word_of_disk(&self, wanted: &Wanted) -> bool {
-        let device = wanted.fence.confirmed().and_then(|word| self.devices().get(word.device));
-        device.is_some_and(|device| device.kind == FenceKind::Disk)
+        let is_disk = |at: &usize| self.devices().get(*at).is_some_and(|device| device.kind == FenceKind::Disk);
+        wanted.fence.confirmed().is_some() && wanted.fence.level().iter().any(is_disk)
     }
 
     /// Whether a device's word counts: nothing was heard of the machine since the order; or, of one that was heard when that
@@ -283,8 +279,11 @@ impl Node {
         // What was confirmed of another loss says nothing of this one.
         let new = known.is_none_or(|known| known.admission != admission && !known.fence.is_running());
         if new {
-            let fence = Fence::new(now, node.clone(), self.fence_levels(node), delay);
-            self.fences.fences.insert(node.clone(), Wanted { fence, admission, known: Index(0), run: None });
+            let left_off = known.map(|known| known.fence.left_off().clone());
+            let mut fence = Fence::new(now, node.clone(), self.fence_levels(node), delay);
+            fence.inherit(left_off.unwrap_or_default());
+            let wanted = Wanted { fence, admission, known: Index(0), run: None, told: None };
+            self.fences.fences.insert(node.clone(), wanted);
         }
         new
     }
@@ -297,8 +296,9 @@ impl Node {
     /// A person's order: no turn is waited for, and no pause.
     pub(crate) fn fence_at_once(&mut self, now: Timestamp, node: &NodeName, admission: Option<Admission>) {
         self.want(now, node, Duration::ZERO, admission);
+        let levels = self.fence_levels(node);
         if let Some(wanted) = self.fences.fences.get_mut(node) {
-            wanted.fence.hurry(now);
+            wanted.fence.hurry(now, levels);
         }
     }
 
@@ -315,9 +315,9 @@ impl Node {
     /// then who runs more, then the name: two never have the same turn.
     fn turn(&self, now: Timestamp, peer: &NodeName) -> Duration {
         let fencing = &self.config.cluster.fencing;
-        let levels = fencing.levels(peer, &self.local).len();
         // At worst every device of it takes its time, and it notices the loss a deadtime later.
-        let Some(worst) = fencing.timeout.checked_mul(levels as u32).filter(|worst| !worst.is_zero()) else {
+        let orders = fencing.orders(peer, &self.local);
+        let Some(worst) = fencing.timeout.checked_mul(orders).filter(|worst| !worst.is_zero()) else {
             return Duration::ZERO;
         };
         let worst = worst + self.config.cluster.timing.deadtime;
@@ -357,7 +357,8 @@ impl Node {
             if self.would_apply(&entry).is_some_and(|next| left(&next) < left(coming)) {
                 self.propose(entry);
             } else if self.stated_since_order(coming, &node) {
-                // That word does not cover it, however often it is said: the word on a new order does.
+                // That word does not cover it, however often it is said: the word on a new order does, when none to
+                // switch on again is under way.
                 self.fences.fences.remove(&node);
             }
         }
@@ -367,7 +368,7 @@ impl Node {
     fn stated_since_order(&self, record: &Record, node: &NodeName) -> bool {
         let Some(wanted) = self.fences.fences.get(node) else { return false };
         let since = |id: &ResourceId| record.flag(id, node).is_some_and(|flag| flag.0 > wanted.known.0);
-        wanted.fence.confirmed().is_some() && record.active_on(node).any(since)
+        wanted.fence.confirmed().is_some() && !wanted.fence.is_running() && record.active_on(node).any(since)
     }
 
     /// What was applied here when a device was last ordered to turn a machine off.
@@ -458,18 +459,23 @@ impl Node {
         let (all, fences) = (std::mem::take(&mut self.fences.fences), &mut BTreeMap::new());
         for (node, it) in all {
             let waits = wanted.contains(&node) && it.fence.confirmed().is_none();
-            if it.fence.is_running() || waits || self.is_not_denied(&node, &it) {
+            let switches_on = !wanted.contains(&node) && it.fence.due_on().is_some();
+            if it.fence.is_running() || waits || switches_on || self.is_not_denied(&node, &it) {
                 fences.insert(node, it);
-            } else if it.run.is_some() && it.fence.confirmed().is_some() {
+                continue;
+            }
+            if it.run.is_some() && it.fence.confirmed().is_some() {
                 let text = format!("{node} goes on talking: it was not turned off, whatever its fence device says.");
                 self.chronicle.note(now, Severity::Error, "fence-denied", &node, text);
             }
+            self.tell_left_off(now, &node, &it.fence);
         }
         self.fences.fences = std::mem::take(fences);
         for node in &wanted {
             self.order_fence(now, node, out);
         }
         self.fences.wanted = wanted;
+        self.switch_on_again(now, out);
         self.order_checks(now, out);
     }
 
@@ -479,19 +485,26 @@ impl Node {
             return;
         }
         let limited = self.fences.limited_until(now, node).filter(|_| !by_person);
-        let Some(wanted) = self.fences.fences.get_mut(node) else { return };
-        if let Some(until) = limited {
-            wanted.fence.put_off(until);
-        }
-        let Some(position) = wanted.fence.due(now) else { return };
-        let Some(device) = self.config.cluster.fencing.devices.get(position).cloned() else { return };
+        let until = limited.unwrap_or_default();
+        self.fences.fences.get_mut(node).into_iter().for_each(|wanted| wanted.fence.put_off(until));
+        let Some(wanted) = self.fences.fences.get(node) else { return };
+        let Some(due) = wanted.fence.due(now) else { return };
+        let level: Vec<String> = wanted.fence.level().iter().map(|at| self.device_name(*at)).collect();
+        let Some(device) = self.config.cluster.fencing.devices.get(due.device).cloned() else { return };
         let id = self.fences.next_id();
         let known = self.ledger.record().map_or(Index(0), |record| record.applied);
         let run = self.members.peer(node).filter(|view| view.is_alive()).and_then(|view| view.incarnation);
         let heard_at = self.heard_at(node);
+        // Of several, `reboot` would switch one on again before the next one is off.
+        let task = if device.stays_off || !due.alone { FenceTask::Off } else { FenceTask::Reboot };
+        let takes = if due.alone { String::new() } else { format!("; it takes {}", level.join(" and ")) };
+        let text = format!("{node} is being fenced: {} is told to turn it off ({task}{takes}).", device.name);
         if let Some(wanted) = self.fences.fences.get_mut(node) {
+            // A machine that was heard when the first of several was ordered is silent when the last one is.
+            let goes_on = wanted.fence.is_in_part();
             wanted.fence.ordered(now, id);
-            (wanted.known, wanted.run) = (known, run);
+            (wanted.known, wanted.run) = (known, run.or(wanted.run.filter(|_| goes_on)));
+            wanted.told = Some(Told { task, device: device.name.clone(), level });
         }
         if !self.majority_decides() {
             // Noted for the next daemon of this boot before it is done.
@@ -499,15 +512,13 @@ impl Node {
             self.volatile_dirty = true;
             self.write_volatile(out);
         }
-        let task = if device.stays_off { FenceTask::Off } else { FenceTask::Reboot };
-        let text = format!("{node} is being fenced: {} is told to turn it off ({task}).", device.name);
         self.chronicle.lead(now, Severity::Warning, "fence-ordered", node, text);
         let timeout = self.config.cluster.fencing.timeout;
         out.push(Output::Fence { id, device: Box::new(device), node: node.clone(), task, timeout, heard_at });
     }
 
     /// When that machine was last heard, if it ever was in this run.
-    fn heard_at(&self, node: &NodeName) -> Option<Timestamp> {
+    pub(crate) fn heard_at(&self, node: &NodeName) -> Option<Timestamp> {
         self.members.peer(node).map(|view| view.last_heard_at).filter(|at| *at > Timestamp::ZERO)
     }
 
@@ -540,37 +551,12 @@ impl Node {
         }
     }
 
-    /// An order to a device ended.
-    pub(crate) fn take_fence(&mut self, now: Timestamp, id: FenceId, result: Result<String, String>, took: Duration) {
+    /// An order to say whether it works ended: true if it was one.
+    pub(crate) fn take_checked(&mut self, now: Timestamp, id: FenceId, result: &Result<String, String>) -> bool {
         let checked = self.fences.checks.iter().find(|(_, check)| check.running == Some(id));
-        if let Some(position) = checked.map(|(position, _)| *position) {
-            return self.take_check(now, position, result);
-        }
-        let mut found = None;
-        for (node, wanted) in &mut self.fences.fences {
-            let device = wanted.fence.device();
-            if wanted.fence.finished(now, id, &result) {
-                found = Some((node.clone(), device));
-            }
-        }
-        // None: the files have changed since, and what came of the old order is not judged by the new ones.
-        let Some((node, device)) = found else { return };
-        let device = device.and_then(|it| self.devices().get(it));
-        let task = device.filter(|it| it.stays_off).map_or(FenceTask::Reboot, |_| FenceTask::Off);
-        let device = device.map(|it| it.name.clone()).unwrap_or_default();
-        let (severity, name, text) = match &result {
-            Ok(_) => (Severity::Warning, "node-fenced", format!("{device} says that {node} is off, or was.")),
-            Err(why) => (Severity::Error, "fence-failed", format!("{device} did not turn {node} off: {why}.")),
-        };
-        self.chronicle.lead(now, severity, name, &node, text.clone());
-        self.alert_alone(now, AlertKind::Fence { task, done: result.is_ok() }, &node, text);
-        if self.fences.past.len() == HISTORY_MAX {
-            self.fences.past.pop_front();
-        }
-        self.fences.past.push_back(Past { node: node.clone(), device, at: now, result: result.clone(), took });
-        if self.fences.ordered.contains_key(&node) {
-            self.fences.ended.push((node, result));
-        }
+        let Some(position) = checked.map(|(position, _)| *position) else { return false };
+        self.take_check(now, position, result.clone());
+        true
     }
 
     fn take_check(&mut self, now: Timestamp, position: usize, result: Result<String, String>) {
@@ -659,20 +645,12 @@ impl Node {
                 good_ms: check.and_then(|check| check.good_at).map(age),
             }
         };
-        let past = |past: &Past| FenceView {
-            node: past.node.to_string(),
-            device: past.device.clone(),
-            done: past.result.is_ok(),
-            said: past.result.clone().unwrap_or_else(|why| why),
-            ago_ms: age(past.at),
-            took_ms: past.took.as_millis() as u64,
-        };
         let under_way = self.fences.fences.keys().map(|node| self.fence_text(now, node)).collect();
         Some(FencingView {
             devices: self.devices().iter().enumerate().map(device).collect(),
             may_fence: self.majority_decides() || self.fences.token,
             under_way,
-            history: self.fences.past.iter().rev().map(past).collect(),
+            history: self.fences.past.iter().rev().map(|past| past.view(now)).collect(),
         })
     }
 }

@@ -25,6 +25,7 @@ mod chronicle;
 mod disk;
 mod duties;
 mod event;
+mod fence_ends;
 mod fences;
 mod flaps;
 mod forgotten;

@@ -17,7 +17,7 @@ extern crate alloc;
 
 mod fence;
 
-pub use fence::{Confirmed, Fence};
+pub use fence::{Confirmed, Due, Ended, Fence};
 
 use alloc::format;
 use alloc::string::{String, ToString};

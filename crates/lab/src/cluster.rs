@@ -35,6 +35,8 @@ pub struct Files {
     pub nets: Vec<Net>,
     /// haresources.
     pub haresources: String,
+    /// resources.crm, if there is one.
+    pub crm: Option<String>,
     /// authkeys.
     pub authkeys: String,
     /// Scripts in resource.d by name.
@@ -50,6 +52,7 @@ impl Default for Files {
             named: None,
             nets: Net::ALL.into(),
             haresources: String::new(),
+            crm: None,
             authkeys: "auth 1\n1 sha256 a-key-that-only-this-lab-knows\n".into(),
             scripts: Vec::new(),
         }
@@ -115,6 +118,9 @@ impl Cluster {
         }
         std::fs::write(folder.join("ha.cf"), ha_cf)?;
         std::fs::write(folder.join("haresources"), &files.haresources)?;
+        if let Some(crm) = &files.crm {
+            std::fs::write(folder.join("resources.crm"), crm)?;
+        }
         let keys = folder.join("authkeys");
         std::fs::write(&keys, &files.authkeys)?;
         std::fs::set_permissions(&keys, PermissionsExt::from_mode(0o600))?;

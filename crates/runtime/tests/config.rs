@@ -194,7 +194,9 @@ fn value(text: &mut String, config: &Config) {
         writeln!(text, "fence timeout {:?}", cluster.fencing.timeout).unwrap();
         for (user, target) in cluster.nodes.iter().flat_map(|user| cluster.nodes.iter().map(move |it| (user, it))) {
             let order = cluster.fencing.levels(user, target);
-            let names: Vec<&str> = order.iter().map(|at| cluster.fencing.devices[*at].name.as_str()).collect();
+            let name = |at: &usize| cluster.fencing.devices[*at].name.as_str();
+            let level = |level: &Vec<usize>| level.iter().map(name).collect::<Vec<_>>().join("+");
+            let names: Vec<String> = order.iter().map(level).collect();
             if user != target {
                 writeln!(text, "{target} is fenced by {user}: {}", names.join(", ")).unwrap();
             }

@@ -2,7 +2,7 @@
 
 use crate::agent::Flaw;
 use crate::disk::DiskMode;
-use crate::layout::Layout;
+use crate::layout::{Layout, SIDES};
 use crate::shared::PathMode;
 use std::fmt;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub enum Act {
     PowerOff(usize),
     /// Somebody turns the machine off and on again by its power switch.
     PowerCycle(usize),
+    /// How a power strip of a machine is from now on, the left (0) or the right one.
+    Supply(usize, usize, SwitchMode),
     /// How the power switch of a machine is from now on.
     Switch(usize, SwitchMode),
     /// All processes stop; the kernel goes on.
@@ -243,6 +245,10 @@ pub fn parse(layout: &Layout, line: &str) -> Result<Act, NotAnAct> {
         "power-off" => Act::PowerOff(node(1)?),
         "power-cycle" => Act::PowerCycle(node(1)?),
         "switch" => Act::Switch(node(1)?, find(&SWITCHES, &rest(2)).ok_or_else(|| named("switch"))?),
+        "supply" => {
+            let side = SIDES.iter().position(|side| words.get(2) == Some(side)).ok_or_else(refused)?;
+            Act::Supply(node(1)?, side, find(&SWITCHES, &rest(3)).ok_or_else(|| named("switch"))?)
+        }
         "freeze" => Act::Freeze(node(1)?),
         "thaw" => Act::Thaw(node(1)?),
         "pause" => Act::Pause(node(1)?),
@@ -329,6 +335,9 @@ impl Act {
             Act::PowerOff(node) => format!("power-off {}", name(node)),
             Act::PowerCycle(node) => format!("power-cycle {}", name(node)),
             Act::Switch(node, mode) => format!("switch {} {}", name(node), word(&SWITCHES, mode)),
+            Act::Supply(node, side, mode) => {
+                format!("supply {} {} {}", name(node), SIDES[*side], word(&SWITCHES, mode))
+            }
             Act::Freeze(node) => format!("freeze {}", name(node)),
             Act::Thaw(node) => format!("thaw {}", name(node)),
             Act::Pause(node) => format!("pause {}", name(node)),

@@ -82,7 +82,7 @@ impl World {
             Output::Slot { order } => self.slot_order(node, order),
             Output::Tiebreaker { order } => self.tiebreaker_order(node, order),
             Output::Fence { id, device, node: target, task, timeout, heard_at } => {
-                self.use_device(node, device.kind, (id, &target, task), (timeout, heard_at));
+                self.use_device(node, &device, (id, &target, task), (timeout, heard_at));
             }
             Output::Alert { id, alert, .. } => {
                 let run = machine.run;

@@ -1,29 +1,45 @@
-//! Fence devices: the power switch of each machine, as the others use it, on wires of its own.
+//! Fence devices: the power switch of each machine, and the strips of its two power supplies, as the others use them, on wires
+//! of their own.
 
 use crate::act::SwitchMode;
 use crate::check::Seen;
 use crate::excuse;
-use crate::layout::ms;
+use crate::layout::{SIDES, ms};
 use crate::mutant::Mutant;
+use crate::perform::BOOT;
 use crate::queue::What;
 use crate::world::World;
-use hearth_config::FenceKind;
+use hearth_config::{FenceDevice, FenceKind};
 use hearth_types::{FenceId, FenceTask, NodeName, Timestamp};
 use std::time::Duration;
+
+/// Between off and on of a strip that is told `reboot`.
+const STRIP_PAUSE: Duration = ms(300);
+
+/// A power strip of one supply.
+#[derive(Clone, Copy, Debug)]
+pub struct Strip {
+    /// Its supply has power.
+    pub on: bool,
+    /// How it is.
+    pub mode: SwitchMode,
+}
 
 impl World {
     /// A machine orders a fence device to do something to another one.
     pub(crate) fn use_device(
         &mut self,
         node: usize,
-        kind: FenceKind,
+        device: &FenceDevice,
         (id, target, task): (FenceId, &NodeName, FenceTask),
         (timeout, heard_at): (Duration, Option<Timestamp>),
     ) {
         let Some(target) = self.site.layout.node(target.as_str()) else { return };
-        match kind {
-            FenceKind::Disk => self.pill(node, (id, target, task), timeout, heard_at),
-            FenceKind::Agent | FenceKind::Plugin => self.fence(node, id, target, task, timeout),
+        let side = SIDES.iter().position(|side| device.name.split('-').next() == Some(side));
+        match (device.kind, side) {
+            (FenceKind::Disk, _) => self.pill(node, (id, target, task), timeout, heard_at),
+            (_, Some(side)) => self.use_strip(node, id, (target, side), task, timeout),
+            (FenceKind::Agent | FenceKind::Plugin, None) => self.fence(node, id, target, task, timeout),
         }
     }
 
@@ -76,6 +92,70 @@ impl World {
             self.switched(node);
         } else {
             self.site.machines[node].switching -= 1;
+        }
+    }
+
+    /// A machine orders the strip of one supply of another one.
+    fn use_strip(
+        &mut self,
+        node: usize,
+        id: FenceId,
+        (target, side): (usize, usize),
+        task: FenceTask,
+        timeout: Duration,
+    ) {
+        let mode = self.site.machines[target].strips[side].mode;
+        let acts_in = match mode {
+            SwitchMode::Works | SwitchMode::SaysLate => Some(ms(100)),
+            SwitchMode::Slow => Some(ms(5000)),
+            SwitchMode::Fails | SwitchMode::Lies => None,
+        };
+        if task != FenceTask::Check {
+            let (one, other) = (self.site.name(node), self.site.name(target));
+            self.tell(format!("{one} orders the {} supply of {other}: {task}", SIDES[side]));
+        }
+        if matches!(task, FenceTask::Off | FenceTask::Reboot) {
+            self.see(&Seen::FenceOrdered { node, target });
+            if mode == SwitchMode::Lies {
+                excuse::lie(&mut self.site, target);
+            }
+            acts_in.into_iter().for_each(|span| self.push(span, What::Strip { node: target, side, on: false }));
+        }
+        let on_in = match task {
+            FenceTask::Reboot => acts_in.map(|span| span + STRIP_PAUSE),
+            FenceTask::On => acts_in,
+            FenceTask::Off | FenceTask::Check => None,
+        };
+        on_in.into_iter().for_each(|span| self.push(span, What::Strip { node: target, side, on: true }));
+        let answers_in = match (mode, task) {
+            (_, FenceTask::Check) => ms(120),
+            (SwitchMode::Slow | SwitchMode::SaysLate, _) => ms(5020),
+            (_, FenceTask::Reboot) => STRIP_PAUSE + ms(120),
+            _ => ms(120),
+        };
+        let (took, result) = match mode {
+            _ if answers_in > timeout => (timeout, Err("it did not end in time".to_owned())),
+            SwitchMode::Fails => (ms(120), Err("no answer from the strip".to_owned())),
+            _ => (answers_in, Ok("confirmed".to_owned())),
+        };
+        let run = self.site.machines[node].run;
+        self.push(took, What::FenceSaid { node, run, id, result, took });
+    }
+
+    /// A strip acts: a machine loses power with its last supply, and boots with the first one that is back.
+    pub(crate) fn strip_switched(&mut self, node: usize, side: usize, on: bool) {
+        let name = self.site.name(node).to_owned();
+        let machine = &mut self.site.machines[node];
+        machine.strips[side].on = on;
+        let none = machine.strips.iter().all(|strip| !strip.on);
+        if none && machine.powered {
+            machine.dark = true;
+            self.tell(format!("{name} has no power: both supplies are off"));
+            self.power_off(node);
+        } else if !none && machine.dark {
+            machine.dark = false;
+            machine.switching += 1;
+            self.push(BOOT, What::Boot { node });
         }
     }
 }

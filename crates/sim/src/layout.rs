@@ -29,6 +29,9 @@ fn name(node: usize) -> NodeName {
     NodeName::new(&name)
 }
 
+/// The two supplies of a machine.
+pub const SIDES: [&str; 2] = ["left", "right"];
+
 /// One link between all machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkKind {
@@ -39,6 +42,18 @@ pub enum LinkKind {
         /// Bits per second.
         baud: u32,
     },
+}
+
+/// How many power supplies each machine has, and what the files say of their strips. A machine has power while one of its
+/// supplies has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supplies {
+    /// One, and no strip.
+    One,
+    /// Two, whose strips must both work (`fencing_topology a: left-a,right-a`).
+    BothCount,
+    /// Two, each of whose strips counts alone: files that are wrong.
+    EachCounts,
 }
 
 /// A cluster before anything happened to it.
@@ -60,6 +75,8 @@ pub struct Layout {
     pub unfenced: bool,
     /// Whether each machine's power switch is a fence device of the others; then nothing weaker is configured.
     pub stonith: bool,
+    /// Power strips of the machines, as fence devices that are tried before their switches.
+    pub supplies: Supplies,
     /// Whether the machines share a disk with slots, and that is a fence device (`stonith disk`); the timeout of the
     /// watchdogs must fit to that of the orders.
     pub shared_disk: bool,
@@ -108,6 +125,7 @@ impl Layout {
             tiebreaker_disk: false,
             unfenced: true,
             stonith: false,
+            supplies: Supplies::One,
             shared_disk: false,
             auto_failback: false,
             gate: true,
@@ -172,7 +190,7 @@ impl Layout {
 
     /// Whether a lost machine is fenced before anything moves.
     pub fn is_fenced(&self) -> bool {
-        self.stonith || self.shared_disk
+        self.stonith || self.shared_disk || self.supplies != Supplies::One
     }
 
     /// Whether no two can go on alone, even in a full split.
@@ -185,10 +203,10 @@ impl Layout {
         self.is_fenced() || (self.tiebreaker_disk && self.watchdog.is_some())
     }
 
-    /// The power switch of each machine, as a device that all others can use.
+    /// The power strips and the switch of each machine, as devices that all others can use.
     fn fencing(&self) -> Fencing {
-        let device = |name: &NodeName| FenceDevice {
-            name: format!("switch-{name}"),
+        let device = |kind: &str, name: &NodeName| FenceDevice {
+            name: format!("{kind}-{name}"),
             program: "/usr/sbin/fence_switch".into(),
             kind: FenceKind::Agent,
             user: None,
@@ -202,11 +220,24 @@ impl Layout {
             program: "/dev/shared".into(),
             kind: FenceKind::Disk,
             targets: self.names.iter().map(|name| (name.clone(), String::new())).collect(),
-            ..device(&self.names[0])
+            ..device("disk", &self.names[0])
         };
-        let switches = self.names.iter().filter(|_| self.stonith).map(device);
-        let devices = switches.chain(self.shared_disk.then_some(disk)).collect();
-        Fencing { devices, timeout: self.fence_timeout, ..Fencing::default() }
+        let strips: &[&str] = if self.supplies == Supplies::One { &[] } else { &SIDES };
+        let kinds: Vec<&str> = strips.iter().copied().chain(self.stonith.then_some("switch")).collect();
+        let devices: Vec<FenceDevice> =
+            self.names.iter().flat_map(|name| kinds.iter().map(move |kind| device(kind, name))).collect();
+        let levels = |number: usize| {
+            let mut alone: Vec<Vec<usize>> = (0..kinds.len()).map(|at| vec![number * kinds.len() + at]).collect();
+            if self.supplies == Supplies::BothCount {
+                let right = alone.remove(1);
+                alone[0].extend(right);
+            }
+            alone
+        };
+        let names = self.names.iter().enumerate().filter(|_| self.supplies != Supplies::One);
+        let topology = names.map(|(number, name)| (name.clone(), levels(number))).collect();
+        let devices = devices.into_iter().chain(self.shared_disk.then_some(disk)).collect();
+        Fencing { devices, timeout: self.fence_timeout, topology }
     }
 
     /// The files of a machine in one variant.

@@ -23,7 +23,7 @@ pub mod clock;
 pub mod disk;
 pub mod excuse;
 mod execute;
-mod fencing;
+pub mod fencing;
 mod flapping;
 mod idle;
 pub mod kernel;

@@ -4,6 +4,7 @@ use crate::act::SwitchMode;
 use crate::agent::{Agents, LiveOp};
 use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::fencing::Strip;
 use crate::kernel::Kernel;
 use crate::rng::Rng;
 use crate::shared::Slot;
@@ -112,6 +113,10 @@ pub struct Machine {
     pub heard_since_boot: u64,
     /// Its power switch.
     pub switch: SwitchMode,
+    /// The strips of its two power supplies.
+    pub strips: [Strip; 2],
+    /// It has no power because both are off.
+    pub dark: bool,
     /// Its key, where packets are sealed.
     pub ring: Option<KeyRing>,
     /// Newest wire version that the installed program speaks; the daemon is that program from its next start (R-WIRE-6).
@@ -178,6 +183,8 @@ impl Machine {
             heard_from: 0,
             heard_since_boot: 0,
             switch: SwitchMode::Works,
+            strips: [Strip { on: true, mode: SwitchMode::Works }; 2],
+            dark: false,
             ring: None,
             package: hearth_wire::NEWEST_VERSION,
             wrong_key: false,

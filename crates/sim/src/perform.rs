@@ -14,7 +14,7 @@ use hearth_types::{NodeName, ResourceId, Timestamp};
 use std::time::Duration;
 
 /// How long a machine needs from power to its daemon.
-const BOOT: Duration = ms(800);
+pub(crate) const BOOT: Duration = ms(800);
 /// How long a daemon that was thawed needs to come to the first thing that waited.
 const WAKES_IN: Duration = us(50);
 /// A broken world gives every order again after this.
@@ -49,6 +49,7 @@ impl World {
             Act::PowerOff(node) => self.power_off(*node),
             Act::PowerCycle(node) => self.power_cycle(*node),
             Act::Switch(node, mode) => self.site.machines[*node].switch = *mode,
+            Act::Supply(node, side, mode) => self.site.machines[*node].strips[*side].mode = *mode,
             Act::Freeze(node) => self.freeze(*node),
             Act::Thaw(node) => self.thaw(*node),
             Act::Pause(node) => self.pause(*node),
@@ -536,6 +537,7 @@ impl World {
             What::Armed { node, run } => self.armed(node, run),
             What::Switched { node } => self.switched(node),
             What::Fenced { node } => self.fenced(node),
+            What::Strip { node, side, on } => self.strip_switched(node, side, on),
             What::FenceSaid { node, run, id, result, took } => {
                 if self.site.machines[node].run == run {
                     self.feed(node, Input::FenceFinished { id, result, took });

@@ -44,6 +44,8 @@ pub enum What {
     Switched { node: usize },
     /// The same, as a fence device: a machine without power stays off.
     Fenced { node: usize },
+    /// A power strip switches one supply of a machine.
+    Strip { node: usize, side: usize, on: bool },
     /// A fence device answers.
     FenceSaid { node: usize, run: u64, id: FenceId, result: Result<String, String>, took: Duration },
     /// A daemon looks at its slot on the shared disk.

@@ -104,6 +104,17 @@ fn what_was_decided_is_undone_by_a_disk_that_was_put_back_if_nobody_minds_its_ma
     assert!(words.contains("different records") || words.contains("overwrite decided entries"), "{words}");
 }
 
+/// R-PAIR-1, decision 0071: files in which each of two supplies counts alone give two owners; the level prevents just that.
+#[test]
+fn two_owners_because_one_device_of_two_supplies_was_believed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
+    let source = std::fs::read_to_string(folder.join("fence-two-supplies.txt")).expect("a scenario");
+    let both = "\nsupplies both\n";
+    assert!(source.contains(both));
+    let played = play(&source.replace(both, "\nsupplies each\n"), None);
+    assert!(played.failures.iter().any(|failure| failure.contains("/srv runs on a and b")), "{:?}", played.failures);
+}
+
 /// Decision 0058, R-LEASE-1: daemons that go over to another list whoever still serves cost the gap that the question prevents.
 #[test]
 fn a_machine_that_serves_is_taken_out_if_nobody_asks() {

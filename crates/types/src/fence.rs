@@ -15,6 +15,8 @@ pub enum FenceTask {
     Off,
     /// Turn it off and on again.
     Reboot,
+    /// Turn on again what it turned off there.
+    On,
     /// Say whether it would work; harms nobody.
     Check,
 }
@@ -24,6 +26,7 @@ impl fmt::Display for FenceTask {
         f.pad(match self {
             FenceTask::Off => "off",
             FenceTask::Reboot => "reboot",
+            FenceTask::On => "on",
             FenceTask::Check => "check",
         })
     }

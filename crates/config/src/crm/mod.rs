@@ -223,10 +223,34 @@ impl Crm<'_> {
         self.report.push(note("replaced", at.span.clone(), title));
     }
 
-    /// `fencing_topology NODE: DEVICE DEVICE ...`, or the devices alone for every machine.
+    /// The devices of one level, `DEVICE` or `DEVICE,DEVICE`, which must all work.
+    fn level(&mut self, token: &Token) -> Option<Vec<usize>> {
+        let mut level = Vec::new();
+        let mut at = token.span.start;
+        for name in token.text.split(',') {
+            // Of a word in quotes only the whole is known to stand there.
+            let span = if token.span.len() == token.text.len() { at..at + name.len() } else { token.span.clone() };
+            at += name.len() + 1;
+            if name.is_empty() {
+                let title = format!("`{}`: a name is missing", token.text);
+                self.refuse("bad-crm", token, title, "devices that must all work: DEVICE,DEVICE without blanks");
+                return None;
+            }
+            let position = self.device(&Token { text: name.to_owned(), span })?;
+            if level.contains(&position) {
+                let title = format!("`{name}` stands twice in `{}`", token.text);
+                self.refuse("bad-crm", token, title, "name each device once: every power supply has one of its own");
+                return None;
+            }
+            level.push(position);
+        }
+        Some(level)
+    }
+
+    /// `fencing_topology NODE: LEVEL LEVEL ...`, or the levels alone for every machine.
     fn topology(&mut self, at: &Token, rest: &[Token]) {
         let mut target: Option<NodeName> = None;
-        let mut order: BTreeMap<NodeName, Vec<usize>> = BTreeMap::new();
+        let mut order: BTreeMap<NodeName, Vec<Vec<usize>>> = BTreeMap::new();
         for token in rest {
             if let Some(name) = token.text.strip_suffix(':') {
                 if !self.is_node(token, name) {
@@ -235,23 +259,21 @@ impl Crm<'_> {
                 target = Some(NodeName::new(name));
                 continue;
             }
-            if token.text.contains(',') {
-                let title = "devices that must all work for one machine (`a,b`) are not supported".to_owned();
-                return self.refuse("unsupported-crm", token, title, "use one device that cuts all its power supplies");
+            let Some(level) = self.level(token) else { return };
+            let devices = || level.iter().map(|position| &self.file.stonith[*position].device);
+            let covered = devices().flat_map(|device| device.targets.keys().cloned());
+            let nodes: BTreeSet<NodeName> = target.clone().map_or_else(|| covered.collect(), |node| [node].into());
+            let missing = devices().find_map(|device| {
+                let node = nodes.iter().find(|node| !device.targets.contains_key(*node))?;
+                Some(format!("`{}` does not turn `{node}` off", device.name))
+            });
+            if let Some(title) = missing {
+                return self.refuse("no-target", token, title, "add the machine to its pcmk_host_list");
             }
-            let Some(position) = self.device(token) else { return };
-            let covers: Vec<NodeName> = self.file.stonith[position].device.targets.keys().cloned().collect();
-            match &target {
-                Some(node) if !covers.contains(node) => {
-                    let title = format!("`{}` does not turn `{node}` off", token.text);
-                    return self.refuse("no-target", token, title, "add the machine to its pcmk_host_list");
-                }
-                Some(node) => order.entry(node.clone()).or_default().push(position),
-                None => covers.into_iter().for_each(|node| order.entry(node).or_default().push(position)),
-            }
+            nodes.into_iter().for_each(|node| order.entry(node).or_default().push(level.clone()));
         }
         if order.is_empty() {
-            let help = "write: fencing_topology NODE: DEVICE DEVICE";
+            let help = "write: fencing_topology NODE: DEVICE DEVICE,DEVICE";
             return self.refuse("bad-crm", at, "`fencing_topology` names no device".to_owned(), help);
         }
         self.file.cluster.fencing.topology.extend(order);

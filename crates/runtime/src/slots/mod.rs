@@ -204,7 +204,7 @@ impl Looker {
 
     fn begin(&mut self, waiting: Waiting) {
         let (id, target, heard_at) = (waiting.pill.id, waiting.pill.target.clone(), waiting.pill.heard_at);
-        let fences = waiting.pill.task != FenceTask::Check;
+        let fences = matches!(waiting.pill.task, FenceTask::Off | FenceTask::Reboot);
         self.waiting.insert(id, waiting);
         if !fences {
             return;

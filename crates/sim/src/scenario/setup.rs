@@ -1,7 +1,7 @@
 //! What a cluster is made of, in words, before anything befalls it.
 
 use crate::act::{self, NotAnAct};
-use crate::layout::{Layout, LinkKind, address, filesystem, group, script};
+use crate::layout::{Layout, LinkKind, Supplies, address, filesystem, group, script};
 use hearth_types::{GroupSpec, NodeName, ResourceKind, ResourceSpec};
 use std::net::IpAddr;
 
@@ -76,6 +76,13 @@ impl Setup {
             "tiebreaker" => layout.tiebreaker = yes(word()?)?,
             "shared_disk" => layout.shared_disk = yes(word()?)?,
             "stonith" => layout.stonith = yes(word()?)?,
+            "supplies" => {
+                layout.supplies = match word()? {
+                    "both" => Supplies::BothCount,
+                    "each" => Supplies::EachCounts,
+                    _ => return Err(refused("supplies: both must work, or each counts")),
+                }
+            }
             "unfenced_takeover" => layout.unfenced = yes(word()?)?,
             "auto_failback" => layout.auto_failback = yes(word()?)?,
             "gate" => layout.gate = yes(word()?)?,
