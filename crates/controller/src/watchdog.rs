@@ -7,6 +7,7 @@ use crate::node::Node;
 use crate::rights::Keep;
 use crate::{Output, Severity};
 use hearth_config::WatchdogDevice;
+use hearth_executor::LocalState;
 use hearth_types::{ResourceId, Timestamp};
 use hearth_wire::{NodeStatus, Watchdog};
 use serde::{Deserialize, Serialize};
@@ -139,13 +140,15 @@ impl Node {
         out.push(Output::PetWatchdog { device, not_after });
     }
 
-    /// What of the lost has stopped. A daemon that has just started does not know yet what the one before left running.
+    /// What of the lost has stopped. A daemon that has just started does not know yet what the one before left running, until
+    /// it has looked at that: also one that is let in by nobody, and so never says that it has looked at everything.
     fn forget_lost(&mut self) {
-        if self.watchdog.lost.is_empty() || !self.probes_done {
+        if self.watchdog.lost.is_empty() {
             return;
         }
         let (held, before) = (self.executor.held(), self.watchdog.lost.len());
-        self.watchdog.lost.retain(|lost| held.contains(lost));
+        let stopped = |lost: &ResourceId| self.probes_done || self.executor.local_state(lost) == LocalState::Stopped;
+        self.watchdog.lost.retain(|lost| held.contains(lost) || !stopped(lost));
         self.volatile_dirty |= self.watchdog.lost.len() != before;
     }
 

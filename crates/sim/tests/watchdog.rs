@@ -133,6 +133,26 @@ fn superseded(more: impl FnOnce(&mut World)) -> World {
     world
 }
 
+/// Without a cable nobody lets it in, and what it was superseded in has stopped: its own look says so.
+#[test]
+fn who_was_superseded_has_stopped_and_is_cut_off_is_reset_all_the_same() {
+    let mut world = pair(None);
+    hang(&mut world);
+    world.act(&Act::Freeze(0));
+    world.run(ms(1000));
+    world.act(&Act::Thaw(0));
+    let lost = |site: &Site| site.machines[0].events.iter().any(|told| told.event.name == "watchdog-left");
+    let soon = world.site.now + ms(1000);
+    assert!(world.run_until(soon, lost), "it has lost nothing");
+    world.act(&Act::Kill(0));
+    isolate(&mut world);
+    world.act(&Act::Dies { node: 0, resource: "web".into() });
+    world.act(&Act::Start(0));
+    world.run(ms(8000));
+    assert!(!runs(&world, 0) && world.site.machines[0].controller.is_some());
+    assert_eq!(resets(&world.site), 0);
+}
+
 /// The checker sees one that pets whatever it has lost.
 #[test]
 fn the_checkers_see_a_watchdog_that_is_petted_while_unclean() {
