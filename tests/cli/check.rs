@@ -91,6 +91,31 @@ fn devices_that_must_all_work_are_named_together() {
 }
 
 #[test]
+fn what_a_self_fence_is_for_and_what_not_is_said() {
+    // R-LEASE-6
+    let said = said_with(HA_CF, "self_fence reboot\n");
+    for words in [
+        "self-fence: this machine resets itself 10.0 s (nothing but addresses is to stop) after it has lost the right",
+        "that is for a stop that fails. If the kernel crashes, or hearthd dies, hangs or is frozen, nothing is reset",
+        "no other machine takes anything over because of it",
+    ] {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
+    // Whether it could be done depends on the machine on which this test runs.
+    let refused = hearth_runtime::self_fence_refusal();
+    assert_eq!(said.contains("NOT on the machine where this check runs"), refused.is_some(), "{refused:?}: {said}");
+    assert!(!said_with(HA_CF, "").contains("self-fence"));
+}
+
+fn said_with(ha_cf: &str, more: &str) -> String {
+    let folder = folder(&format!("{ha_cf}{more}"));
+    let output = check(folder.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+#[test]
 fn every_error_is_shown_and_the_exit_code_is_6() {
     let folder = folder(&HA_CF.replace("keepalive", "keepalvie").replace("deadtime 2", "deadtime soon"));
     let output = check(folder.path());

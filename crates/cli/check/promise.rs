@@ -33,7 +33,8 @@ pub(crate) fn budget(config: &Config) -> Vec<String> {
     if let Some(takeover) = takeover(config) {
         lines.push(takeover);
     }
-    lines.extend(self_fence(config));
+    lines.extend(by_watchdog(config));
+    lines.extend(by_itself(config));
     lines.extend(pill(cluster));
     for medium in &cluster.media {
         if let Medium::Serial { device, baud } = medium {
@@ -110,7 +111,7 @@ fn takeover(config: &Config) -> Option<String> {
 }
 
 /// What happens to an owner that has lost its right and does not stop.
-fn self_fence(config: &Config) -> Vec<String> {
+fn by_watchdog(config: &Config) -> Vec<String> {
     let cluster = &config.cluster;
     let (Some(watchdog), Some(budget)) = (&cluster.watchdog, hearth_config::stop_budget(cluster)) else {
         return Vec::new();
@@ -124,15 +125,51 @@ fn self_fence(config: &Config) -> Vec<String> {
         span(period),
         span(budget)
     )];
-    let longest = config.resources.groups.iter().map(|group| {
-        let timed = group.resources.iter().filter(|spec| spec.address().is_none());
-        timed.map(|spec| spec.timeouts.stop).sum::<Duration>()
-    });
-    if let Some(longest) = longest.max().filter(|longest| *longest > budget) {
-        lines.push(format!(
-            "self-fence: a group may take {} to stop by its timeouts; one that takes longer than {} is ended by the reset",
-            span(longest),
+    lines.extend(cut_off(config, budget));
+    lines
+}
+
+/// That the reset comes before a group has had its time to stop.
+fn cut_off(config: &Config, budget: Duration) -> Option<String> {
+    let longest = Some(hearth_config::longest_stop(&config.resources)).filter(|longest| *longest > budget)?;
+    Some(format!(
+        "self-fence: a group may take {} to stop by its timeouts; one that takes longer than {} is ended by the reset",
+        span(longest),
+        span(budget)
+    ))
+}
+
+/// The same without a watchdog, what it is not for, and whether it could be done on this machine.
+fn by_itself(config: &Config) -> Vec<String> {
+    let (Some(it), Some(budget)) = (&config.cluster.self_fence, hearth_config::self_fence_budget(config)) else {
+        return Vec::new();
+    };
+    let longest = hearth_config::longest_stop(&config.resources);
+    let from = match it.within {
+        Some(_) => String::new(),
+        None if longest.is_zero() => " (nothing but addresses is to stop)".to_owned(),
+        None => {
+            format!(
+                " ({} by the timeouts of its slowest group + {} for TERM and KILL)",
+                span(longest),
+                span(budget - longest)
+            )
+        }
+    };
+    let mut lines = vec![
+        format!(
+            "self-fence: this machine resets itself {}{from} after it has lost the right to something that is not confirmed \
+             stopped by then",
             span(budget)
+        ),
+        "self-fence: that is for a stop that fails. If the kernel crashes, or hearthd dies, hangs or is frozen, nothing is \
+         reset (a watchdog does that), and no other machine takes anything over because of it"
+            .to_owned(),
+    ];
+    lines.extend(cut_off(config, budget));
+    if let Some(why) = hearth_runtime::self_fence_refusal() {
+        lines.push(format!(
+            "self-fence: NOT on the machine where this check runs: {why}; hearthd would reset nothing here"
         ));
     }
     lines

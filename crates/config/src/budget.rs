@@ -1,8 +1,8 @@
 //! Whether the times leave room: the arithmetic that the checks use and that `hearth check` shows.
 
-use crate::{ClusterConfig, Medium, Timing};
+use crate::{ClusterConfig, Config, Medium, Timing};
 use core::time::Duration;
-use hearth_types::NodeName;
+use hearth_types::{NodeName, ResourceModel};
 
 /// What a loaded machine may add between two steps of the heartbeat thread, three round trips included (R-LEASE-10).
 pub const ALLOWANCE: Duration = Duration::from_millis(100);
@@ -117,6 +117,31 @@ pub fn pet_period(timeout: Duration, keepalive: Duration) -> Duration {
 pub fn stop_budget(cluster: &ClusterConfig) -> Option<Duration> {
     let watchdog = cluster.watchdog.as_ref()?;
     Some(watchdog.timeout.saturating_sub(pet_period(watchdog.timeout, cluster.timing.keepalive)))
+}
+
+/// What a stop may take beyond its timeout: the end of a script that hangs, TERM, KILL, and the last look.
+pub const STOP_AFTERMATH: Duration = Duration::from_secs(27);
+/// The least that `self_fence` leaves to stop in where no time is written: addresses alone take milliseconds.
+const SELF_FENCE_MIN: Duration = Duration::from_secs(10);
+
+/// What the slowest group may take to stop by its timeouts, what a failing stop takes beyond them left out. Zero: addresses
+/// alone, which have none.
+pub fn longest_stop(model: &ResourceModel) -> Duration {
+    let groups = model.groups.iter().map(|group| {
+        let timed = group.resources.iter().filter(|spec| spec.address().is_none());
+        timed.map(|spec| spec.timeouts.stop).sum::<Duration>()
+    });
+    groups.max().unwrap_or_default()
+}
+
+/// How long after the end of its right `self_fence` resets a machine that has not stopped everything (R-LEASE-6); none: it
+/// does not. Where nothing is written, every stop has its own time: only one that fails is ended.
+pub fn self_fence_budget(config: &Config) -> Option<Duration> {
+    let written = config.cluster.self_fence.as_ref()?.within;
+    Some(written.unwrap_or_else(|| {
+        let longest = longest_stop(&config.resources);
+        if longest.is_zero() { SELF_FENCE_MIN } else { longest + STOP_AFTERMATH }
+    }))
 }
 
 /// Between two looks of a machine at its slot on a shared disk.

@@ -33,6 +33,7 @@ pub(crate) fn check(file: &mut File, report: &mut Report) {
     crate::outage::derive(file, report);
     times(file, report);
     watchdog(file, report);
+    self_fence(file, report);
     crate::fencing::of_a_disk(file, report);
     crate::fencing::of_a_tiebreaker(file, report);
     serial(file, report);
@@ -257,6 +258,15 @@ fn watchdog(file: &File, report: &mut Report) {
         let label = "resets a machine that stands still before anybody gives it up";
         report.push(wrong.label(label).help(format!("{}, or a shorter deadtime", write(lease))));
     }
+}
+
+/// R-LEASE-6: the watchdog is the stronger one, and it resets the machine in all that this is for.
+fn self_fence(file: &File, report: &mut Report) {
+    let (Some(span), Some(watchdog)) = (&file.self_fence, &file.cluster.watchdog) else { return };
+    let title = "`self_fence` beside `watchdog`: the watchdog resets this machine in the same case, and in worse ones";
+    let wrong = error("self-fence-beside-watchdog", span.clone(), title);
+    let help = format!("remove the line; or, where this machine has no {}, remove `watchdog`", watchdog.device);
+    report.push(wrong.label("for a machine without one").help(help));
 }
 
 /// The slowest serial line with its place.

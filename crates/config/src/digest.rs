@@ -40,7 +40,7 @@ impl Fnv {
 
 /// Hashes of the cluster part, which must be equal on all nodes, and of the resources (R-JOIN-4). Left out of the first:
 /// the local name, interfaces and peers of media, addresses that names resolve to (they differ by machine), times (they
-/// may be changed on one node after the other while running), `wire_version` (the same), watchdog, realtime, logging, `env`, alerts, keys.
+/// may be changed on one node after the other while running), `wire_version` (the same), watchdog, self_fence, realtime, logging, `env`, alerts, keys.
 pub fn digest(config: &Config) -> (u64, u64) {
     let cluster = &config.cluster;
     let mut hash = Fnv::new();

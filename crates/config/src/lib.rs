@@ -28,8 +28,9 @@ mod value;
 pub(crate) use budget::slot_needs;
 pub use budget::{
     ALLOWANCE, Budget, REACTION, SERIAL_HEARTBEAT, SLOT_EVERY, SLOT_IO, SLOT_MARGIN, SLOT_NAME, SLOT_PATIENCE_MIN,
-    TIEBREAKER_LEASE_MIN, TIEBREAKER_TRY, budget, claimed_within, fence_share, fenced_within, pet_period,
-    serial_heartbeat, serial_move, slot_patience, slot_proof, speed_for, stop_budget, tiebreaker_every,
+    STOP_AFTERMATH, TIEBREAKER_LEASE_MIN, TIEBREAKER_TRY, budget, claimed_within, fence_share, fenced_within,
+    longest_stop, pet_period, self_fence_budget, serial_heartbeat, serial_move, slot_patience, slot_proof, speed_for,
+    stop_budget, tiebreaker_every,
 };
 pub use digest::{digest, list_refusal, reload_refusals};
 pub use edit::ListChange;

@@ -57,6 +57,10 @@ pub struct ClusterConfig {
     /// What resets this machine when it cannot stop what it lost the right to (R-LEASE-6). None: nothing does.
     #[serde(default)]
     pub watchdog: Option<WatchdogDevice>,
+    /// The same without a watchdog: the kernel resets this machine when a stop fails (`self_fence`). No other machine goes by
+    /// it. None: nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_fence: Option<SelfFence>,
     /// Bytes kept of what this node is told (`record`); none: nothing is recorded. Default 8 MiB.
     pub record: Option<u64>,
     /// Where log lines go.
@@ -118,6 +122,13 @@ pub struct WatchdogDevice {
     pub device: String,
     /// What it is asked for, in whole seconds; what counts is what it says then. Default 10 s.
     pub timeout: Duration,
+}
+
+/// The `self_fence` line. Read of each node alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelfFence {
+    /// How long stopping may take; none: as the timeouts of the agents say ([`crate::self_fence_budget`]).
+    pub within: Option<Duration>,
 }
 
 /// Times of membership. All are spans.

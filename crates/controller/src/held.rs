@@ -87,6 +87,7 @@ pub fn overtakes(output: &Output) -> bool {
             | Output::RenewLifetime { .. }
             | Output::VolatileLease { .. }
             | Output::PetWatchdog { .. }
+            | Output::ResetSelf { .. }
             | Output::Slot { .. }
             | Output::Tiebreaker { .. }
     )

@@ -125,6 +125,9 @@ pub enum Input {
     },
     /// The watchdog was armed, and what its driver says; or it could not be, or has failed: why (R-LEASE-7).
     WatchdogSeen(Result<hearth_wire::Watchdog, String>),
+    /// Whether this machine could be reset by [`Output::ResetSelf`], told at the start and after a reload where ha.cf asks for
+    /// it; or why it was not reset.
+    SelfFenceSeen(Result<(), String>),
     /// A look at this machine's slot on the shared disk: good, or why not ([`Output::Slot`]).
     SlotSeen(Result<crate::slot::SlotSeen, String>),
     /// What the disk of the tiebreaker says, or why it says nothing ([`Output::Tiebreaker`]).
@@ -295,6 +298,12 @@ pub enum Output {
     },
     /// Close the watchdog, so that it resets nothing any more.
     CloseWatchdog,
+    /// Reset this machine at once, without a word to anything that runs on it: what it holds may run elsewhere (R-LEASE-6).
+    /// Overtakes Persist; if it fails, `SelfFenceSeen` comes.
+    ResetSelf {
+        /// What did not stop.
+        what: String,
+    },
     /// The complete set of addresses that the gate must hold from now on (made when the record names them), and all
     /// resources whose kernel events are watched.
     Guard {

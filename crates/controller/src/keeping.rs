@@ -38,9 +38,16 @@ pub(crate) struct Volatile {
     /// What others may have by now and has not stopped here (R-LEASE-6).
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub lost: BTreeSet<ResourceId>,
+    /// Since when this machine counts until it resets itself (R-LEASE-6).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub self_fence: crate::self_fence::Left,
     /// Whose the disk was, and how far it had come: what is put back while the daemon is off is seen by it (R-LEDGER-3).
     #[serde(default)]
     pub disk: Option<(NodeIdentity, u64)>,
+}
+
+fn is_default(left: &crate::self_fence::Left) -> bool {
+    *left == crate::self_fence::Left::default()
 }
 
 impl Volatile {
@@ -502,6 +509,7 @@ impl Node {
             watchdog: self.watchdog.left(),
             armed: self.watchdog.armed().cloned(),
             lost: self.watchdog.lost().clone(),
+            self_fence: self.self_fence.left(),
             disk: Some((self.ledger.identity(), self.marks.reached())),
         };
         let text = serde_json::to_string(&note).unwrap_or_default();

@@ -46,6 +46,7 @@ mod orders;
 mod reload;
 mod report;
 mod rights;
+mod self_fence;
 mod slot;
 mod speech;
 mod standing;

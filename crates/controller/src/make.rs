@@ -85,6 +85,7 @@ impl Node {
             standing: Standing::new(&config.cluster),
             keeping: Keeping::new(left.started, volatile_lease, confirmed),
             watchdog: Guardian::new(config.cluster.watchdog.clone(), left.watchdog, left.armed, left.lost),
+            self_fence: crate::self_fence::SelfFence::new(left.self_fence, now),
             slot: crate::slot::Slot::default(),
             tiebreaker: crate::tiebreaker::Tiebreaker::default(),
             digest,

@@ -12,6 +12,7 @@ use crate::list::Unlisted;
 use crate::listing::Listing;
 use crate::mark::Marks;
 use crate::orders::Orders;
+use crate::self_fence::SelfFence;
 use crate::slot::Slot;
 use crate::speech::Speech;
 use crate::standing::Standing;
@@ -50,6 +51,8 @@ pub(crate) struct Node {
     pub keeping: Keeping,
     #[serde(default)]
     pub watchdog: Guardian,
+    #[serde(default)]
+    pub self_fence: SelfFence,
     #[serde(default)]
     pub slot: Slot,
     #[serde(default)]
@@ -249,6 +252,7 @@ impl Node {
             Input::AddressChanged { resource, change } => self.take_address_change(now, resource, change, out),
             Input::GateSeen { whole, trouble } => self.take_gate(now, whole, trouble),
             Input::WatchdogSeen(seen) => self.take_watchdog(now, seen),
+            Input::SelfFenceSeen(able) => self.take_self_fence(now, able),
             Input::SlotSeen(seen) => self.take_slot(now, seen),
             Input::TiebreakerSeen(seen) => self.take_tiebreaker(now, seen),
             Input::Persisted { ticket } => self.take_persisted(ticket),
@@ -305,6 +309,7 @@ impl Node {
         self.settle_ledger(now, out);
         self.note_revocations(now);
         self.pet_watchdog(now, out);
+        let reset = self.fence_itself(now);
         self.order_slot(now, out);
         self.order_tiebreaker(now, out);
         self.beat(now, out);
@@ -318,6 +323,7 @@ impl Node {
         for event in self.chronicle.take_fresh() {
             out.push(Output::Event(event));
         }
+        out.extend(reset);
     }
 
     /// The record as agreed; none while this node has no epoch.
@@ -370,6 +376,7 @@ impl Node {
         at_latest(self.alerts.next_deadline(self.last_wake_at), TimerKind::Operation);
         at_latest(self.list_deadline(), TimerKind::Operation);
         at_latest(self.shutdown_deadline(), TimerKind::Operation);
+        at_latest(self.self_fence_deadline(), TimerKind::Operation);
         at_latest(self.disk_deadline(), TimerKind::Ledger);
         at_latest(self.failure_deadline(), TimerKind::Operation);
         // While nothing is under way the ledger's clock runs along with the heartbeats.

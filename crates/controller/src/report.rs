@@ -443,6 +443,7 @@ impl Node {
             notes.push("No interface of this node has carrier: it holds nothing.".to_owned());
         }
         notes.extend(self.watchdog.note());
+        notes.extend(self.self_fence_note(now));
         notes.extend(self.slot.note());
         notes.extend(self.tiebreaker.note());
         notes.extend(self.note_counted_on());

@@ -120,13 +120,7 @@ impl Node {
             return;
         }
         let timing = self.config.cluster.timing;
-        self.forget_lost();
-        // A right that is back is one to what this node is given, not to what it was superseded in (decision 0049): the
-        // other machine runs that, or both would go on with one disk until the agent's timeout.
-        let owes = !self.watchdog.lost.is_empty();
-        let holding = owes || self.executor.holds_anything();
-        let keep = if owes { Keep::No } else { self.keeping.keep };
-        let may = may_pet(now, keep, holding, timing.lease()).filter(|_| !self.slot.is_poisoned());
+        let may = self.may_pet(now).filter(|_| !self.slot.is_poisoned());
         if may.is_none() && !self.watchdog.ordered {
             // Nothing is known yet of what could run here, and nothing is armed that would reset anything.
             return;
@@ -138,6 +132,17 @@ impl Node {
             self.volatile_dirty = true;
         }
         out.push(Output::PetWatchdog { device, not_after });
+    }
+
+    /// Until when a pet may reach the device; none: something is here that is not this node's to keep (R-LEASE-6).
+    pub(crate) fn may_pet(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.forget_lost();
+        // A right that is back is one to what this node is given, not to what it was superseded in (decision 0049): the
+        // other machine runs that, or both would go on with one disk until the agent's timeout.
+        let owes = !self.watchdog.lost.is_empty();
+        let holding = owes || self.executor.holds_anything();
+        let keep = if owes { Keep::No } else { self.keeping.keep };
+        may_pet(now, keep, holding, self.config.cluster.timing.lease())
     }
 
     /// What of the lost has stopped. A daemon that has just started does not know yet what the one before left running, until

@@ -100,6 +100,9 @@ impl Cluster {
     ///
     /// # Errors
     /// When its folder cannot be written.
+    ///
+    /// # Panics
+    /// When the files could reset the machine that the lab is on.
     pub fn write(&self, name: &str, files: &Files) -> anyhow::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         let folder = self.lab.room(name).join("ha.d");
@@ -116,6 +119,7 @@ impl Cluster {
         for node in witness {
             writeln!(ha_cf, "witness {node}")?;
         }
+        never_resets(&ha_cf);
         std::fs::write(folder.join("ha.cf"), ha_cf)?;
         std::fs::write(folder.join("haresources"), &files.haresources)?;
         if let Some(crm) = &files.crm {
@@ -261,5 +265,19 @@ impl Cluster {
         let text = String::from_utf8_lossy(&text);
         let all: Vec<_> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+/// The machines of a lab have one kernel, that of the machine on which somebody works: what resets one resets that.
+fn never_resets(ha_cf: &str) {
+    assert!(!ha_cf.contains("self_fence"), "`self_fence` in a lab would reset the machine that the lab is on");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[should_panic(expected = "would reset the machine")]
+    fn no_lab_has_files_that_could_reset_the_machine_it_is_on() {
+        super::never_resets("node a b\nself_fence reboot\n");
     }
 }

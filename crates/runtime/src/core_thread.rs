@@ -11,6 +11,7 @@ use crate::peers::PeerAddresses;
 use crate::recorder::Recorder;
 use crate::refused::RefusedCount;
 use crate::sealed::Sealed;
+use crate::self_fence::Trigger;
 use crate::signers::Signers;
 use crate::sys;
 use crate::volatile::Volatile;
@@ -30,6 +31,8 @@ use std::time::Duration;
 const PACKETS: usize = 64;
 /// Other news between two looks at the clock.
 const NEWS: usize = 64;
+/// How long a machine that resets itself waits for what is written of it.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Everything the thread owns.
 pub(crate) struct Core {
@@ -40,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) gate: Gatekeeper,
     pub(crate) volatile: Volatile,
     pub(crate) watchdog: WatchdogThread,
+    /// What resets the machine, or why it cannot be used; none: ha.cf does not ask for it.
+    pub(crate) trigger: Option<Result<Trigger, String>>,
     pub(crate) mailbox: Mailbox,
     pub(crate) orders: tokio::sync::mpsc::UnboundedSender<Order>,
     pub(crate) persists: mpsc::Sender<Persist>,
@@ -91,6 +96,7 @@ impl Core {
         this.changes.extend(opened);
         // The first input makes the controller say what it wants (heartbeats, probes, its first persist).
         this.feed(Input::Deadline);
+        this.tell_trigger();
         let mut more = true;
         while !this.halted {
             this.wait(more)?;
@@ -232,7 +238,7 @@ impl Loop {
 
     /// New files. What is known by the old numbers of links is told before they change.
     fn reconfigure(&mut self, reloaded: Reloaded) {
-        let Reloaded { config, ring, ports, gate } = reloaded;
+        let Reloaded { config, ring, ports, gate, trigger } = reloaded;
         let now = clock::now();
         for input in self.refused.all() {
             self.feed(input);
@@ -252,7 +258,10 @@ impl Loop {
             }
         }
         let opened = self.core.media.mend(now, false);
+        let kept = self.core.trigger.take().filter(|_| config.cluster.self_fence.is_some());
+        self.core.trigger = trigger.map(Ok).or(kept);
         self.feed(Input::Reconfigured(Box::new(config)));
+        self.tell_trigger();
         self.changes.extend(opened);
     }
 
@@ -291,6 +300,7 @@ impl Loop {
             }
             Output::PetWatchdog { device, not_after } => self.core.watchdog.pet(device, not_after),
             Output::CloseWatchdog => self.core.watchdog.close(),
+            Output::ResetSelf { what } => self.reset(what),
             Output::VolatileLease { until } => {
                 if let Err(error) = self.core.volatile.lease(until) {
                     tracing::warn!("the lease cannot be noted for the next daemon: {error}");
@@ -312,6 +322,33 @@ impl Loop {
             }
             other => self.order(other),
         }
+    }
+
+    /// Whether this machine can be reset.
+    fn tell_trigger(&mut self) {
+        if let Some(trigger) = &self.core.trigger {
+            let able = trigger.as_ref().map(|_| ()).map_err(Clone::clone);
+            self.feed(Input::SelfFenceSeen(able));
+        }
+    }
+
+    /// Ends everything here, when log and recording say why, or a moment later where they hang: nothing else is done here,
+    /// for a log on a disk that hangs would keep the machine from its end.
+    fn reset(&mut self, what: String) {
+        let (done, all_done) = mpsc::channel::<()>();
+        if let Some(recorder) = &mut self.core.recorder {
+            recorder.settle(done.clone());
+        }
+        // Fails only when the main thread ended.
+        let _ = self.core.orders.send(Order::LastWords(what, done));
+        // Nobody says anything there: it ends when each of them has dropped its end.
+        let _ = all_done.recv_timeout(LAST_WORDS);
+        let trouble = match &mut self.core.trigger {
+            Some(Ok(trigger)) => trigger.pull(),
+            Some(Err(why)) => why.clone(),
+            None => "ha.cf does not ask for it".to_owned(),
+        };
+        self.inputs.push_back(Input::SelfFenceSeen(Err(trouble)));
     }
 
     fn order(&mut self, output: Output) {

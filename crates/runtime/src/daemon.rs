@@ -14,6 +14,7 @@ use crate::order::{News, Order, Persist, Post, mailbox};
 use crate::peers::PeerAddresses;
 use crate::recorder::Recorder;
 use crate::reload::{Answer, Files, Fresh, Reading, changes, has_read, try_realtime};
+use crate::self_fence::Trigger;
 use crate::slots::{Claims, Pill, Slots};
 use crate::storage::{Storage, StorageError};
 use crate::volatile::Volatile;
@@ -166,6 +167,7 @@ pub fn run(config: Config, folders: Folders, node: Option<String>, version: &str
         gate: Gatekeeper::open(config.is_gated(), config.cluster.timing.lease(), agent.clone()),
         volatile,
         watchdog: WatchdogThread::new(post.clone(), realtime),
+        trigger: config.cluster.self_fence.is_some().then(Trigger::open),
         mailbox,
         orders,
         persists,
@@ -326,6 +328,10 @@ impl Main {
                 biased;
                 order = ordered.recv() => match order {
                     Some(Order::Output(output)) => reason = self.obey(*output).or(reason),
+                    Some(Order::LastWords(what, done)) => {
+                        tracing::error!("this machine resets itself now: {what} has not stopped");
+                        drop(done);
+                    }
                     None => {
                         // The heartbeat thread is gone, and everything that it ordered is done.
                         let ended = (&mut finished).await.map_err(|_| io::Error::other("it panicked"))?;
@@ -389,6 +395,7 @@ impl Main {
             | Output::Volatile { .. }
             | Output::VolatileLease { .. }
             | Output::PetWatchdog { .. }
+            | Output::ResetSelf { .. }
             | Output::CloseWatchdog => debug_assert!(false, "done on the heartbeat thread"),
         }
         None

@@ -37,6 +37,7 @@ mod reload;
 #[allow(dead_code, reason = "only the heartbeat and the ring are of use here")]
 mod samples;
 mod sealed;
+mod self_fence;
 mod signers;
 pub mod slots;
 pub mod storage;
@@ -46,3 +47,4 @@ pub mod volatile;
 mod watchdog;
 
 pub use daemon::{DaemonError, Folders, configuration, run};
+pub use self_fence::refusal as self_fence_refusal;

@@ -1,6 +1,7 @@
 //! What the threads say to each other.
 
 use crate::media::Ready;
+use crate::self_fence::Trigger;
 use hearth_agents::net::Gate;
 use hearth_config::Config;
 use hearth_controller::{Input, Output};
@@ -15,6 +16,8 @@ use std::sync::{Arc, mpsc};
 pub(crate) enum Order {
     /// Something that the heartbeat thread does not do itself.
     Output(Box<Output>),
+    /// The machine is about to reset itself, for it cannot stop these: logs it, and then drops the end of a channel.
+    LastWords(String, mpsc::Sender<()>),
 }
 
 /// To the storage thread.
@@ -31,6 +34,8 @@ pub(crate) struct Reloaded {
     pub(crate) ports: Vec<Ready>,
     /// A gate where there was none.
     pub(crate) gate: Option<Gate>,
+    /// What resets the machine, where nothing did.
+    pub(crate) trigger: Option<Trigger>,
 }
 
 /// Files that might be taken over.

@@ -43,6 +43,8 @@ enum Note {
     Lost(u64),
     /// Begins the next part.
     Checkpoint(Timestamp, Vec<u8>),
+    /// Drops it, when everything before is on the disk.
+    Settle(mpsc::Sender<()>),
     End,
 }
 
@@ -151,6 +153,12 @@ impl Recorder {
         self.batch.first().map(|first| first.at + TOO_OLD)
     }
 
+    /// Hands over everything, to be written through to the disk; then `done` is dropped, at once where there is no room for it.
+    pub(crate) fn settle(&mut self, done: mpsc::Sender<()>) {
+        self.hand_over();
+        self.is_sent(Note::Settle(done));
+    }
+
     /// Writes the rest and waits a moment for it, also when all batches are under way just now.
     pub(crate) fn finish(self) {
         let Recorder { batch, lost, to, under_way, ended, .. } = self;
@@ -237,6 +245,11 @@ impl Keeper {
                 self.ask();
             }
             Note::Checkpoint(at, checkpoint) => self.begin_part(at, checkpoint)?,
+            Note::Settle(done) => {
+                self.writer.flush()?;
+                self.writer.written_to().sync_data()?;
+                drop(done);
+            }
             Note::End => self.writer.end(),
         }
         self.writer.flush()?;
@@ -437,6 +450,30 @@ mod tests {
         assert!(recorder.batch.is_empty());
         recorder.finish();
         assert_eq!(told(&files(folder.path()).concat()), (50, true, 0));
+    }
+
+    #[test]
+    fn a_machine_that_resets_itself_has_written_down_why_or_does_not_wait_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = start();
+        let mut controller = Controller::new(start.clone()).unwrap();
+        let mut recorder = Recorder::start(folder.path(), SIZE, &start).unwrap();
+        let now = live(&mut recorder, &mut controller, start.now, 50);
+        let (done, all_done) = mpsc::channel();
+        recorder.settle(done);
+        assert_eq!(all_done.recv_timeout(LAST * 10), Err(mpsc::RecvTimeoutError::Disconnected), "it was never written");
+        assert_eq!(told(&files(folder.path()).concat()), (50, true, 0));
+        // Its thread hangs with the disk: there is room for no more.
+        let (to, from) = mpsc::sync_channel(QUEUE);
+        recorder.to = to;
+        for _ in 0..QUEUE {
+            live(&mut recorder, &mut controller, now, 1);
+            recorder.hand_over();
+        }
+        let (done, all_done) = mpsc::channel();
+        recorder.settle(done);
+        assert_eq!(all_done.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+        drop(from);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::files::{self, NOT_STARTED};
 use crate::log::Opened;
 use crate::media::{self, Ready};
 use crate::order::{MayReload, News, Post, Reloaded};
+use crate::self_fence::Trigger;
 use crate::signers::keys_gone;
 use crate::sys;
 use hearth_agents::net::Gate;
@@ -26,6 +27,7 @@ pub(crate) struct Fresh {
     pub(crate) ring: KeyRing,
     ports: Vec<Ready>,
     gate: Option<Gate>,
+    trigger: Option<Trigger>,
 }
 
 impl Fresh {
@@ -54,10 +56,12 @@ impl Fresh {
             let ports = media::prepare(&old.cluster.media, &config.cluster.media)?;
             let wanted = config.is_gated() && !old.is_gated();
             let gate = wanted.then(|| Gate::open(config.cluster.timing.lease())).transpose();
-            Ok((ring, log, ports, gate.map_err(|error| format!("`gate yes`: {error}"))?))
+            let wanted = config.cluster.self_fence.is_some() && old.cluster.self_fence.is_none();
+            let trigger = wanted.then(Trigger::open).transpose().map_err(|error| format!("`self_fence`: {error}"))?;
+            Ok((ring, log, ports, gate.map_err(|error| format!("`gate yes`: {error}"))?, trigger))
         };
-        let (ring, log, ports, gate) = open().map_err(DaemonError::Configuration)?;
-        Ok(Fresh { write, config, notes, log, ring, ports, gate })
+        let (ring, log, ports, gate, trigger) = open().map_err(DaemonError::Configuration)?;
+        Ok(Fresh { write, config, notes, log, ring, ports, gate, trigger })
     }
 
     /// Reads, and asks the heartbeat thread whether what it read would harm what runs.
@@ -94,7 +98,8 @@ impl Fresh {
 
     /// What the heartbeat thread takes over.
     pub(crate) fn reloaded(self) -> Reloaded {
-        Reloaded { config: self.config, ring: self.ring, ports: self.ports, gate: self.gate }
+        let Fresh { config, ring, ports, gate, trigger, .. } = self;
+        Reloaded { config, ring, ports, gate, trigger }
     }
 }
 
@@ -188,6 +193,7 @@ pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
     let parts = [
         ("times", a.timing != b.timing),
         ("gate", a.gate != b.gate),
+        ("self_fence", a.self_fence != b.self_fence),
         ("ping nodes", a.ping_targets != b.ping_targets),
         ("tiebreaker and unfenced_takeover", (a.permits, &a.tiebreaker_disk) != (b.permits, &b.tiebreaker_disk)),
         ("realtime and rtprio", (a.realtime, a.rtprio) != (b.realtime, b.rtprio)),

@@ -212,6 +212,9 @@ fn value(text: &mut String, config: &Config) {
     if let Some(watchdog) = &cluster.watchdog {
         writeln!(text, "watchdog {} {:?}", watchdog.device, watchdog.timeout).unwrap();
     }
+    if let Some(budget) = hearth_config::self_fence_budget(config) {
+        writeln!(text, "self_fence {budget:?}").unwrap();
+    }
     if cluster.wire_version != hearth_wire::NEWEST_VERSION {
         writeln!(text, "wire version {}", cluster.wire_version).unwrap();
     }

@@ -30,6 +30,7 @@ impl World {
             }
             Output::PetWatchdog { not_after, .. } => self.pet_until(node, not_after),
             Output::CloseWatchdog => machine.reset_at = None,
+            Output::ResetSelf { what } => self.reset_self(node, &what),
             Output::StartOp(request) => {
                 self.start_op(node, &request);
                 if self.site.mutant == Some(Mutant::StartsOutOfOrder) && request.action == OpAction::Start {

@@ -2,7 +2,7 @@
 
 use hearth_config::{
     AlertScript, Alerts, ClusterConfig, Config, FenceDevice, FenceKind, Fencing, Keys, Logging, Medium, Permits,
-    PingTarget, Timing, WatchdogDevice,
+    PingTarget, SelfFence, Timing, WatchdogDevice,
 };
 use hearth_types::{
     AddressSpec, AgentClass, AutoFailback, GroupId, GroupSpec, NodeName, OnStopFail, OpTimeouts, ResourceId,
@@ -94,6 +94,9 @@ pub struct Layout {
     pub witness: Option<usize>,
     /// A watchdog resets a machine whose daemon has armed it and not petted it for this long; none: no machine has one.
     pub watchdog: Option<Duration>,
+    /// A machine's kernel resets it when its daemon says so, which it does that long after it lost the right to what it could
+    /// not stop (`self_fence`); none: no machine does.
+    pub self_fence: Option<Duration>,
     /// How long an order to a power switch may take.
     pub fence_timeout: Duration,
     /// Whether a script on every machine is told of what a person should know.
@@ -134,6 +137,7 @@ impl Layout {
             drift: false,
             witness: None,
             watchdog: None,
+            self_fence: None,
             fence_timeout: ms(1000),
             alerts: false,
             moving: None,
@@ -259,6 +263,7 @@ impl Layout {
                 realtime: false,
                 rtprio: 1,
                 watchdog: self.watchdog.map(|timeout| WatchdogDevice { device: "/dev/watchdog".into(), timeout }),
+                self_fence: self.self_fence.map(|within| SelfFence { within: Some(within) }),
                 record: None,
                 wire_version: hearth_wire::NEWEST_VERSION,
                 logging: Logging::default(),

@@ -346,11 +346,21 @@ impl World {
         self.see(&Seen::WatchdogLooks { node, resets });
         if resets {
             self.tell(format!("the watchdog resets {}", self.site.name(node)));
-            self.power_off(node);
-            self.site.machines[node].switching += 1;
-            return self.push(BOOT, What::Boot { node });
+            return self.reboot(node);
         }
         self.push(WATCHDOG_EVERY, What::Watchdog { node });
+    }
+
+    /// Its kernel resets a machine, because its daemon says so.
+    pub(crate) fn reset_self(&mut self, node: usize, what: &str) {
+        self.tell(format!("{} resets itself, for it cannot stop {what}", self.site.name(node)));
+        self.reboot(node);
+    }
+
+    fn reboot(&mut self, node: usize) {
+        self.power_off(node);
+        self.site.machines[node].switching += 1;
+        self.push(BOOT, What::Boot { node });
     }
 
     /// What was ordered too long ago is dropped.

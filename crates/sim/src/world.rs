@@ -181,6 +181,9 @@ impl World {
             self.tell_carrier(node, link);
         }
         self.tell_homes(node);
+        if self.site.layout.self_fence.is_some() {
+            self.feed(node, Input::SelfFenceSeen(Ok(())));
+        }
         if self.site.layout.tiebreaker {
             self.push(ms(1), What::Ping { node, run });
         }

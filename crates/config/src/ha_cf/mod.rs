@@ -10,7 +10,8 @@ use crate::haresources::Defaults;
 use crate::lex::{Word, lines, place, uncommented, whole, words};
 use crate::report::{Report, error, note, unreadable, warning};
 use crate::{
-    Alerts, ClusterConfig, Environment, Fencing, Logging, Medium, Permits, Sources, Timing, WatchdogDevice, span,
+    Alerts, ClusterConfig, Environment, Fencing, Logging, Medium, Permits, SelfFence, Sources, Timing, WatchdogDevice,
+    span,
 };
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub(crate) struct File {
     pub(crate) unfenced: Option<Range<usize>>,
     /// Where `watchdog` stands.
     pub(crate) watchdog: Option<Range<usize>>,
+    /// Where `self_fence` stands.
+    pub(crate) self_fence: Option<Range<usize>>,
     /// Where each serial line stands, in their order.
     pub(crate) serial: Vec<Range<usize>>,
     /// Where `stonith disk` names its disk.
@@ -121,6 +124,7 @@ fn blank(local: NodeName) -> File {
         realtime: true,
         rtprio: 1,
         watchdog: None,
+        self_fence: None,
         record: Some(RECORD_DEFAULT),
         wire_version: NEWEST_WIRE_VERSION,
         logging: Logging::default(),
@@ -141,6 +145,7 @@ fn blank(local: NodeName) -> File {
         tiebreaker: None,
         unfenced: None,
         watchdog: None,
+        self_fence: None,
         serial: Vec::new(),
         disk: None,
         fence_timeout: false,
@@ -157,6 +162,9 @@ const RECORD_DEFAULT: u64 = 8 << 20;
 const WATCHDOG_DEFAULT: Duration = Duration::from_secs(10);
 /// What all drivers take: the shortest leaves a second to a daemon that is started anew, several count in one byte.
 const WATCHDOG_SECONDS: core::ops::RangeInclusive<u64> = 2..=255;
+
+/// Times to stop in: no agent is quicker beyond doubt, and who waits for longer wants nothing to be reset.
+const SELF_FENCE: core::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(3600);
 
 /// `off`, or a size with the letter K, M or G; none: neither, or out of bounds.
 fn size(text: &str) -> Option<Option<u64>> {
@@ -232,6 +240,7 @@ impl Reader<'_> {
                 None => self.bad(value, "record is `off` or a size from 1M to 1G: 8M"),
             },
             "watchdog" => self.watchdog(value, &rest[1..]),
+            "self_fence" => self.self_fence(value, &rest[1..]),
             "wire_version" => self.wire_version(value),
             "cluster" => self.file.cluster.name = value.text.to_owned(),
             "logfile" => self.file.cluster.logging.logfile = Some(value.text.to_owned()),
@@ -282,6 +291,24 @@ impl Reader<'_> {
         let timeout = Duration::from_secs(seconds);
         self.file.cluster.watchdog = Some(WatchdogDevice { device: device.text.to_owned(), timeout });
         self.file.watchdog = Some(device.span.clone());
+    }
+
+    /// R-LEASE-6, without a watchdog.
+    fn self_fence(&mut self, how: &Word<'_>, rest: &[Word<'_>]) {
+        if how.text != "reboot" {
+            return self.bad(how, "write: self_fence reboot, and behind it how long stopping may take: 30s");
+        }
+        let text = rest.iter().map(|word| word.text).collect::<Vec<_>>().join(" ");
+        let within = match span::parse(&text) {
+            _ if text.is_empty() => None,
+            Some((within, _)) if SELF_FENCE.contains(&within) => Some(within),
+            _ => {
+                let wrong = error("bad-time", whole(rest, how), format!("`{text}` is no time to stop in"));
+                return self.report.push(wrong.help("write 2s to 60m, or nothing: as the timeouts of the agents say"));
+            }
+        };
+        self.file.cluster.self_fence = Some(SelfFence { within });
+        self.file.self_fence = Some(how.span.clone());
     }
 
     /// R-WIRE-6: a node that is held back is said, because nothing newer is used before the line is gone.

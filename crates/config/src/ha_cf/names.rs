@@ -24,6 +24,7 @@ pub(super) const DIRECTIVES: &[&str] = &[
     "ping_group",
     "hbaping",
     "watchdog",
+    "self_fence",
     "auto_failback",
     "nice_failback",
     "stonith",

@@ -279,6 +279,7 @@ fn config(local: usize, count: usize) -> Config {
             realtime: false,
             rtprio: 1,
             watchdog: None,
+            self_fence: None,
             record: None,
             wire_version: hearth_wire::NEWEST_VERSION,
             logging: Logging::default(),

@@ -174,6 +174,7 @@ pub fn config(local: &str, count: usize, groups: Vec<GroupSpec>) -> Config {
             rtprio: 1,
             wire_version: hearth_wire::NEWEST_VERSION,
             watchdog: None,
+            self_fence: None,
             record: None,
             logging: Logging::default(),
             env: BTreeMap::new(),
@@ -487,7 +488,9 @@ impl World {
             }
             // No file here names a watchdog or a shared disk.
             Output::Slot { .. } | Output::Tiebreaker { .. } => unreachable!("a disk that nobody asked for"),
-            Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
+            Output::PetWatchdog { .. } | Output::CloseWatchdog | Output::ResetSelf { .. } => {
+                unreachable!("a watchdog that nobody asked for")
+            }
             Output::ChangeList { id, change, commit } => {
                 let incarnation = self.machines[node].incarnation;
                 self.push(now + ms(3), What::ChangesList { node, incarnation, id, change, commit });

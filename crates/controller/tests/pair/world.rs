@@ -193,6 +193,7 @@ pub fn config(local: &str, groups: Vec<GroupSpec>, tiebreaker: bool) -> Config {
             realtime: false,
             rtprio: 1,
             watchdog: None,
+            self_fence: None,
             record: None,
             wire_version: hearth_wire::NEWEST_VERSION,
             logging: Logging::default(),
@@ -455,7 +456,9 @@ impl World {
             Output::Announce { .. } => self.machines[node].announced += 1,
             // No file here names a watchdog or a shared disk.
             Output::Slot { .. } | Output::Tiebreaker { .. } => unreachable!("a disk that nobody asked for"),
-            Output::PetWatchdog { .. } | Output::CloseWatchdog => unreachable!("a watchdog that nobody asked for"),
+            Output::PetWatchdog { .. } | Output::CloseWatchdog | Output::ResetSelf { .. } => {
+                unreachable!("a watchdog that nobody asked for")
+            }
             Output::Fence { .. }
             | Output::ChangeList { .. }
             | Output::Alert { .. }

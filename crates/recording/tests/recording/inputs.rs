@@ -8,7 +8,7 @@ use hearth_wire::{Message, Segment};
 use proptest::prelude::*;
 use std::time::Duration;
 
-const KINDS: usize = 26;
+const KINDS: usize = 27;
 
 /// The place of each kind in [`kinds`]; a new one has to be added to both.
 fn place(input: &Input) -> usize {
@@ -40,6 +40,7 @@ fn place(input: &Input) -> usize {
         Input::ListChanged { .. } => 24,
         Input::SlotSeen(_) => 25,
         Input::TiebreakerSeen(_) => 26,
+        Input::SelfFenceSeen(_) => 27,
     }
 }
 
@@ -127,8 +128,9 @@ fn kinds(text: String, number: u64, bytes: Vec<u8>, flag: bool) -> Vec<Input> {
         Input::TiebreakerSeen(if flag {
             Ok(TiebreakerSeen { number, began_at: at, holder: ClaimHolder::Theirs })
         } else {
-            Err(text)
+            Err(text.clone())
         }),
+        Input::SelfFenceSeen(if flag { Ok(()) } else { Err(text) }),
     ]
 }
 

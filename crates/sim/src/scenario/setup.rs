@@ -92,6 +92,7 @@ impl Setup {
             "fence_timeout" => layout.fence_timeout = act::span(word()?)?,
             "alert" => layout.alerts = yes(word()?)?,
             "watchdog" => layout.watchdog = Some(act::span(word()?)?),
+            "self_fence" => layout.self_fence = Some(act::span(word()?)?),
             _ => return Ok(false),
         }
         Ok(true)

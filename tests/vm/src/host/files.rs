@@ -5,6 +5,8 @@ use super::event::{NAMES, Who};
 
 /// The watchdog's timeout.
 pub const WATCHDOG_S: u64 = 6;
+/// What `self_fence` leaves to stop in.
+pub const SELF_FENCE_S: u64 = 8;
 /// The deadtime: software emulation on a busy machine stands still for a second now and then.
 pub const DEADTIME_S: u64 = 4;
 /// The time that a fence device may take.
@@ -44,11 +46,14 @@ pub struct Setup {
     pub witness: bool,
     /// Poison pills on a disk as fence device; no serial line.
     pub pill: bool,
+    /// No watchdog: a machine resets itself when a stop fails.
+    pub self_fence: bool,
 }
 
 impl Setup {
     /// Network and serial line, switches, a watchdog that can be closed.
-    pub const USUAL: Self = Self { network: true, stonith: true, nowayout: false, witness: false, pill: false };
+    pub const USUAL: Self =
+        Self { network: true, stonith: true, nowayout: false, witness: false, pill: false, self_fence: false };
 
     /// Without switches: whoever is silent is taken over from.
     pub const UNFENCED: Self = Self { stonith: false, ..Self::USUAL };
@@ -58,6 +63,9 @@ impl Setup {
 
     /// Without switches: a disk of its own tells a machine to end itself.
     pub const PILL: Self = Self { pill: true, ..Self::UNFENCED };
+
+    /// Beside a witness, without watchdogs.
+    pub const SELF_FENCED: Self = Self { self_fence: true, ..Self::WITNESSED };
 
     /// The serial line alone, and a watchdog that Hearth must not arm.
     pub const SERIAL: Self = Self { network: false, nowayout: true, ..Self::USUAL };
@@ -74,7 +82,7 @@ impl Setup {
 
     /// Whether Hearth arms the watchdog here (R-LEASE-7).
     pub fn arms(&self) -> bool {
-        !self.nowayout
+        !self.nowayout && !self.self_fence
     }
 
     /// Writes the files of one guest.
@@ -89,9 +97,11 @@ impl Setup {
     }
 
     fn ha_cf(&self) -> String {
-        let mut text = format!(
-            "keepalive 400ms\nwarntime 2s\ndeadtime {DEADTIME_S}s\ninitdead {INITDEAD_S}s\nwatchdog /dev/watchdog {WATCHDOG_S}s\n"
-        );
+        let mut text = format!("keepalive 400ms\nwarntime 2s\ndeadtime {DEADTIME_S}s\ninitdead {INITDEAD_S}s\n");
+        text += &match self.self_fence {
+            true => format!("self_fence reboot {SELF_FENCE_S}s\n"),
+            false => format!("watchdog /dev/watchdog {WATCHDOG_S}s\n"),
+        };
         if self.network {
             text += "udpport 694\nucast eth0 10.77.0.1\nucast eth0 10.77.0.2\n";
         }

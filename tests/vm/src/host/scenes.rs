@@ -1,7 +1,7 @@
 //! The scenes: what befalls the owner, what must come of it, and what was measured.
 
 use super::event::{Event, What};
-use super::files::{DEADTIME_S, INITDEAD_S, PILL_S, Setup, WATCHDOG_S};
+use super::files::{DEADTIME_S, INITDEAD_S, PILL_S, SELF_FENCE_S, Setup, WATCHDOG_S};
 use super::kit::Kit;
 use super::outcome::{LATE, LIMIT, Row, fenced, find, order, proven, reset, unasked, unharmed, untouched};
 use super::stage::Stage;
@@ -54,6 +54,8 @@ const SCENES: &[Scene] = &[
     scene("power cut, witness", Setup::WITNESSED, Switch::Broken, power_cut_beside_a_witness),
     scene("crashed, witness", Setup::WITNESSED, Switch::Broken, crashed_beside_a_witness),
     scene("muted, witness", Setup::WITNESSED, Switch::Broken, muted_beside_a_witness),
+    scene("muted, itself", Setup::SELF_FENCED, Switch::Broken, muted_and_stops),
+    scene("hangs, itself", Setup::SELF_FENCED, Switch::Broken, muted_and_hangs),
     scene("split, pill", Setup::PILL, Switch::Broken, split_beside_a_pill),
     scene("crashed, pill", Setup::PILL, Switch::Broken, crashed_beside_a_pill),
     scene("power cut, pill", Setup::PILL, Switch::Broken, power_cut_beside_a_pill),
@@ -359,6 +361,58 @@ fn muted_beside_a_witness(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()
     stage.wires.mute(row.owner, false);
     moved?;
     unharmed(stage, row)
+}
+
+/// R-LEASE-6: who has no watchdog and stops in time is not reset, and its file system waits for its own word.
+fn muted_and_stops(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    row.at = Instant::now();
+    let (at, owner) = (row.at, row.owner);
+    stage.wires.mute(owner, true);
+    let stopped = stage.until("the owner gives it up", LIMIT, |_, seen| {
+        find(seen, at, |event| event.who == owner && event.what == What::Unmounted).map(drop)
+    });
+    let watched = stopped.and_then(|()| stage.watch(Duration::from_secs(SELF_FENCE_S) + LATE));
+    let early = stage.judge.mounted(None, at);
+    stage.wires.mute(owner, false);
+    watched?;
+    ensure!(early.is_none(), "it was mounted again although nobody had said that it is free");
+    mounted_again(stage, row, at)?;
+    unharmed(stage, row)
+}
+
+/// R-LEASE-6, R-TAKE-2: it resets itself when its time is over. That proves nothing to the others: what it ran moves when it
+/// has come back and has said that it runs nothing.
+fn muted_and_hangs(stage: &mut Stage, row: &mut Row) -> anyhow::Result<()> {
+    order(stage, row, "touch /run/hangs")?;
+    let (at, owner) = (row.at, row.owner);
+    stage.wires.mute(owner, true);
+    let reset = stage.until("the owner resets itself", LIMIT, |_, seen| {
+        find(seen, at, |event| event.who == owner && event.what == What::Reset).map(|event| event.at)
+    });
+    stage.wires.mute(owner, false);
+    let reset = reset?;
+    row.reset = Some(reset - at);
+    let least = Duration::from_secs(DEADTIME_S) * 4 / 5 - Duration::from_secs(1) + Duration::from_secs(SELF_FENCE_S);
+    ensure!(reset - at >= least, "it was reset after {:?}, when it had time left", reset - at);
+    let most = Duration::from_secs(DEADTIME_S + SELF_FENCE_S) + LATE;
+    ensure!(reset - at <= most, "it was reset after {:?}", reset - at);
+    let up = stage.until("it boots", LIMIT, |_, seen| {
+        find(seen, reset, |event| event.who == owner && event.what == What::Up).map(|event| event.at)
+    })?;
+    let mounted = mounted_again(stage, row, at)?;
+    ensure!(mounted > up, "it was mounted before its machine had come back");
+    // Nothing was synced but this.
+    let replay = "for part in /var/lib/hearth/recording/*.rec; do hearth replay $part; done 2>&1";
+    let (_, told) = stage.machines[owner].order(replay, LIMIT)?;
+    ensure!(told.contains("this machine resets itself."), "its recording does not say why it was reset: {told}");
+    Ok(())
+}
+
+fn mounted_again(stage: &mut Stage, row: &mut Row, at: Instant) -> anyhow::Result<Instant> {
+    let (who, mounted) = stage.until("one of them mounts it", LIMIT, |judge, _| judge.mounted(None, at))?;
+    stage.until("and writes", LIMIT, |judge, _| judge.has_written(who, mounted).then_some(()))?;
+    row.mounted = Some((who, mounted - at));
+    Ok(mounted)
 }
 
 /// R-PAIR-1, R-PAIR-2: nothing is heard any more and the disk is left. One of the two finds a pill, gives up what it holds and
