@@ -12,7 +12,7 @@ const MACHINES: usize = 32;
 /// The third that is lost: the owner, which votes, two more that do, and seven that do not.
 const LOST: [usize; 10] = [0, 2, 5, 8, 11, 14, 17, 20, 26, 31];
 /// How long they may take to find each other, and to settle: a machine that is busy with so many daemons is no bench.
-const FORMED_WITHIN: Duration = Duration::from_secs(90);
+const FORMED_WITHIN: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Two seconds, which is what ha.cf has if it says nothing.

@@ -3,7 +3,6 @@
 use crate::node::Node;
 use crate::{EventId, Severity};
 use hearth_cib::{Entry, MemberState, Record, Rejection};
-use hearth_membership::PeerView;
 use hearth_scheduler::Alive;
 use hearth_types::{Incarnation, NodeIdentity, NodeName, PermitKind, ResourceId, Timestamp};
 use hearth_wire::{Heartbeat, NodeStatus};
@@ -33,7 +32,7 @@ impl Node {
         self.propose_standings(now);
         self.propose_aged(now);
         self.let_leavers_go();
-        self.shrink_voters();
+        self.shrink_voters(now);
         self.invite(now);
         self.propose_plan();
     }
@@ -242,18 +241,22 @@ impl Node {
     }
 
     /// Who is heard by a majority of voters is there, though the DC itself may not hear it.
-    fn is_there(&self, name: &NodeName, peer: &PeerView) -> bool {
-        peer.is_alive() || (self.is_many() && self.is_alive_for_majority(name))
+    fn is_there(&self, name: &NodeName) -> bool {
+        self.members.is_alive(name) || (self.is_many() && self.is_alive_for_majority(name))
+    }
+
+    /// All other machines, also those that only what is agreed names, and ha.cf here does not: others may hear them.
+    fn others(&self) -> impl Iterator<Item = &NodeName> {
+        let named = &self.config.cluster.nodes;
+        let record = self.ledger.record().filter(|record| record.node_order != *named);
+        let unlisted = record.into_iter().flat_map(|record| &record.node_order);
+        let unlisted = unlisted.filter(|name| !named.contains(name) && **name != self.local);
+        self.members.peers().map(|(name, _)| name).chain(unlisted)
     }
 
     /// Who is there, for the scheduler.
     pub(crate) fn alive(&self) -> Alive {
-        let mut alive: BTreeSet<NodeName> = self
-            .members
-            .peers()
-            .filter(|(name, peer)| self.is_there(name, peer))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let mut alive: BTreeSet<NodeName> = self.others().filter(|name| self.is_there(name)).cloned().collect();
         alive.insert(self.local.clone());
         let (leaving, without_disk) = (self.leaving.clone(), self.without_disk());
         Alive { alive, leaving, without_disk, left_out: self.left_out() }
@@ -281,14 +284,13 @@ impl Node {
     fn is_planned(&self, record: &Record) -> bool {
         let Some((applied, there, epoch)) = &self.planned else { return false };
         let nodes = &self.config.cluster.nodes;
-        let mut peers = self.members.peers();
         *applied == record.applied
             && *epoch == record.epoch
             && there.leaving == self.leaving
             && there.without_disk.iter().all(|name| nodes.contains(name))
             && nodes.iter().all(|name| there.without_disk.contains(name) == self.says_it_cannot_write(name))
             && there.left_out == self.left_out()
-            && peers.all(|(name, peer)| there.alive.contains(name) == self.is_there(name, peer))
+            && self.others().all(|name| there.alive.contains(name) == self.is_there(name))
     }
 }
 

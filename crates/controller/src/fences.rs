@@ -178,7 +178,7 @@ impl Node {
         if !self.config.cluster.fencing.is_configured() || self.majority_decides() {
             return;
         }
-        let Some(peer) = self.peer().or_else(|| self.other_of_two()) else { return };
+        let Some(peer) = self.only_other() else { return };
         let Some(view) = self.members.peer(&peer).filter(|view| view.is_alive()) else { return };
         let theirs = view.claimed.as_ref().and_then(|claimed| claimed.epoch.as_ref());
         let together = theirs.is_some() && theirs == self.ledger.epoch();

@@ -402,7 +402,7 @@ impl Node {
         let timing = self.config.cluster.timing;
         let record = self.ledger.record().filter(|_| self.keeping.confirmed);
         let leases = record.is_some_and(Record::has_leases);
-        let peer = self.peer().or_else(|| self.other_of_two());
+        let peer = self.only_other();
         Claim {
             now,
             voters: record.map(|record| record.voters.len()),

@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// Span between repeats of the wish to leave.
 const REPEAT: Duration = Duration::from_millis(250);
+/// How long one of more than two that takes no part waits to be let in, so that what it ran is known to have stopped, in
+/// deadtimes.
+const LET_IN_WITHIN: u32 = 4;
 
 impl Node {
     /// Whether somebody can take over what runs here.
@@ -28,12 +31,19 @@ impl Node {
             && self.disk_failed.is_none()
     }
 
+    /// Whether this node leaves without a word of the record: it takes no part, and has not been let in for so long. [The DC may
+    /// go by a list that does not name it, and would never say that it has left.]
+    fn stays_outside(&self, now: Timestamp, since: Timestamp) -> bool {
+        let takes_part = self.ledger.record().is_some_and(|record| record.is_admitted(&self.local));
+        self.is_many() && !takes_part && now.since(since) >= self.config.cluster.timing.deadtime * LET_IN_WITHIN
+    }
+
     pub(crate) fn go_on_with_shutdown(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let Some(mut shutdown) = self.shutdown.clone() else { return };
         if shutdown.halted {
             return;
         }
-        let successor = self.has_successor();
+        let successor = self.has_successor() && !self.stays_outside(now, shutdown.since);
         if successor && now.since(shutdown.said_at) >= REPEAT {
             shutdown.said_at = now;
             if let Some(peer) = self.peer().filter(|_| self.ledger.is_dc()) {

@@ -61,6 +61,7 @@ mod ways;
 pub use alert::{Alert, AlertKind, DeviceState};
 pub use checkpoint::NoCheckpoint;
 pub use event::{Event, EventId, Severity};
+pub use hearth_cib::FENCED_FROM;
 pub use held::{HeldBack, Next, overtakes};
 pub use io::{AddressChange, Carrier, Input, Output};
 pub use slot::{SlotOrder, SlotSeen};

@@ -8,6 +8,7 @@ use crate::node::Node;
 use crate::orders::{refused, reply};
 use crate::talk::PeerMessage;
 use crate::{Output, Severity};
+use hearth_cib::MemberState;
 use hearth_config::ListChange;
 use hearth_control::Reply;
 use hearth_types::{Incarnation, NodeName, Timestamp};
@@ -54,6 +55,9 @@ struct Order {
     phase_since: Timestamp,
     said: BTreeMap<NodeName, Said>,
     asked_at: Timestamp,
+    /// The run of a machine that is taken out that has left.
+    #[serde(default)]
+    left: Option<Incarnation>,
 }
 
 /// What another machine, or this one, asks of the files here.
@@ -110,6 +114,7 @@ impl Node {
             phase_since: now,
             said: BTreeMap::new(),
             asked_at: Timestamp::ZERO,
+            left: None,
         });
     }
 
@@ -247,8 +252,18 @@ impl Node {
             let help = Some(format!("see `hearth status` there; then `hearth node remove {node}` again"));
             return Some(Reply::Failed { reason, help });
         }
-        let admitted = self.ledger.record().is_some_and(|record| record.is_admitted(&node));
+        let known = self.ledger.record().and_then(|record| record.nodes.get(&node));
+        let admitted = known.is_some_and(|known| known.member == MemberState::Admitted);
+        order.left = known.filter(|known| known.member == MemberState::Left).map(|it| it.incarnation).or(order.left);
         if self.members.is_alive(&node) {
+            let run = self.members.peer(&node).and_then(|peer| peer.incarnation);
+            if order.left.is_some() && order.left != run {
+                // Asked again and again, it would leave and come back for as long as somebody waits here.
+                let reason = format!("{node} has left, and was started again before its name was out");
+                let help =
+                    format!("see to it that nothing starts hearthd there, then `hearth node remove {node}` again");
+                return Some(Reply::Failed { reason, help: Some(help) });
+            }
             order.phase_since = now;
             if now.since(order.asked_at) >= REPEAT {
                 order.asked_at = now;

@@ -164,11 +164,13 @@ impl Node {
 
     /// Voters that are gone make room where nobody can take their vote (R-LEDGER-4): five shrink to three, three stay three.
     /// Odd lists only, or a voter would be given up for nothing.
-    pub(crate) fn shrink_voters(&mut self) {
+    pub(crate) fn shrink_voters(&mut self, now: Timestamp) {
         let Some(record) = self.ledger.record().filter(|_| self.is_many()) else { return };
-        let is_gone = |name: &NodeName| {
-            let member = record.nodes.get(name).map(|node| node.member);
-            matches!(member, Some(MemberState::Lost | MemberState::Left)) && !self.members.is_alive(name)
+        let is_gone = |name: &NodeName| match record.nodes.get(name).map(|node| node.member) {
+            Some(MemberState::Lost | MemberState::Left) => !self.members.is_alive(name),
+            // It founded the epoch and was gone before it took part: there is no loss to wait for.
+            Some(MemberState::Out) | None => self.is_dead_for_majority(now, name),
+            Some(MemberState::Admitted) => false,
         };
         if !record.voters.iter().any(|voter| is_gone(&voter.name)) {
             return;

@@ -182,7 +182,7 @@ impl Node {
         if self.has_tiebreaker() || cluster.permits.unfenced {
             return None;
         }
-        let other = self.peer().or_else(|| self.other_of_two())?;
+        let other = self.only_other()?;
         self.members.peer(&other)?.claimed.as_ref()?.tiebreaker
     }
 
@@ -192,7 +192,7 @@ impl Node {
             Named::Ping => "ping",
             Named::Disk => "disk",
         };
-        let other = self.peer().or_else(|| self.other_of_two())?;
+        let other = self.only_other()?;
         Some(format!(
             "{other} goes by `tiebreaker {named}`, which ha.cf here does not name: this node holds what it holds only while \
              {other} hears it{}. Write the same ha.cf on both.",

@@ -176,9 +176,12 @@ impl Node {
         true
     }
 
-    /// Something for the DC from a node that does not hear it: one hop and no more, or it could go in circles.
+    /// Something for the DC from a node that does not hear it: one hop and no more, or it could go in circles. Who takes part
+    /// by what is agreed is heard, whomever ha.cf names here: it could neither report nor leave.
     pub(crate) fn take_relay(&mut self, now: Timestamp, from: &NodeName, origin: &NodeName, message: PeerMessage) {
-        if !self.config.cluster.nodes.contains(origin) || matches!(message, PeerMessage::Relay { .. }) {
+        let agreed = || self.ledger.record().is_some_and(|record| record.nodes.contains_key(origin));
+        let known = self.config.cluster.nodes.contains(origin) || agreed();
+        if !known || matches!(message, PeerMessage::Relay { .. }) {
             return;
         }
         if self.ledger.is_dc() {

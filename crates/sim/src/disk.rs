@@ -2,6 +2,7 @@
 
 use crate::layout::{ms, us};
 use crate::rng::Rng;
+use hearth_types::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -44,6 +45,10 @@ pub struct Disk {
     pub writes: VecDeque<Write>,
     /// The first of them is under way.
     pub writing: bool,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When one that took longer than a daemon goes on without ended last.
+    pub hung_until: Timestamp,
     /// It ended while the daemon was frozen.
     pub ended: bool,
     /// What somebody saved, to put it back later.
@@ -60,6 +65,8 @@ impl Default for Disk {
             log: Vec::new(),
             writes: VecDeque::new(),
             writing: false,
+            began_at: Timestamp::ZERO,
+            hung_until: Timestamp::ZERO,
             ended: false,
             backup: None,
         }

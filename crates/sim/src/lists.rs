@@ -10,6 +10,7 @@ use crate::rng::Rng;
 use crate::swarm::Step;
 use crate::world::World;
 use hearth_control::Request;
+use hearth_controller::FENCED_FROM;
 use hearth_types::NodeName;
 
 /// Of one cluster in ten that has two machines or more the list changes; below four nothing is taken out.
@@ -127,6 +128,10 @@ fn files(rng: &mut Rng, on: &[usize], names: &[usize]) -> Vec<Step> {
 pub(crate) fn see_to(world: &mut World, turn: usize) {
     let Some(list) = world.site.list.clone() else { return };
     if let Some(gone) = world.site.layout.moving.filter(|moving| !list.contains(moving)) {
+        if waits_for_its_word(world, gone) {
+            world.site.list = Some((0..world.site.layout.names.len()).collect());
+            return world.start(gone);
+        }
         take_out(world, &list, gone, turn);
     }
     for node in list.iter().copied() {
@@ -153,6 +158,16 @@ fn restart_if_told(world: &mut World, node: usize, turn: usize) {
         world.act(&Act::Kill(node));
         world.act(&Act::Start(node));
     }
+}
+
+/// Whether nobody can say for a machine that it is off, for want of a wire version that knows such words, and none is raised
+/// before it is back: status says to write it back.
+fn waits_for_its_word(world: &World, gone: usize) -> bool {
+    let machines = &world.site.machines;
+    let mut records = machines.iter().filter_map(|machine| machine.controller.as_ref()?.record());
+    let name = &world.site.layout.names[gone];
+    let is_off = !machines[gone].powered && world.site.layout.names.len() > 3;
+    is_off && records.any(|record| record.wire_version < FENCED_FROM && record.active_on(name).next().is_some())
 }
 
 /// A machine that is to go stops in order and is turned off then; what cannot be proven of it a person says.

@@ -46,6 +46,8 @@ pub struct Machine {
     pub variant: usize,
     /// Whom the files that its daemon has read name.
     pub listed: Vec<NodeName>,
+    /// Since when.
+    pub listed_at: Timestamp,
     /// The daemon, while it runs.
     pub controller: Option<Controller>,
     /// Its clock.
@@ -145,12 +147,21 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Its daemon goes by the list in its files from now on.
+    pub fn take_list(&mut self, now: Timestamp) {
+        if self.listed != self.config.cluster.nodes {
+            self.listed.clone_from(&self.config.cluster.nodes);
+            self.listed_at = now;
+        }
+    }
+
     /// Off, with an empty disk.
     pub fn new(config: Config, clock: Clock, links: usize, rng: Rng) -> Machine {
         Machine {
             config,
             variant: 0,
             listed: Vec::new(),
+            listed_at: Timestamp::ZERO,
             controller: None,
             clock,
             run: 0,

@@ -61,9 +61,11 @@ pub struct Network {
     rng: Rng,
 }
 
-/// A packet that its receiver has taken before.
+/// A packet that came to its receiver before.
 #[derive(Clone, Debug)]
 pub struct Repeat {
+    /// When.
+    pub came_at: Timestamp,
     /// Its sender.
     pub from: usize,
     /// Its link.
@@ -148,7 +150,14 @@ impl Network {
 
     /// An eavesdropper beside machine `to` may keep a packet that it took just now, and may repeat an older one soon:
     /// returns that one, with its sender and its delay.
-    pub fn overhear(&mut self, to: usize, from: usize, link: LinkId, parcel: &Parcel) -> Option<(Repeat, Duration)> {
+    pub fn overhear(
+        &mut self,
+        now: Timestamp,
+        to: usize,
+        from: usize,
+        link: LinkId,
+        parcel: &Parcel,
+    ) -> Option<(Repeat, Duration)> {
         if self.replay == 0 {
             return None;
         }
@@ -158,7 +167,7 @@ impl Network {
                 let at = self.rng.index(REPLAYS_MAX);
                 old.remove(at);
             }
-            old.push_back(Repeat { from, link, parcel: parcel.clone() });
+            old.push_back(Repeat { came_at: now, from, link, parcel: parcel.clone() });
         }
         if !self.rng.chance(self.replay) || self.kept[to].is_empty() {
             return None;

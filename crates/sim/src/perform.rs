@@ -240,7 +240,7 @@ impl World {
             self.tell(format!("{name} keeps the list of before: {why}"));
         }
         if objections.is_empty() {
-            self.site.machines[node].listed.clone_from(&config.cluster.nodes);
+            self.site.machines[node].take_list(self.site.now);
             self.feed(node, Input::Reconfigured(Box::new(config)));
         }
         objections.is_empty()

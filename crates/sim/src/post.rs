@@ -9,7 +9,7 @@ use crate::queue::{Parcel, What};
 use crate::world::World;
 use hearth_control::Status;
 use hearth_controller::Input;
-use hearth_types::{Incarnation, LinkId, MessageNumber};
+use hearth_types::{Incarnation, LinkId, MessageNumber, Timestamp};
 use hearth_wire::{KeyRing, Message, Method};
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ impl World {
             let now = self.site.now;
             for delivery in self.site.network.carry(now, node, index, size).into_iter().flatten() {
                 let parcel = if delivery.damaged { damage(&parcel) } else { parcel.clone() };
-                self.push(delivery.after, What::Packet { from: node, to, link, parcel, replayed: false });
+                self.push(delivery.after, What::Packet { from: node, to, link, parcel, replayed: None });
             }
         }
     }
@@ -106,16 +106,25 @@ impl World {
         Some(Parcel::Sealed(bytes))
     }
 
-    pub(crate) fn deliver(&mut self, from: usize, to: usize, link: LinkId, parcel: Parcel, replayed: bool) {
+    /// A packet reaches a machine, once more where it is `replayed`: it came there at that moment.
+    pub(crate) fn deliver(
+        &mut self,
+        from: usize,
+        to: usize,
+        link: LinkId,
+        parcel: Parcel,
+        replayed: Option<Timestamp>,
+    ) {
         let machine = &self.site.machines[to];
         if !machine.lives() || machine.controller.is_none() {
             return;
         }
         let received_at = machine.local(self.site.now);
-        if !replayed && machine.stands() {
-            // Somebody who cannot sign can still repeat what was taken before.
-            if let Some((Repeat { from, link, parcel }, after)) = self.site.network.overhear(to, from, link, &parcel) {
-                self.push(after, What::Packet { from, to, link, parcel, replayed: true });
+        if replayed.is_none() && machine.stands() {
+            // Somebody who cannot sign can still repeat what came before.
+            let repeat = self.site.network.overhear(self.site.now, to, from, link, &parcel);
+            if let Some((Repeat { came_at, from, link, parcel }, after)) = repeat {
+                self.push(after, What::Packet { from, to, link, parcel, replayed: Some(came_at) });
             }
         }
         let machine = &self.site.machines[to];
@@ -138,7 +147,7 @@ impl World {
                 return self.feed(to, Input::Refused { link, reason, source, count: 1 });
             }
         };
-        if replayed && !(machine.carrier[usize::from(link.0)] && machine.stands()) {
+        if replayed.is_some() && !(machine.carrier[usize::from(link.0)] && machine.stands()) {
             return;
         }
         self.site.machines[to].heard_since_boot |= 1 << from;
@@ -153,14 +162,14 @@ impl World {
         if matches!(&message, Message::Segment(segment) if segment.to != self.site.layout.names[to]) {
             return;
         }
-        if replayed {
-            return self.deliver_replay(from, to, link, message);
+        if let Some(came_at) = replayed {
+            return self.deliver_replay((from, came_at), to, link, message);
         }
         self.feed(to, Input::Packet { link, message, size: TYPICAL_BYTES as u32, received_at });
     }
 
     /// A repeated packet must change nothing; the checker compares what the node says before and after.
-    fn deliver_replay(&mut self, from: usize, to: usize, link: LinkId, mut message: Message) {
+    fn deliver_replay(&mut self, (from, came_at): (usize, Timestamp), to: usize, link: LinkId, mut message: Message) {
         // What has come due by itself is not the packet's doing.
         self.feed(to, Input::Deadline);
         let machine = &self.site.machines[to];
@@ -176,10 +185,12 @@ impl World {
         // A deadline that is due anyway would change what it says.
         let due = self.site.machines[to].due.is_some_and(|at| at <= self.site.now);
         // Of a machine that is new in the list the packet was not taken before: it was nobody's there.
+        let listed_at = machine.listed_at;
         let is_new = |status: &Status| {
             let name = self.site.name(from);
             let known = status.nodes.iter().find(|node| node.name == name);
-            self.site.layout.moving == Some(from) && known.is_none_or(|node| node.state == "never-seen")
+            let unheard = known.is_none_or(|node| node.state == "never-seen");
+            self.site.layout.moving == Some(from) && (unheard || came_at < listed_at)
         };
         let before = said(self).filter(|status| stands && !due && !is_new(status));
         self.feed(to, Input::Packet { link, message, size: TYPICAL_BYTES as u32, received_at: now });

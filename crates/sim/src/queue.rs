@@ -23,7 +23,7 @@ pub enum Parcel {
 #[derive(Clone, Debug)]
 pub enum What {
     /// A packet arrives.
-    Packet { from: usize, to: usize, link: LinkId, parcel: Parcel, replayed: bool },
+    Packet { from: usize, to: usize, link: LinkId, parcel: Parcel, replayed: Option<Timestamp> },
     /// A write ends.
     Written { node: usize, run: u64 },
     /// An operation ends.

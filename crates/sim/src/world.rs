@@ -140,7 +140,7 @@ impl World {
         self.power_on(node);
         let machine = &mut self.site.machines[node];
         machine.run += 1;
-        machine.listed.clone_from(&machine.config.cluster.nodes);
+        machine.take_list(now);
         machine.config.cluster.wire_version = machine.package;
         machine.halted = false;
         machine.frozen = false;
@@ -297,7 +297,7 @@ impl World {
         if machine.disk.writing || machine.disk.writes.is_empty() {
             return;
         }
-        machine.disk.writing = true;
+        (machine.disk.writing, machine.disk.began_at) = (true, self.site.now);
         let (span, run) = (machine.disk.span(&mut machine.rng), machine.run);
         self.push(span, What::Written { node, run });
     }
@@ -306,6 +306,9 @@ impl World {
     pub(crate) fn written(&mut self, node: usize) {
         let disk = &mut self.site.machines[node].disk;
         disk.writing = false;
+        if self.site.now.since(disk.began_at) >= self.site.layout.timing.deadtime / 2 {
+            disk.hung_until = self.site.now;
+        }
         let Some(write) = disk.writes.pop_front() else { return };
         disk.failed |= disk.mode == crate::disk::DiskMode::Full;
         let (ticket, lost) = (write.ticket, disk.failed);

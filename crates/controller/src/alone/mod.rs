@@ -260,6 +260,11 @@ impl Node {
         agreed.iter().find(|name| **name != self.local).cloned()
     }
 
+    /// The other one of two machines, by ha.cf or by what is agreed.
+    pub(crate) fn only_other(&self) -> Option<NodeName> {
+        self.peer().or_else(|| self.other_of_two())
+    }
+
     /// Whether the other voter said that it has no part in our epoch any more.
     fn has_resigned(&self) -> bool {
         self.alone.resigned.as_ref().is_some_and(|epoch| Some(epoch) == self.ledger.epoch())
@@ -319,7 +324,7 @@ impl Node {
         let cluster = &self.config.cluster;
         let judged = self.has_tiebreaker() || cluster.permits.unfenced || cluster.fencing.is_configured();
         let by_tiebreaker = matches!(permit, Some(PermitKind::Tiebreaker | PermitKind::Watchdog));
-        let other = self.peer().or_else(|| self.other_of_two()).filter(|_| by_tiebreaker && !judged)?;
+        let other = self.only_other().filter(|_| by_tiebreaker && !judged)?;
         (!self.members.is_alive(&other) && self.word_on(&other).is_none()).then_some(other)
     }
 

@@ -34,11 +34,13 @@ fn around(site: &Site, node: usize, id: &ResourceId) -> (Vec<ResourceSpec>, Vec<
     (Vec::new(), Vec::new())
 }
 
-/// What vanished while the daemon slept, or between two monitors, is told to it in its turn: by the next monitor.
+/// What vanished while the daemon slept, or began nothing for want of its disk, or between two monitors, is told to it in its
+/// turn: by the next monitor.
 fn may_not_know(site: &Site, node: usize, id: &ResourceId) -> bool {
     let machine = &site.machines[node];
     let vanished = machine.kernel.vanished.get(id);
-    vanished.is_some_and(|at| site.now.since(machine.thawed_at.max(*at)) < ms(2500)) || site.excuse.excuses(id)
+    let looks_again = machine.thawed_at.max(machine.disk.hung_until);
+    vanished.is_some_and(|at| site.now.since(looks_again.max(*at)) < ms(2500)) || site.excuse.excuses(id)
 }
 
 fn start(site: &Site, node: usize, spec: &ResourceSpec, blame: &mut Blame<'_>) {
