@@ -112,7 +112,10 @@ impl Node {
         }
         for (name, join) in &self.alone.joins {
             let current = self.members.peer(name).filter(|peer| peer.is_alive()).and_then(|peer| peer.incarnation);
-            if current == Some(join.incarnation) && !self.is_refused(name) && is_new(name, join.incarnation) {
+            // In one run with another identity, too: its disk was found to be an older copy, and it has given that up.
+            let another = record.nodes.get(name).is_some_and(|known| known.identity != Some(join.identity));
+            let is_new = another || is_new(name, join.incarnation);
+            if current == Some(join.incarnation) && !self.is_refused(name) && is_new {
                 wanted.push((name.clone(), join.identity, join.incarnation, join.may_run.clone()));
             }
         }

@@ -197,7 +197,8 @@ impl Node {
             let Some(join) = self.word_of_refused(name) else { continue };
             if !join.may_run.is_empty() && node.unclean.is_none() {
                 let reason = "it cannot speak the wire version in use, and has not stopped everything".to_owned();
-                let (running, identity) = (join.may_run.clone(), Some(join.identity));
+                // Who was never let in is bound to nothing: it may come as another one once it speaks the version.
+                let (running, identity) = (join.may_run.clone(), node.identity.map(|_| join.identity));
                 words.push(Entry::Unclean { node: name.clone(), reason, running, identity });
             } else if join.may_run.is_empty() && record.active_on(name).next().is_some() {
                 words.push(Entry::Forced { node: name.clone(), permit: PermitKind::Resigned, node_silent: false });

@@ -74,9 +74,11 @@ impl Excuse {
     }
 
     /// An epoch is stated that came from nothing. Voters that forgot one can found another beside who remembers it: no
-    /// majority is left that could forbid it (R-LEDGER-3, decision 0029).
-    pub(crate) fn founded(&mut self, epoch: &EpochName, is_pair: bool) {
-        if self.founded.insert(epoch.clone()) && self.founded.len() > 1 && self.forgot && !is_pair {
+    /// majority is left that could forbid it (R-LEDGER-3, decision 0029). And `strangers` by other files, who never heard of each
+    /// other, cannot know that there is another one.
+    pub(crate) fn founded(&mut self, epoch: &EpochName, is_pair: bool, strangers: bool) {
+        let forbidden = !strangers && (is_pair || !self.forgot);
+        if self.founded.insert(epoch.clone()) && self.founded.len() > 1 && !forbidden {
             self.addresses = true;
             self.scripts = true;
             self.whole = false;

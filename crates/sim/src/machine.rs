@@ -48,6 +48,8 @@ pub struct Machine {
     pub listed: Vec<NodeName>,
     /// Since when.
     pub listed_at: Timestamp,
+    /// The first epoch that came from nothing and that it was in, whatever it has forgotten since.
+    pub first_epoch: Option<EpochName>,
     /// The daemon, while it runs.
     pub controller: Option<Controller>,
     /// Its clock.
@@ -162,6 +164,7 @@ impl Machine {
             variant: 0,
             listed: Vec::new(),
             listed_at: Timestamp::ZERO,
+            first_epoch: None,
             controller: None,
             clock,
             run: 0,

@@ -42,8 +42,10 @@ impl World {
             if machine.stated.as_ref() != Some(&stated) {
                 machine.stated = Some(stated);
                 let record = machine.controller.as_ref().and_then(|controller| controller.record());
-                if let Some(record) = record.filter(|record| record.lineage.is_empty()) {
-                    self.site.excuse.founded(&record.epoch, is_pair);
+                if let Some(epoch) = record.filter(|record| record.lineage.is_empty()).map(|it| it.epoch.clone()) {
+                    let is_first = *machine.first_epoch.get_or_insert_with(|| epoch.clone()) == epoch;
+                    let strangers = is_first && self.site.are_strangers(node, &epoch);
+                    self.site.excuse.founded(&epoch, is_pair, strangers);
                 }
             }
             if self.ghosts & (1 << node) != 0 {

@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::rng::Rng;
 use crate::shared::Bytes;
 use hearth_control::Status;
-use hearth_types::{ResourceId, Timestamp};
+use hearth_types::{EpochName, ResourceId, Timestamp};
 use std::collections::BTreeMap;
 
 /// An order that a person gave.
@@ -96,6 +96,24 @@ impl Site {
             mutant,
             list: None,
         }
+    }
+
+    /// Whether a machine that states an epoch goes by other files than all that are in another one, and neither it nor they
+    /// have heard of each other since they booted.
+    pub fn are_strangers(&self, node: usize, epoch: &EpochName) -> bool {
+        let machine = &self.machines[node];
+        let elsewhere = |other: &&usize| {
+            let record = self.machines[**other].controller.as_ref().and_then(|it| it.record());
+            record.is_some_and(|record| record.epoch != *epoch)
+        };
+        let all: Vec<usize> = self.nodes().collect();
+        all.iter().filter(elsewhere).all(|other| {
+            let theirs = &self.machines[*other];
+            let heard = machine.heard_since_boot & (1 << *other) != 0 || theirs.heard_since_boot & (1 << node) != 0;
+            let agreed = theirs.controller.as_ref().and_then(|it| it.record()).map(|record| &record.node_order);
+            let by_another = agreed.is_some_and(|agreed| !agreed.is_empty() && *agreed != machine.listed);
+            !heard && (by_another || theirs.listed != machine.listed)
+        })
     }
 
     /// Whether one of the first two machines may go on alone by a permit: there are no more, or none has agreed on more.

@@ -106,9 +106,17 @@ impl Node {
 
     pub(crate) fn take_rival(&mut self, from: &NodeName, offer: RivalOffer, echo: Option<RivalOffer>) {
         let Some(rival) = self.alone.rival.as_mut().filter(|_| offer.node == *from) else { return };
+        let echoed = echo.as_ref() == Some(&rival.own);
+        let is_new = rival.theirs.as_ref() != Some(&offer);
+        if is_new || (echoed && !rival.echoed) {
+            // What brings news is answered at once. [Were all of them, two that do not come to an end would fill the wire.]
+            rival.said_at = Timestamp::ZERO;
+        }
+        // Who offers anew has not stopped by what was compared before, and goes by this: so does this side. [Its channel was
+        // opened anew, and each went on by another comparison.]
+        rival.won &= !is_new;
         rival.theirs = Some(offer);
-        rival.echoed |= echo.as_ref() == Some(&rival.own);
-        rival.said_at = Timestamp::ZERO;
+        rival.echoed |= echoed;
     }
 
     pub(super) fn go_on_with_rival(&mut self, now: Timestamp) {
