@@ -22,6 +22,8 @@ const ROUND: u64 = 20;
 /// said twice is answered twice: each answer begins a synchronisation anew, and what was said meanwhile counts no more.
 /// So this is longer than a serial line that is just fast enough takes to carry a round.
 const SAY_AGAIN: u64 = 10;
+/// Messages that there is room for from the beginning; its own default is room for tens of thousands.
+const SAID_AT_ONCE: usize = 64;
 /// Calls and entries of one epoch beyond which they are not kept: about 4 MB. Only peers that come and go without
 /// end reach it; then there is no way to write this instance down until the next epoch.
 const HISTORY_MAX: usize = 16_384;
@@ -112,6 +114,7 @@ impl Paxos {
             pid: beginning.pid,
             election_tick_timeout: ROUND,
             resend_message_tick_timeout: SAY_AGAIN,
+            buffer_size: SAID_AT_ONCE,
             ..ServerConfig::default()
         };
         match cluster.build_for_server(server, beginning.log.clone()) {

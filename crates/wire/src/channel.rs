@@ -35,6 +35,9 @@ const AHEAD: usize = 2000;
 const ANSWER: usize = 2000;
 /// Longest time that an acknowledgement waits for bytes to travel with.
 pub const ACK_DELAY: Duration = Duration::from_millis(2);
+/// What comes again so soon after it was acknowledged is the same copy by another link, and the acknowledgement is on its
+/// way by all of them. Below [`SHORTEST_TIMEOUT`], so a copy of a sender that lacks it is answered.
+const SAME_COPY: Duration = Duration::from_millis(10);
 
 /// Why a message was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +105,9 @@ pub struct Channel {
     partial: Vec<u8>,
 
     ack_due: Option<Timestamp>,
+    /// When something last carried an acknowledgement of all that had arrived.
+    #[serde(default)]
+    acknowledged_at: Option<Timestamp>,
     ask_due: Timestamp,
     mean: Option<Duration>,
     deviation: Duration,
@@ -141,6 +147,7 @@ impl Channel {
             early: BTreeMap::new(),
             partial: Vec::new(),
             ack_due: None,
+            acknowledged_at: None,
             ask_due: Timestamp::ZERO,
             mean: None,
             deviation: Duration::ZERO,
@@ -242,6 +249,7 @@ impl Channel {
         self.early.clear();
         self.partial = Vec::new();
         self.ack_due = None;
+        self.acknowledged_at = None;
         self.ask_due = Timestamp::ZERO;
         self.backoff = 0;
     }
@@ -290,6 +298,7 @@ impl Channel {
     /// Writes what is due into `out`: a repetition, new fragments, an acknowledgement, a question for the session.
     /// The owner sends each on every link that is up.
     pub fn poll(&mut self, now: Timestamp, out: &mut Vec<Segment>) {
+        let before = out.len();
         if !self.open {
             if now >= self.ask_due {
                 self.ask_due = now + self.timeout();
@@ -304,6 +313,9 @@ impl Channel {
         if self.ack_due.is_some_and(|due| now >= due) {
             out.push(self.bare(!self.open));
             self.ack_due = None;
+        }
+        if out.len() > before {
+            self.acknowledged_at = Some(now);
         }
     }
 
@@ -404,8 +416,13 @@ impl Channel {
                 messages.push(core::mem::take(&mut self.partial));
             }
         }
+        let out_of_order = late || gap;
+        let is_said = self.ack_due.is_none() && self.acknowledged_at.is_some_and(|at| now < at + SAME_COPY);
+        if out_of_order && is_said {
+            return Some(());
+        }
         // A late or early one says that the sender lacks an acknowledgement; a whole message is waited for.
-        let at = if late || gap || !messages.is_empty() { now } else { now + ACK_DELAY };
+        let at = if out_of_order || !messages.is_empty() { now } else { now + ACK_DELAY };
         self.ack_due = Some(self.ack_due.map_or(at, |due| due.min(at)));
         Some(())
     }

@@ -273,6 +273,32 @@ fn repeats_after_twenty_milliseconds_and_backs_off() {
     assert_eq!(net.ends[1].delivered.len(), 1, "six copies, one delivery");
 }
 
+/// Harm: over two links every copy was acknowledged on both, and a daemon with much to take was kept busy by answers. The
+/// copy by the other link is known by its time; a repetition, which lacks its acknowledgement, is answered at once.
+#[test]
+fn a_copy_by_another_link_is_not_acknowledged_again() {
+    let mut net = Net::new();
+    net.settle();
+    net.send(0, 10);
+    net.poll(0);
+    let copy = net.flying[0].clone();
+    net.deliver(0, false);
+    net.poll(1);
+    assert_eq!(net.flying.len(), 1, "the first copy is acknowledged");
+    net.flying.clear();
+    net.now = net.now + Duration::from_millis(9);
+    net.flying.push(copy.clone());
+    net.deliver(0, false);
+    assert!(net.ends[1].channel.is_silent(net.now), "the second one is not");
+    net.now = net.ends[0].channel.next_deadline().expect("the acknowledgement was lost");
+    net.poll(0);
+    net.deliver(0, false);
+    net.poll(1);
+    assert!(net.flying.iter().any(|(end, segment)| *end == 0 && segment.acknowledged == 1), "the repetition is");
+    net.settle();
+    assert_eq!(net.ends[1].delivered.len(), 1, "three copies, one delivery");
+}
+
 /// A reset of one side is seen by the other as a break.
 #[test]
 fn a_reset_is_a_break_for_the_peer() {

@@ -41,7 +41,8 @@ impl Checker for Agreement {
     fn see(&mut self, site: &Site, seen: &Seen<'_>, blame: &mut Blame<'_>) {
         match seen {
             Seen::Act(Act::Restore(node)) => _ = self.put_back.insert(*node),
-            Seen::Outputs { node, .. } => {
+            // No record changes and says nothing: there is a write at least.
+            Seen::Outputs { node, count } if *count > 0 => {
                 self.note(site, *node);
                 if site.machines[*node].held.is_empty() {
                     self.settle(site, *node, blame);

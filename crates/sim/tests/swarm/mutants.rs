@@ -35,8 +35,7 @@ const MUST_SEE: [(Mutant, &str, u64); 32] = [
     (Mutant::DeadlineSpins, "bounds", 1000),
     (Mutant::MovesForever, "moves", 1000),
     (Mutant::IgnoresIsolation, "isolated owner", 1000),
-    // omnipaxos itself refuses to undo what a node knows to be decided.
-    (Mutant::IgnoresMarks, "panic", 1000),
+    (Mutant::IgnoresMarks, "agreement", 1000),
     (Mutant::MarksTooEarly, "put back", 1000),
     (Mutant::FencesUnconfirmed, "one owner", 1000),
     (Mutant::FencesWithoutToken, "fence loop", 1000),

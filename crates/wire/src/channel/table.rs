@@ -40,11 +40,12 @@ enum Event {
     Whole,
     Part,
     LastAgain,
+    LastRepeated,
     Skips,
     FarAhead,
 }
 
-const EVENTS: [Event; 22] = [
+const EVENTS: [Event; 23] = [
     Event::Time,
     Event::SendShort,
     Event::SendLong,
@@ -65,6 +66,7 @@ const EVENTS: [Event; 22] = [
     Event::Whole,
     Event::Part,
     Event::LastAgain,
+    Event::LastRepeated,
     Event::Skips,
     Event::FarAhead,
 ];
@@ -91,7 +93,8 @@ fn event_name(event: Event) -> &'static str {
         Event::AcknowledgesMore => "acknowledges what was never sent",
         Event::Whole => "the next bytes, the end of a message",
         Event::Part => "the next bytes, a part of a message",
-        Event::LastAgain => "the last bytes again",
+        Event::LastAgain => "the last bytes by another link",
+        Event::LastRepeated => "the last bytes again, in a later packet",
         Event::Skips => "bytes behind a gap",
         Event::FarAhead => "bytes beyond the window",
     }
@@ -226,8 +229,12 @@ impl End {
             Event::AcknowledgesMore => Segment { acknowledged: plain.acknowledged + under_way + 1, ..plain },
             Event::Whole => self.bytes(1, true),
             Event::Part => self.bytes(1, false),
-            Event::LastAgain if self.channel.arrived > 0 => self.bytes(0, true),
-            Event::LastAgain => return None,
+            Event::LastAgain | Event::LastRepeated if self.channel.arrived == 0 => return None,
+            Event::LastAgain => self.bytes(0, true),
+            Event::LastRepeated => {
+                self.now = self.now + SHORTEST_TIMEOUT;
+                self.bytes(0, true)
+            }
             Event::Skips => self.bytes(3, true),
             Event::FarAhead => self.bytes(SEND_WINDOW + 1, true),
         };
@@ -320,7 +327,8 @@ fn sides(event: Event) -> (bool, bool) {
         Event::SendShort | Event::SendLong | Event::SendLongest | Event::SendTooLong | Event::Line(_) => (true, false),
         Event::AcknowledgesOne | Event::AcknowledgesAll => (true, false),
         Event::OtherRun | Event::OlderSession | Event::NamesAnother => (false, true),
-        Event::Whole | Event::Part | Event::LastAgain | Event::Skips | Event::FarAhead => (false, true),
+        Event::Whole | Event::Part | Event::LastAgain | Event::LastRepeated => (false, true),
+        Event::Skips | Event::FarAhead => (false, true),
         Event::Time | Event::Reset | Event::NextSession | Event::Question | Event::Nothing => (true, true),
         Event::AcknowledgesMore => (true, true),
     }
