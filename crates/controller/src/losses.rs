@@ -165,32 +165,23 @@ impl Node {
     /// Voters that are gone make room where nobody can take their vote (R-LEDGER-4): five shrink to three, three stay three.
     /// Odd lists only, or a voter would be given up for nothing.
     pub(crate) fn shrink_voters(&mut self, now: Timestamp) {
-        let Some(record) = self.ledger.record().filter(|_| self.is_many()) else { return };
-        let is_gone = |name: &NodeName| match record.nodes.get(name).map(|node| node.member) {
-            Some(MemberState::Lost | MemberState::Left) => !self.members.is_alive(name),
-            // It founded the epoch and was gone before it took part: there is no loss to wait for.
-            Some(MemberState::Out) | None => self.is_dead_for_majority(now, name),
-            Some(MemberState::Admitted) => false,
-        };
-        if !record.voters.iter().any(|voter| is_gone(&voter.name)) {
+        let Some(record) = self.ledger.record() else { return };
+        let (mut gone, voters) = (self.gone_voters(now, record), record.voters.len());
+        if gone.is_empty() || self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving()
+        {
             return;
         }
-        if self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving() {
-            return;
-        }
-        let names = record.voters.iter().map(|voter| &voter.name);
         // Whom ha.cf does not name any more does not come back: its vote goes, whatever number stays.
-        let listed = |name: &NodeName| self.config.cluster.nodes.contains(name);
-        let left: Vec<NodeName> = names.clone().filter(|name| !listed(name) && is_gone(name)).cloned().collect();
-        if !left.is_empty() && record.voters.len() - left.len() >= LEASE_VOTERS {
+        let listed = &self.config.cluster.nodes;
+        let left: Vec<NodeName> = gone.iter().filter(|name| !listed.contains(name)).cloned().collect();
+        if !left.is_empty() && voters - left.len() >= LEASE_VOTERS {
             self.ledger.remove_voters(&left);
             return;
         }
-        let mut gone: Vec<NodeName> = names.filter(|name| **name != self.local && is_gone(name)).cloned().collect();
-        if (record.voters.len() - gone.len()).is_multiple_of(2) {
+        if (voters - gone.len()).is_multiple_of(2) {
             gone.pop();
         }
-        if !gone.is_empty() && record.voters.len() - gone.len() >= LEASE_VOTERS && !self.has_spare() {
+        if !gone.is_empty() && voters - gone.len() >= LEASE_VOTERS && !self.has_spare() {
             self.ledger.remove_voters(&gone);
         }
     }

@@ -95,7 +95,7 @@ impl Node {
         }
         // One change of voters at a time, and a proof under way goes first (R-LEDGER-2, R-LEASE-12).
         let changing = || self.ledger.has_undecided() || !self.ledger.accepted_end().is_empty() || self.is_proving();
-        if let Some((node, gone)) = self.next_voter().filter(|_| !changing()) {
+        if let Some((node, gone)) = self.next_voter(now).filter(|_| !changing()) {
             self.alone.invited_at = now;
             return self.ledger.invite(&node, gone.as_ref());
         }
@@ -117,11 +117,11 @@ impl Node {
     }
 
     /// Who is to vote next, and whose vote it gets; none: nobody, or not now.
-    fn next_voter(&self) -> Option<(NodeName, Option<NodeName>)> {
+    fn next_voter(&self, now: Timestamp) -> Option<(NodeName, Option<NodeName>)> {
         let record = self.ledger.record()?;
         let joins = self.alone.joins.iter().filter(|(node, join)| self.is_let_in(record, node, join));
         let joins = joins.map(|(node, _)| node.clone());
-        let gone = self.gone_voter(record);
+        let gone = self.gone_voters(now, record).into_iter().next();
         let mut candidates = joins.chain(self.spares(record));
         candidates.find_map(|node| {
             let takes_own = record.voters.iter().any(|voter| voter.name == node);
@@ -154,15 +154,18 @@ impl Node {
         self.ledger.record().is_some_and(|record| !self.spares(record).is_empty())
     }
 
-    /// A voter that is lost or has left, and does not speak as one.
-    fn gone_voter(&self, record: &Record) -> Option<NodeName> {
+    /// Whose votes others may get, or nobody (R-LEDGER-4): voters that are lost or have left, and do not speak as ones.
+    pub(crate) fn gone_voters(&self, now: Timestamp, record: &Record) -> Vec<NodeName> {
         let is_gone = |voter: &&Voter| {
-            let member = record.nodes.get(&voter.name).map(|node| node.member);
-            matches!(member, Some(MemberState::Lost | MemberState::Left))
-                && voter.name != self.local
-                && self.voice(voter).is_none()
+            let gone = match record.nodes.get(&voter.name).map(|node| node.member) {
+                Some(MemberState::Lost | MemberState::Left) => true,
+                // It founded the epoch and was gone before it took part: there is no loss to wait for.
+                Some(MemberState::Out) | None => self.is_dead_for_majority(now, &voter.name),
+                Some(MemberState::Admitted) => false,
+            };
+            gone && voter.name != self.local && self.voice(voter).is_none()
         };
-        record.voters.iter().filter(|_| self.is_many()).find(is_gone).map(|voter| voter.name.clone())
+        record.voters.iter().filter(|_| self.is_many()).filter(is_gone).map(|voter| voter.name.clone()).collect()
     }
 
     /// Whether the voters that stay and are here carry an owner without the new one, which vouches for nobody before it
