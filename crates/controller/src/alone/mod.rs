@@ -52,6 +52,16 @@ struct Rival {
     won: bool,
 }
 
+/// What people were told of two rival epochs. One comparison after the other, because a daemon was started anew or a channel
+/// was opened anew, is one story.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Met {
+    own: EpochName,
+    theirs: EpochName,
+    /// What may run over there, once this side has won.
+    won: Option<Vec<ResourceId>>,
+}
+
 /// A split that this node lost: until everything is stopped there may have been two owners.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Split {
@@ -87,6 +97,8 @@ pub(crate) struct Alone {
     /// Nodes that want to be let in.
     pub joins: BTreeMap<NodeName, Join>,
     rival: Option<Rival>,
+    #[serde(default)]
+    met: Option<Met>,
     split: Option<Split>,
     /// Of three and more: epochs that voters have forgotten.
     #[serde(default)]

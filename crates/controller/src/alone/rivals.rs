@@ -1,7 +1,7 @@
 //! Two epochs meet: the peer's is ours, goes on without us, is one that we came from, or went on beside it. Who gives way
 //! stops by its own record, and says for how long there may have been two owners (R-LEDGER-6).
 
-use super::{REPEAT, Rival, Split};
+use super::{Met, REPEAT, Rival, Split};
 use crate::Severity;
 use crate::alert::AlertKind;
 use crate::node::Node;
@@ -80,9 +80,12 @@ impl Node {
         if same {
             return;
         }
-        let theirs = heartbeat.epoch.as_ref().map(ToString::to_string).unwrap_or_default();
-        let text = format!("{} went on alone too ({theirs}): one of us has to stop.", heartbeat.from);
-        self.chronicle.lead(now, Severity::Error, "split-found", &heartbeat.from, text);
+        let Some(theirs) = heartbeat.epoch.clone() else { return };
+        if self.alone.met.as_ref().is_none_or(|met| (&met.own, &met.theirs) != (&epoch, &theirs)) {
+            let text = format!("{} went on alone too ({theirs}): one of us has to stop.", heartbeat.from);
+            self.chronicle.lead(now, Severity::Error, "split-found", &heartbeat.from, text);
+            self.alone.met = Some(Met { own: epoch.clone(), theirs, won: None });
+        }
         let weight = self.ledger.note("fork-weight").and_then(|note| note.parse().ok()).unwrap_or(0);
         let lease = self.config.cluster.timing.lease();
         let running = self.ledger.record().map(|record| record.active_on(&self.local).cloned().collect());
@@ -150,6 +153,11 @@ impl Node {
 
     /// The other side stops: what it ran may be active there until it says otherwise (R-LEDGER-6).
     fn split_won(&mut self, now: Timestamp, peer: NodeName, running: Vec<ResourceId>) {
+        let unclean = self.coming().and_then(|record| record.nodes.get(&peer)).is_some_and(|it| it.unclean.is_some());
+        let won = self.alone.met.as_mut().map(|met| met.won.replace(running.clone()));
+        if won.flatten().is_some_and(|told| unclean && running.iter().all(|id| told.contains(id))) {
+            return;
+        }
         let text = format!("This node goes on, {peer} stops: what runs here is not touched.");
         self.chronicle.lead(now, Severity::Warning, "split-won", &peer, text);
         let local = &self.local;
