@@ -2,7 +2,7 @@
 
 use crate::node::Node;
 use crate::{EventId, Severity};
-use hearth_cib::{Entry, MemberState, Record, Rejection};
+use hearth_cib::{Entry, MemberState, NodeRecord, Record, Rejection};
 use hearth_scheduler::Alive;
 use hearth_types::{Incarnation, NodeIdentity, NodeName, PermitKind, ResourceId, Timestamp};
 use hearth_wire::{Heartbeat, NodeStatus};
@@ -79,13 +79,18 @@ impl Node {
     fn propose_admissions(&mut self, now: Timestamp) {
         let Some(record) = self.coming() else { return };
         // Most of the time nobody is new, and this is asked at every beat.
-        let is_new = |name: &NodeName, incarnation: Incarnation| {
-            let known = record.nodes.get(name);
-            known.is_some_and(|known| known.member != MemberState::Admitted || known.incarnation != incarnation)
+        let is_new = |name: &NodeName, identity: NodeIdentity, incarnation: Incarnation| {
+            let is_known = |known: &NodeRecord| {
+                // In one run with another identity, too: its disk was found to be an older copy, and it has given that up.
+                let run = known.incarnation == incarnation && known.identity == Some(identity);
+                run && known.member == MemberState::Admitted
+            };
+            record.nodes.get(name).is_some_and(|known| !is_known(known))
         };
         let mut wanted = Vec::new();
-        if is_new(&self.local, self.incarnation) {
-            wanted.push((self.local.clone(), self.ledger.identity(), self.incarnation, Vec::new()));
+        let identity = self.ledger.identity();
+        if is_new(&self.local, identity, self.incarnation) {
+            wanted.push((self.local.clone(), identity, self.incarnation, Vec::new()));
         }
         let voters = record.voters.iter().map(|voter| (&voter.name, voter.identity));
         for (name, identity) in voters.chain(self.without_a_vote(record)) {
@@ -98,7 +103,7 @@ impl Node {
                 .filter(|claimed| claimed.epoch.as_ref() == self.ledger.epoch() && claimed.identity == identity);
             // R-JOIN-3: whoever was lost has applied that first; and who is dead for the others would be lost again.
             let back = |claimed: &&Arc<Heartbeat>| {
-                is_new(name, claimed.incarnation)
+                is_new(name, identity, claimed.incarnation)
                     && record.nodes.get(name).is_none_or(|node| claimed.decided >= node.lost)
                     && !self.is_refused(name)
                     && !self.waits_for_fence(record, name)
@@ -112,9 +117,7 @@ impl Node {
         }
         for (name, join) in &self.alone.joins {
             let current = self.members.peer(name).filter(|peer| peer.is_alive()).and_then(|peer| peer.incarnation);
-            // In one run with another identity, too: its disk was found to be an older copy, and it has given that up.
-            let another = record.nodes.get(name).is_some_and(|known| known.identity != Some(join.identity));
-            let is_new = another || is_new(name, join.incarnation);
+            let is_new = is_new(name, join.identity, join.incarnation);
             if current == Some(join.incarnation) && !self.is_refused(name) && is_new {
                 wanted.push((name.clone(), join.identity, join.incarnation, join.may_run.clone()));
             }

@@ -485,8 +485,9 @@ impl Node {
             return;
         }
         let limited = self.fences.limited_until(now, node).filter(|_| !by_person);
-        let until = limited.unwrap_or_default();
-        self.fences.fences.get_mut(node).into_iter().for_each(|wanted| wanted.fence.put_off(until));
+        if let (Some(until), Some(wanted)) = (limited, self.fences.fences.get_mut(node)) {
+            wanted.fence.put_off(until);
+        }
         let Some(wanted) = self.fences.fences.get(node) else { return };
         let Some(due) = wanted.fence.due(now) else { return };
         let level: Vec<String> = wanted.fence.level().iter().map(|at| self.device_name(*at)).collect();
