@@ -443,6 +443,7 @@ impl Node {
         let wanted = self.ledger.is_voting()
             && !self.cannot_write()
             && !self.is_listening()
+            && !self.follows_others()
             && (!self.ledger.has_dc() || stuck || gone || by_witness || by_unstopped);
         let late = || self.channels.keys().any(|node| self.is_on_its_way(node));
         let Some(record) = self.ledger.record().filter(|_| wanted && !late()) else {

@@ -143,14 +143,25 @@ impl Node {
         leaves || self.says_it_cannot_write(&leader) || self.is_dead_for_majority(now, &leader)
     }
 
-    /// Whether this node hears who leads.
-    fn hears_the_leader(&self) -> bool {
-        self.ledger.leader().is_some_and(|leader| leader == self.local || self.members.is_alive(&leader))
+    /// Whether this voter is told what is decided, and goes by whom the others follow and hear. [Else two that do not hear each other
+    /// would depose each other for ever.]
+    pub(crate) fn follows_others(&self) -> bool {
+        self.ledger.is_told() && self.known_dc().is_some_and(|dc| self.is_alive_for_majority(&dc))
     }
 
-    /// A voter knows more than we do, and we do not hear the DC: it tells us (R-LEDGER-2).
+    /// Whether this node hears who leads, and that one says so: it may have been deposed by one that it does not hear. Itself does
+    /// not count, for nobody knows more than who leads.
+    fn hears_the_leader(&self) -> bool {
+        let Some(leader) = self.ledger.leader() else { return false };
+        let says_so = self.members.peer(&leader).filter(|peer| peer.is_alive()).and_then(|peer| peer.claimed.as_ref());
+        says_so.is_some_and(|claimed| claimed.dc.as_ref() == Some(&leader))
+    }
+
+    /// A voter knows more than we do, and we do not hear the DC: it tells us (R-LEDGER-2). One without a DC is not asked: it may have
+    /// been told itself, and has no log of that.
     pub(crate) fn learn_from(&mut self, now: Timestamp, heartbeat: &Heartbeat) {
-        let ahead = heartbeat.epoch.is_some()
+        let ahead = heartbeat.dc.is_some()
+            && heartbeat.epoch.is_some()
             && heartbeat.epoch.as_ref() == self.ledger.epoch()
             && heartbeat.decided > self.ledger.decided();
         let votes =

@@ -296,8 +296,17 @@ impl Ledger {
         if self.is_sole() {
             return Some(&self.params.local);
         }
+        if self.is_told() {
+            return None;
+        }
         let (pid, accepting) = self.paxos.as_ref()?.current_leader()?;
         accepting.then(|| self.voters().get(pid as usize - 1).map(|voter| &voter.name)).flatten()
+    }
+
+    /// Whether other voters have told this one of more than its own log knows decided (R-LEDGER-2): whoever leads by that log,
+    /// be it this node, has been deposed by one that is not heard here, or is not heard itself (R-LEDGER-8).
+    pub fn is_told(&self) -> bool {
+        self.paxos.as_ref().is_some_and(|paxos| self.applied > paxos.decided())
     }
 
     /// The node whose round this voter has promised, whether it leads yet or not; none: nobody's.
