@@ -1,44 +1,26 @@
 //! A machine without a watchdog that cannot stop what it has lost the right to resets itself (R-LEASE-6, decision 0068),
 //! judged by what runs on it.
 
-use hearth_sim::agent::Flaw;
-use hearth_sim::layout::{Layout, address, group, ms, script};
+mod owner;
+
+use hearth_sim::layout::ms;
 use hearth_sim::{Act, Site, World};
 use hearth_types::{ResourceId, Timestamp};
+use owner::{cluster, hang, runs, supersede};
 use std::time::Duration;
 
-const IP: &str = "10.0.0.50";
 const BUDGET: Duration = ms(3000);
 /// Lease, and what the daemon needs to see that it has ended.
 const LEASE: Duration = ms(400 + 100);
 
-/// An owner `a` of an address and a script, and a standby.
 fn pair(budget: Duration) -> World {
-    let mut layout = Layout::new(2);
-    layout.self_fence = Some(budget);
-    layout.variants = vec![vec![group(&["a"], vec![address(IP), script("web")])]];
-    let mut world = World::new(layout, 1, None);
-    for node in 0..2 {
-        world.act(&Act::Start(node));
-    }
-    world.run(ms(3000));
-    assert!(runs(&world, 0));
-    world
+    cluster(2, None, |layout| layout.self_fence = Some(budget))
 }
 
-fn runs(world: &World, node: usize) -> bool {
-    world.site.machines[node].kernel.running.contains_key(&ResourceId::from("web"))
-}
-
+/// Says since when.
 fn isolate(world: &mut World) -> Timestamp {
-    for link in 0..2 {
-        world.act(&Act::Pull { node: 0, link });
-    }
+    owner::isolate(world, 0);
     world.site.now
-}
-
-fn hang(world: &mut World) {
-    world.act(&Act::Agent { node: 0, resource: "web".into(), flaw: Some(Flaw::FailStop) });
 }
 
 fn resets(site: &Site) -> usize {
@@ -95,13 +77,7 @@ fn an_owner_that_stops_in_time_is_reset_all_the_same() {
 #[test]
 fn who_was_superseded_and_cannot_stop_resets_itself_though_it_takes_part_again() {
     let mut world = pair(BUDGET);
-    hang(&mut world);
-    world.act(&Act::Freeze(0));
-    world.run(ms(1000));
-    world.act(&Act::Thaw(0));
-    let again = |site: &Site| site.machines[0].events.iter().any(|told| told.event.text.starts_with("Epoch 3"));
-    let thawed = world.site.now;
-    assert!(world.run_until(thawed + ms(1000), again), "it does not take part again, which is what this is about");
+    let thawed = supersede(&mut world);
     assert!(runs(&world, 0) && runs(&world, 1));
     assert!(is_reset_by(&mut world, thawed + BUDGET + ms(300)), "both run it, and nothing ends that");
     world.run(ms(8000));
@@ -151,13 +127,7 @@ fn a_daemon_that_comes_when_the_time_is_over_resets_a_machine_on_which_nothing_r
 
 #[test]
 fn a_daemon_that_is_replaced_while_the_other_machine_is_off_resets_a_machine_that_serves() {
-    let mut layout = Layout::new(2);
-    layout.self_fence = Some(BUDGET);
-    layout.unfenced = false;
-    layout.variants = vec![vec![group(&["a"], vec![address(IP), script("web")])]];
-    let mut world = World::new(layout, 1, None);
-    (0..2).for_each(|node| world.act(&Act::Start(node)));
-    world.run(ms(3000));
+    let mut world = cluster(2, None, |layout| (layout.self_fence, layout.unfenced) = (Some(BUDGET), false));
     world.act(&Act::PowerOff(1));
     world.run(ms(2000));
     world.act(&Act::Kill(0));
@@ -171,12 +141,7 @@ fn a_daemon_that_is_replaced_while_the_other_machine_is_off_resets_a_machine_tha
 /// As `watchdog-says-nothing-at-a-start.txt`: a warning that stands in every log is read by nobody.
 #[test]
 fn each_start_warns_of_a_reset_that_nobody_needs() {
-    let mut layout = Layout::new(3);
-    layout.self_fence = Some(BUDGET);
-    layout.variants = vec![vec![group(&["a"], vec![address(IP), script("web")])]];
-    let mut world = World::new(layout, 1, None);
-    (0..3).for_each(|node| world.act(&Act::Start(node)));
-    world.run(ms(3000));
+    let mut world = cluster(3, None, |layout| layout.self_fence = Some(BUDGET));
     world.act(&Act::PowerOff(0));
     world.run(ms(3000));
     world.act(&Act::Start(0));
@@ -184,7 +149,7 @@ fn each_start_warns_of_a_reset_that_nobody_needs() {
     assert_eq!((told(&world, "self-fence-armed"), told(&world, "self-fence-begun")), (2, 0));
     // It counts all the same.
     let owner = (0..3).find(|node| runs(&world, *node)).expect("it runs");
-    (0..2).for_each(|link| world.act(&Act::Pull { node: owner, link }));
+    owner::isolate(&mut world, owner);
     world.run(ms(1000));
     let events = &world.site.machines[owner].events;
     assert!(events.iter().any(|told| told.event.name == "self-fence-begun"));

@@ -1,42 +1,19 @@
 //! A machine that cannot stop what it has lost the right to is reset (R-LEASE-6, R-LEASE-7), judged by what runs on it.
 
-use hearth_sim::agent::Flaw;
-use hearth_sim::layout::{Layout, address, group, ms, script};
+mod owner;
+
+use hearth_sim::layout::ms;
 use hearth_sim::{Act, Mutant, Site, World};
-use hearth_types::ResourceId;
+use owner::{cluster, hang, isolate, runs, supersede};
 use std::time::Duration;
 
-const IP: &str = "10.0.0.50";
-
-/// An owner `a` of an address and a script, and a standby.
 fn pair(mutant: Option<Mutant>) -> World {
-    let mut layout = Layout::new(2);
-    layout.watchdog = Some(ms(3000));
-    layout.variants = vec![vec![group(&["a"], vec![address(IP), script("web")])]];
-    let mut world = World::new(layout, 1, mutant);
-    for node in 0..2 {
-        world.act(&Act::Start(node));
-    }
-    world.run(ms(3000));
+    let world = cluster(2, mutant, |layout| layout.watchdog = Some(ms(3000)));
     for machine in &world.site.machines {
         assert!(machine.reset_at.is_some(), "it is never armed");
         assert!(machine.stated.is_some());
     }
     world
-}
-
-fn runs(world: &World, node: usize) -> bool {
-    world.site.machines[node].kernel.running.contains_key(&ResourceId::from("web"))
-}
-
-fn isolate(world: &mut World) {
-    for link in 0..2 {
-        world.act(&Act::Pull { node: 0, link });
-    }
-}
-
-fn hang(world: &mut World) {
-    world.act(&Act::Agent { node: 0, resource: "web".into(), flaw: Some(Flaw::FailStop) });
 }
 
 fn resets(site: &Site) -> usize {
@@ -53,7 +30,7 @@ fn an_isolated_owner_that_cannot_stop_is_reset_within_its_timeout() {
     let mut world = pair(None);
     assert!(runs(&world, 0));
     hang(&mut world);
-    isolate(&mut world);
+    isolate(&mut world, 0);
     // Lease, timeout, and how often the simulated watchdog looks.
     assert!(is_reset_within(&mut world, ms(400 + 3000 + 200)), "it was not reset");
     assert!(!runs(&world, 0));
@@ -63,7 +40,7 @@ fn an_isolated_owner_that_cannot_stop_is_reset_within_its_timeout() {
 #[test]
 fn an_isolated_owner_that_has_stopped_everything_is_not_reset() {
     let mut world = pair(None);
-    isolate(&mut world);
+    isolate(&mut world, 0);
     world.run(ms(8000));
     assert!(!runs(&world, 0));
     assert_eq!(resets(&world.site), 0);
@@ -118,14 +95,7 @@ fn who_was_superseded_is_petted_by_the_next_daemon_and_both_run_on() {
 /// `a` loses to `b` what it cannot stop, and takes part again; then `more` happens.
 fn superseded(more: impl FnOnce(&mut World)) -> World {
     let mut world = pair(None);
-    hang(&mut world);
-    world.act(&Act::Freeze(0));
-    world.run(ms(1000));
-    assert!(runs(&world, 1), "nothing was taken over");
-    world.act(&Act::Thaw(0));
-    let again = |site: &Site| site.machines[0].events.iter().any(|told| told.event.text.starts_with("Epoch 3"));
-    let soon = world.site.now + ms(1000);
-    assert!(world.run_until(soon, again), "it does not take part again, which is what this is about");
+    supersede(&mut world);
     more(&mut world);
     assert!(is_reset_within(&mut world, ms(3000 + 300)), "both run it, and nothing ends that");
     assert!(!runs(&world, 0) && runs(&world, 1));
@@ -145,7 +115,7 @@ fn who_was_superseded_has_stopped_and_is_cut_off_is_reset_all_the_same() {
     let soon = world.site.now + ms(1000);
     assert!(world.run_until(soon, lost), "it has lost nothing");
     world.act(&Act::Kill(0));
-    isolate(&mut world);
+    isolate(&mut world, 0);
     world.act(&Act::Dies { node: 0, resource: "web".into() });
     world.act(&Act::Start(0));
     world.run(ms(8000));
@@ -158,7 +128,7 @@ fn who_was_superseded_has_stopped_and_is_cut_off_is_reset_all_the_same() {
 fn the_checkers_see_a_watchdog_that_is_petted_while_unclean() {
     let mut world = pair(Some(Mutant::PetsWhileUnclean));
     hang(&mut world);
-    isolate(&mut world);
+    isolate(&mut world, 0);
     world.run(ms(6000));
     assert_eq!(resets(&world.site), 0);
     assert!(world.complaints.iter().any(|complaint| complaint.checker == "isolated owner"), "nobody saw it");
