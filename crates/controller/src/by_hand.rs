@@ -69,6 +69,11 @@ impl Node {
             let reason = format!("no fence device turns {node} off from here");
             return reply(out, token, refused(reason, Some(&help), false), false);
         }
+        if let Some(why) = self.no_right_to_fence(&node) {
+            let help = format!("start {node}; or turn it off by hand, then `hearth node confirm-off {node}`");
+            let reason = format!("{node} is not fenced from here: {why}");
+            return reply(out, token, refused(reason, Some(&help), false), false);
+        }
         self.chronicle.lead(now, Severity::Info, "ordered", &node, format!("Ordered: fence {node} by {by}."));
         let admission = self.lost_under(&node).filter(|_| self.is_many());
         self.fence_at_once(now, &node, admission);

@@ -173,9 +173,17 @@ impl Node {
     }
 
     /// R-PAIR-3: the peer was heard two-way by a node that takes part in what the peer is in, or goes on alone: only then
-    /// this node could not be the one that was fenced, or was left behind.
+    /// this node could not be the one that was fenced, or was left behind. Who has no part any more has agreed that the
+    /// other one goes on without it (decision 0032).
     pub(crate) fn earn_token(&mut self) {
         if !self.config.cluster.fencing.is_configured() || self.majority_decides() {
+            return;
+        }
+        if !self.has_a_part() {
+            if self.fences.token || self.fences.spent_on.is_some() {
+                (self.fences.token, self.fences.spent_on) = (false, None);
+                self.volatile_dirty = true;
+            }
             return;
         }
         let Some(peer) = self.only_other() else { return };
@@ -187,6 +195,13 @@ impl Node {
             (self.fences.token, self.fences.spent_on) = (true, None);
             self.volatile_dirty = true;
         }
+    }
+
+    /// Whether this node takes part in its epoch, and has accepted no end of it without itself: such an end may be decided,
+    /// and known to the other one alone.
+    fn has_a_part(&self) -> bool {
+        let end = self.ledger.accepted_end();
+        self.ledger.takes_part() && (end.is_empty() || end.contains(&self.local))
     }
 
     /// Whose word there is that the peer is off, or was, since it was lost: that of all devices of a level about orders given
@@ -219,18 +234,25 @@ impl Node {
         let needed = if of_disk { self.config.cluster.fencing.timeout } else { self.config.cluster.timing.warntime };
         let late = self.last_wake_at.since(heard_at) >= needed;
         // Of a disk's word a new run proves nothing: the machine may be the old one.
-        let booted = !of_disk && view.and_then(|view| view.incarnation) != wanted.run;
+        let booted = !of_disk && !self.is_heard_as(peer, wanted);
         let observed = wanted.run.is_none() || late || booted;
         observed && self.is_not_denied(peer, wanted)
+    }
+
+    /// Whether the newest run that was heard of a machine is the one that was to be turned off.
+    fn is_heard_as(&self, peer: &NodeName, wanted: &Wanted) -> bool {
+        self.members.peer(peer).and_then(|view| view.incarnation) == wanted.run
     }
 
     /// Whether there is a device's word, and nothing that was heard of the machine speaks against it.
     fn is_not_denied(&self, peer: &NodeName, wanted: &Wanted) -> bool {
         let view = self.members.peer(peer);
         let heard_at = view.map_or(Timestamp::ZERO, |view| view.last_heard_at);
+        // Another run of one of two may have been given things since; of three and more it is given nothing before it is
+        // admitted again, and what is lost then is another loss.
+        let present = self.is_heard_as(peer, wanted);
         let over = |said_at: Timestamp| {
-            let present = view.and_then(|view| view.incarnation);
-            wanted.run.is_some_and(|run| present != Some(run) || heard_at <= said_at)
+            wanted.run.is_some() && if present { heard_at <= said_at } else { wanted.admission.is_some() }
         };
         wanted.fence.confirmed().is_some_and(|word| heard_at <= word.ordered_at || over(word.said_at))
     }
@@ -243,8 +265,7 @@ impl Node {
         if self.fence_levels(peer).is_empty() {
             return format!("{peer} is lost, and no fence device turns it off from here; {way}");
         }
-        if !self.may_fence(peer) {
-            let why = "this node has not heard it since it booted, so it might be the one that was fenced";
+        if let Some(why) = self.no_right_to_fence(peer) {
             return format!("{peer} is lost and must be fenced first, and {why}: start {peer}; {way}");
         }
         format!("{}; {way}", self.fence_text(now, peer))
@@ -255,10 +276,17 @@ impl Node {
         self.fences.fences.get(node).map(|wanted| wanted.fence.text(now, name)).unwrap_or_default()
     }
 
-    fn may_fence(&self, node: &NodeName) -> bool {
+    /// Why this node may not turn that machine off, also if a person orders it (R-PAIR-3); none: it may.
+    pub(crate) fn no_right_to_fence(&self, node: &NodeName) -> Option<&'static str> {
         // Of two only who cannot be the one that was fenced.
         let entitled = self.fences.token || self.fences.spent_on.as_ref() == Some(node);
-        self.majority_decides() || entitled || self.fences.ordered.contains_key(node)
+        if self.majority_decides() || entitled {
+            return None;
+        }
+        Some(match self.has_a_part() {
+            true => "this node has not heard it since it booted, so it might be the one that was fenced",
+            false => "this node has no part in what it may be serving by now",
+        })
     }
 
     /// Whether three and more vote, whatever ha.cf lists (decision 0062): what is lost among them a majority has called so.
@@ -464,7 +492,7 @@ impl Node {
                 fences.insert(node, it);
                 continue;
             }
-            if it.run.is_some() && it.fence.confirmed().is_some() {
+            if it.run.is_some() && it.fence.confirmed().is_some() && self.is_heard_as(&node, &it) {
                 let text = format!("{node} goes on talking: it was not turned off, whatever its fence device says.");
                 self.chronicle.note(now, Severity::Error, "fence-denied", &node, text);
             }
@@ -481,7 +509,7 @@ impl Node {
 
     fn order_fence(&mut self, now: Timestamp, node: &NodeName, out: &mut Vec<Output>) {
         let by_person = self.fences.ordered.contains_key(node);
-        if self.disk_failed.is_some() || !self.may_fence(node) {
+        if self.disk_failed.is_some() || self.no_right_to_fence(node).is_some() {
             return;
         }
         let limited = self.fences.limited_until(now, node).filter(|_| !by_person);

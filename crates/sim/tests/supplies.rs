@@ -34,8 +34,7 @@ fn befalls(rng: &mut Rng, nodes: usize) -> Vec<Act> {
         6 => vec![Act::Split(vec![node])],
         7 => vec![Act::Heal],
         8 | 9 => vec![Act::Kill(node), Act::Start(node)],
-        // Of two, a person may order what a machine may not (R-PAIR-3), and so both.
-        10 if nodes > 2 => vec![Act::Fence(node, other)],
+        10 => vec![Act::Fence(node, other)],
         _ => vec![Act::Heal, Act::Thaw(node), Act::Thaw(other), Act::Start(node), Act::Start(other)],
     }
 }

@@ -21,6 +21,8 @@ const FENCES_MAX: u32 = 3;
 pub struct Unstopped {
     stuck: BTreeMap<(usize, ResourceId), (u64, Timestamp)>,
     fences: BTreeMap<usize, u32>,
+    /// Runs that leave in order.
+    leaving: BTreeMap<usize, u64>,
 }
 
 impl Checker for Unstopped {
@@ -29,6 +31,9 @@ impl Checker for Unstopped {
     }
 
     fn see(&mut self, site: &Site, seen: &Seen<'_>, blame: &mut Blame<'_>) {
+        if let Seen::Act(Act::Stop(node)) = seen {
+            self.leaving.insert(*node, site.machines[*node].run);
+        }
         match seen {
             // Whoever clears a failure has looked, and a machine that leaves in order is not turned off.
             Seen::Act(Act::Clear(_) | Act::Release(..) | Act::Stop(_) | Act::Reload(..)) => self.stuck.clear(),
@@ -42,7 +47,7 @@ impl Checker for Unstopped {
                 let key = (*node, op.spec.id.clone());
                 if !failed {
                     self.stuck.remove(&key);
-                } else if site.layout.stonith && op.run == site.machines[*node].run {
+                } else if site.layout.stonith && op.run == site.machines[*node].run && !self.leaves(*node, op.run) {
                     self.stuck.entry(key).or_insert((op.run, site.now));
                 }
             }
@@ -57,6 +62,10 @@ impl Checker for Unstopped {
 }
 
 impl Unstopped {
+    fn leaves(&self, node: usize, run: u64) -> bool {
+        self.leaving.get(&node) == Some(&run)
+    }
+
     fn judge(&mut self, site: &Site, blame: &mut Blame<'_>) {
         self.stuck.retain(|(node, resource), (run, _)| {
             let machine = &site.machines[*node];
