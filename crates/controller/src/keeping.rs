@@ -297,7 +297,8 @@ impl Node {
                 self.suspend(now);
             }
         }
-        let keep = rights::keep(&self.claim(now, isolated));
+        let record = self.ledger.record().filter(|_| self.keeping.confirmed);
+        let keep = rights::keep(&self.claim(now, isolated, record));
         self.keeping.keep = keep;
         self.withdraw_dark(now, lease, &held, out);
         if self.keeping.is_suspended() || !keep.holds(now) {
@@ -398,9 +399,20 @@ impl Node {
         held
     }
 
-    fn claim(&self, now: Timestamp, isolated: bool) -> Claim {
+    /// What the record on disk gives a daemon that has replaced another one and does not know yet whether that record is
+    /// current, where nobody could have been given it by time or by a tiebreaker since (decision 0034).
+    pub(crate) fn keep_undecided(&self, now: Timestamp) -> Keep {
+        let counted_on = self.has_tiebreaker() || self.counted_on().is_some();
+        let record = self.ledger.record().filter(|record| !record.has_leases());
+        match record.filter(|_| self.is_undecided(now) && !counted_on) {
+            Some(record) => rights::keep(&self.claim(now, false, Some(record))),
+            None => Keep::No,
+        }
+    }
+
+    /// What the table is asked with, by that record.
+    fn claim(&self, now: Timestamp, isolated: bool, record: Option<&Record>) -> Claim {
         let timing = self.config.cluster.timing;
-        let record = self.ledger.record().filter(|_| self.keeping.confirmed);
         let leases = record.is_some_and(Record::has_leases);
         let peer = self.only_other();
         Claim {

@@ -105,11 +105,15 @@ impl Node {
             crate::rights::Keep::Until(end) if start => Some(end),
             _ => None,
         };
-        // Before anything is confirmed, what was found running is neither ended nor extended: the gate decides.
-        // Where leases bind, only for as long as it takes to hear the others.
-        let listens = !leases || now < self.members.started_at() + timing.deadtime;
-        let undecided = !keeping.confirmed && !self.ledger.has_no_epoch() && !keeping.is_isolated() && listens;
-        Rights { keep: keep || undecided, start, not_after }
+        Rights { keep: keep || self.is_undecided(now), start, not_after }
+    }
+
+    /// Before anything is confirmed, what was found running is neither ended nor extended: the gate decides. Where leases
+    /// bind, only for as long as it takes to hear the others.
+    pub(crate) fn is_undecided(&self, now: Timestamp) -> bool {
+        let leases = self.ledger.record().is_some_and(hearth_cib::Record::has_leases);
+        let listens = !leases || now < self.members.started_at() + self.config.cluster.timing.deadtime;
+        !self.keeping.confirmed && !self.ledger.has_no_epoch() && !self.keeping.is_isolated() && listens
     }
 
     /// A machine that comes back to one that goes on alone says first what still runs there: its daemon may be new and its

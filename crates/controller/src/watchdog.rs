@@ -120,7 +120,7 @@ impl Node {
             return;
         }
         let timing = self.config.cluster.timing;
-        let may = self.may_pet(now).filter(|_| !self.slot.is_poisoned());
+        let may = self.may_pet(now).or_else(|| self.may_pet_undecided(now)).filter(|_| !self.slot.is_poisoned());
         if may.is_none() && !self.watchdog.ordered {
             // Nothing is known yet of what could run here, and nothing is armed that would reset anything.
             return;
@@ -143,6 +143,13 @@ impl Node {
         let holding = owes || self.executor.holds_anything();
         let keep = if owes { Keep::No } else { self.keeping.keep };
         may_pet(now, keep, holding, self.config.cluster.timing.lease())
+    }
+
+    /// The same for a daemon that has replaced another one and is not to stop anything before it knows whose it is: where
+    /// nobody counts on that end, a reset would only take down what this node owns (decision 0034).
+    fn may_pet_undecided(&self, now: Timestamp) -> Option<Timestamp> {
+        let keep = if self.watchdog.lost.is_empty() { self.keep_undecided(now) } else { Keep::No };
+        may_pet(now, keep, true, self.config.cluster.timing.lease())
     }
 
     /// What of the lost has stopped. A daemon that has just started does not know yet what the one before left running, until
