@@ -56,7 +56,7 @@ impl Node {
         by: &str,
         out: &mut Vec<Output>,
     ) {
-        match self.other_that_is_silent(now, name) {
+        match self.refused_by_disk().map_or_else(|| self.other_that_is_silent(now, name), Err) {
             Ok(node) if is_off => self.confirm_off(now, token, node, by, out),
             Ok(node) => self.fence_by_hand(now, token, node, by, out),
             Err(answer) => reply(out, token, answer, false),

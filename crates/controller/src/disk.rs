@@ -2,7 +2,9 @@
 
 use crate::Severity;
 use crate::node::Node;
+use crate::orders::refused;
 use hearth_cib::MemberState;
+use hearth_control::Reply;
 use hearth_types::{NodeName, Timestamp};
 use hearth_wire::{Heartbeat, NodeStatus};
 use serde::{Deserialize, Serialize};
@@ -81,6 +83,29 @@ impl Node {
     /// Whether this node can promise nothing now, because it cannot write it down.
     pub(crate) fn cannot_write(&self) -> bool {
         self.disk_failed.is_some() || self.writes.slow
+    }
+
+    /// What an order is told while this node writes nothing: nothing that it would promise could leave it (R-LEDGER-3), and
+    /// what waits for a disk that hangs would be done when nobody expects it any more.
+    pub(crate) fn refused_by_disk(&self) -> Option<Reply> {
+        let (reason, help) = match &self.disk_failed {
+            Some(error) => (
+                format!("{} cannot write its state ({error}) and takes no part", self.local),
+                "mend its disk, then restart hearthd there; meanwhile say it on another machine",
+            ),
+            None if self.writes.slow => (
+                format!("the disk of {} does not answer, and until it does this node decides nothing", self.local),
+                "see `hearth status`; meanwhile say it on another machine",
+            ),
+            None => return None,
+        };
+        Some(refused(reason, Some(help), false))
+    }
+
+    /// A machine that says that it cannot write, where nothing can be decided without it.
+    pub(crate) fn is_held_up_by(&self) -> Option<&NodeName> {
+        let decides = self.has_quorum() && self.keeping.confirmed;
+        self.config.cluster.nodes.iter().filter(|_| !decides).find(|name| self.says_it_cannot_write(name))
     }
 
     /// Whether a node that is a member by the record says that it takes no part: it cannot write what it would promise. It

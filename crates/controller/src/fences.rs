@@ -4,6 +4,7 @@
 use crate::alert::{AlertKind, DeviceState};
 use crate::fence_ends::{Past, Told};
 use crate::node::Node;
+use crate::orders::reply;
 use crate::{Output, Severity};
 use hearth_cib::{Entry, FENCED_FROM, MemberState, NodeRecord, Record, RequestId};
 use hearth_config::{FenceDevice, FenceKind};
@@ -509,7 +510,7 @@ impl Node {
 
     fn order_fence(&mut self, now: Timestamp, node: &NodeName, out: &mut Vec<Output>) {
         let by_person = self.fences.ordered.contains_key(node);
-        if self.disk_failed.is_some() || self.no_right_to_fence(node).is_some() {
+        if self.no_right_to_fence(node).is_some() {
             return;
         }
         let limited = self.fences.limited_until(now, node).filter(|_| !by_person);
@@ -518,6 +519,12 @@ impl Node {
         }
         let Some(wanted) = self.fences.fences.get(node) else { return };
         let Some(due) = wanted.fence.due(now) else { return };
+        if let Some(answer) = self.refused_by_disk().filter(|_| self.disk_failed.is_some()) {
+            for (token, _) in self.fences.ordered.remove(node).unwrap_or_default() {
+                reply(out, token, answer.clone(), false);
+            }
+            return;
+        }
         let level: Vec<String> = wanted.fence.level().iter().map(|at| self.device_name(*at)).collect();
         let Some(device) = self.config.cluster.fencing.devices.get(due.device).cloned() else { return };
         let id = self.fences.next_id();

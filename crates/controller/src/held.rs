@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 const LOST: &str = "the state of this node cannot be written to its disk, so nothing was decided";
+const UNKNOWN: &str = "the state of this node cannot be written to its disk, so it does not know whether that was done";
 
 /// What follows when a persist has ended.
 #[derive(Debug)]
@@ -69,10 +70,13 @@ impl HeldBack {
     }
 }
 
-/// Heartbeats and the gate do not depend on the disk, and neither does an answer that only tells what is: the daemon
-/// answers at all times. An answer that something is done waits. That the disk fails or is slow is told by no other way.
+/// Heartbeats and the gate do not depend on the disk, and neither does an answer that only tells what is, or that nothing
+/// will be done: the daemon answers at all times. An answer that something is done waits. That the disk fails or is slow is
+/// told by no other way.
 pub fn overtakes(output: &Output) -> bool {
-    let tells = |reply: &Reply| matches!(reply, Reply::Status { .. } | Reply::Timeline { .. } | Reply::Why { .. });
+    let tells = |reply: &Reply| {
+        matches!(reply, Reply::Status { .. } | Reply::Timeline { .. } | Reply::Why { .. } | Reply::Refused { .. })
+    };
     if let Output::Reply { reply, .. } = output {
         return tells(reply);
     }
@@ -97,9 +101,10 @@ pub fn overtakes(output: &Output) -> bool {
 /// looks or tells is as right as before, and without it nobody would hear of the disk and the daemon could not stop.
 fn without_disk(output: Output) -> Option<Next> {
     match output {
-        Output::Reply { token, .. } => {
-            let help = Some("see the daemon's log, mend the disk, restart hearthd".into());
-            let reply = Box::new(Reply::Failed { reason: LOST.into(), help });
+        // What failed, or cannot be known any more, promises nothing.
+        Output::Reply { token, reply, .. } if !matches!(*reply, Reply::Failed { .. }) => {
+            let help = Some("see `hearth timeline` on another machine; mend the disk, then restart hearthd".into());
+            let reply = Box::new(Reply::Failed { reason: UNKNOWN.into(), help });
             Some(Next::Do(Output::Reply { token, reply, more: false }))
         }
         Output::StartOp(request) if request.action == OpAction::Start => {
@@ -161,6 +166,7 @@ mod tests {
         held.barrier(1);
         let reply = |reply: Reply| Output::Reply { token: 7, reply: Box::new(reply), more: false };
         assert!(held.offer(reply(Reply::Timeline { events: Vec::new(), dropped: 0 })).is_some());
+        assert!(held.offer(reply(Reply::Refused { reason: String::new(), help: None, quorum: false })).is_some());
         assert!(held.offer(reply(Reply::Done { text: String::new(), took_ms: 0, notes: Vec::new() })).is_none());
     }
 

@@ -152,6 +152,9 @@ impl Node {
 
     /// The record, if it can be changed now; else why not and the way out.
     pub(crate) fn changeable(&self) -> Result<&Record, Reply> {
+        if let Some(answer) = self.refused_by_disk() {
+            return Err(answer);
+        }
         let Some(record) = self.ledger.record() else {
             let why = self.alone.verdict.clone().unwrap_or_else(|| "this node takes no part yet".to_owned());
             let help = "wait until `hearth status` shows this node online";
@@ -159,6 +162,12 @@ impl Node {
         };
         if self.shutdown.is_some() {
             return Err(refused("this node is stopping".to_owned(), None, false));
+        }
+        if let Some(mute) = self.is_held_up_by() {
+            let help =
+                format!("mend its disk, then restart hearthd on {mute}; what runs goes on and is repaired in place");
+            let reason = format!("the record cannot change now: {mute} cannot write its state");
+            return Err(refused(reason, Some(&help), true));
         }
         if !self.has_quorum() || !self.keeping.confirmed {
             let why = self.alone.verdict.clone().unwrap_or_else(|| "no DC is elected at the moment".to_owned());
@@ -428,6 +437,12 @@ impl Node {
     /// How an order ended, if it has.
     fn outcome(&self, now: Timestamp, order: &Pending) -> Option<Reply> {
         let took_ms = now.since(order.since).as_millis() as u64;
+        if let Some(error) = &self.disk_failed {
+            let reason =
+                format!("{} cannot write its state ({error}), so it does not know whether that was done", self.local);
+            let help = "see `hearth timeline` on another machine; mend the disk, then restart hearthd";
+            return Some(Reply::Failed { reason, help: Some(help.to_owned()) });
+        }
         let Some(record) = self.ledger.record() else {
             let reason = "this node lost its part in the cluster before it was done".to_owned();
             return Some(Reply::Failed { reason, help: Some("see `hearth timeline`".to_owned()) });

@@ -102,8 +102,7 @@ impl Node {
             let way = "stop hearth on every node, empty its state directory there, and start again";
             return health("failed", format!("{text} ({}): {way}.", gone.join(", ")));
         }
-        let mute = self.config.cluster.nodes.iter().find(|name| self.says_it_cannot_write(name));
-        if let Some(mute) = mute.filter(|_| !status.quorum) {
+        if let Some(mute) = self.is_held_up_by() {
             let text = format!("{mute} cannot write its state, so nothing can be decided; what runs goes on");
             return health("degraded", format!("{text}. Mend its disk, then restart hearthd there."));
         }
