@@ -138,6 +138,11 @@ impl Alerts {
         waiting.chain(self.facts.next_deadline()).filter(|at| *at > now).min()
     }
 
+    /// Whether nobody is to be told anything.
+    pub(crate) fn rests(&self) -> bool {
+        self.ready.is_empty() && self.kept.is_empty() && self.trials.is_empty() && self.facts.next_deadline().is_none()
+    }
+
     /// Whoever waited for an answer is gone.
     pub(crate) fn forget_request(&mut self, token: u64) {
         self.trials.retain(|trial| trial.token != token);

@@ -20,6 +20,7 @@ impl Node {
         if self.last_wake_at > Timestamp::ZERO {
             let late = now.since(expected);
             if late > self.config.cluster.timing.keepalive / 2 {
+                self.rest.end();
                 self.members.paused(now, gap);
             }
             if gap > self.config.cluster.timing.lease() {
@@ -158,6 +159,9 @@ impl Node {
             self.note_speech(now, heartbeat);
         }
         self.note_unlisted(now, heartbeat, is_listed);
+        if !is_listed {
+            self.rest.end();
+        }
         let mut changes = Vec::new();
         let fresh = self.members.heard(now, received_at.min(now), link, heartbeat, &mut changes);
         let mut news = !changes.is_empty();
@@ -190,6 +194,7 @@ impl Node {
         self.confirm(now, heartbeat, relation);
         // Of a peer that says what it said before nothing follows that the next turn would not see in time.
         let settled = relation == Relation::Same && self.keeping.confirmed && !self.keeping.is_suspended();
+        self.rouse_by(before.as_deref(), heartbeat);
         let said_before = || before.is_some_and(|before| says_the_same(&before, heartbeat));
         news || !settled || self.beat_now || self.record_changed || !said_before()
     }

@@ -97,6 +97,11 @@ impl Chronicle {
         std::mem::take(&mut self.fresh)
     }
 
+    /// Whether there are any.
+    pub(crate) fn has_fresh(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
     /// Events of a subject, or all; the newest `last`, oldest first.
     pub(crate) fn select(&self, subject: Option<&str>, last: Option<usize>) -> Vec<Event> {
         let matching = self.events.iter().filter(|event| subject.is_none_or(|subject| event.subject == subject));

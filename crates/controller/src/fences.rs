@@ -137,6 +137,17 @@ impl Fences {
         fences.chain(checks).filter(|at| *at > now).min()
     }
 
+    /// Whether nobody is to be turned off, and nobody waits for that.
+    pub(crate) fn rests(&self) -> bool {
+        self.fences.is_empty()
+            && self.wanted.is_empty()
+            && self.ordered.is_empty()
+            && self.words.is_empty()
+            && self.rehearsals.is_empty()
+            && self.told.is_empty()
+            && self.ended.is_empty()
+    }
+
     /// Device positions whose check is wanted at once.
     pub(crate) fn hurry_checks(&mut self, now: Timestamp, devices: &BTreeSet<usize>) {
         for device in devices {

@@ -149,11 +149,21 @@ impl Keeping {
     }
 
     pub(crate) fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        let mut next = self.next_tick_at;
-        if let Keep::Until(end) = self.keep {
-            next = next.min(end);
-        }
+        let next = self.right_ends_at().map_or(self.next_tick_at, |end| end.min(self.next_tick_at));
         Some(next).filter(|at| *at > now)
+    }
+
+    /// When the right to keep ends, if nothing renews it.
+    pub(crate) fn right_ends_at(&self) -> Option<Timestamp> {
+        match self.keep {
+            Keep::Until(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Whether this node knows where it stands and serves everything that it holds.
+    pub(crate) fn rests(&self) -> bool {
+        self.confirmed && !self.is_suspended() && !self.isolated && self.dark.is_empty() && !self.announce_burst
     }
 }
 

@@ -45,6 +45,7 @@ mod node;
 mod orders;
 mod reload;
 mod report;
+mod rest;
 mod rights;
 mod self_fence;
 mod slot;

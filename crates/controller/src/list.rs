@@ -34,6 +34,11 @@ impl Unlisted {
         let heard: Vec<NodeName> = within(&self.strangers, now, deadtime).cloned().collect();
         (!heard.is_empty()).then_some(heard)
     }
+
+    /// Whether everybody who is heard names everybody else.
+    pub(crate) fn rests(&self) -> bool {
+        self.strangers.is_empty() && self.not_named_by.is_empty()
+    }
 }
 
 fn within(

@@ -85,6 +85,13 @@ pub(crate) struct Listing {
     wanted: Vec<(u64, ListChange, bool)>,
 }
 
+impl Listing {
+    /// Whether no change is under way.
+    pub(crate) fn rests(&self) -> bool {
+        self.order.is_none() && self.asked.is_none() && self.wanted.is_empty()
+    }
+}
+
 impl Node {
     /// `hearth node add` and `hearth node remove`.
     pub(crate) fn order_list(

@@ -91,7 +91,7 @@ impl Node {
         !shadow.model.resources().any(|(_, spec)| unknown(&spec.id))
     }
 
-    fn rights(&self, now: Timestamp) -> Rights {
+    pub(crate) fn rights(&self, now: Timestamp) -> Rights {
         let keeping = &self.keeping;
         let keep = keeping.keep.holds(now);
         let admitted = self.ledger.record().is_some_and(|record| record.is_admitted(&self.local));

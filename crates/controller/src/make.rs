@@ -126,6 +126,7 @@ impl Node {
             without_dc_since: None,
             last_wake_at: Timestamp::ZERO,
             due: (now, TimerKind::Keepalive),
+            rest: Default::default(),
             beat_now: true,
             record_changed: true,
             volatile_text: String::new(),

@@ -12,6 +12,7 @@ use crate::list::Unlisted;
 use crate::listing::Listing;
 use crate::mark::Marks;
 use crate::orders::Orders;
+use crate::rest::Rest;
 use crate::self_fence::SelfFence;
 use crate::slot::Slot;
 use crate::speech::Speech;
@@ -101,6 +102,9 @@ pub(crate) struct Node {
     pub last_wake_at: Timestamp,
     /// When time alone brings something next, as of the last input.
     pub due: (Timestamp, TimerKind),
+    /// Whether a beat may leave out what could only judge the same again.
+    #[serde(skip)]
+    pub rest: Rest,
     pub beat_now: bool,
     pub record_changed: bool,
     pub volatile_text: String,
@@ -181,6 +185,12 @@ impl Controller {
         PeerMessage::read(bytes).is_some()
     }
 
+    /// Ends a rest, if there is one: the next input is followed by a judgement of everything. What is decided, and when, must
+    /// be the same without it (decision 0054); for a test that compares.
+    pub fn rouse(&mut self) {
+        self.node.rest.end();
+    }
+
     /// When [`Input::Deadline`] is wanted next, and why.
     pub fn next_deadline(&self) -> Option<(Timestamp, TimerKind)> {
         Some(self.node.due)
@@ -208,10 +218,14 @@ impl Node {
         // The copy of a heartbeat that came over another link changes nothing but that link's own figures.
         let heartbeat = matches!(input, Input::Packet { message: Message::Heartbeat(_), .. });
         let question = matches!(input, Input::WireAsked { .. });
+        // What a look has found, if it is what was expected, brings no more than time does.
+        let slight = matches!(input, Input::Deadline | Input::OpFinished(_));
         let copy = match input {
             Input::Packet { link, message, received_at, .. } => !self.take_packet(now, link, message, received_at, out),
             // Asked fifty times a second for as long as nobody may take it: only silence that becomes long enough is news.
             Input::WireAsked { resource } => {
+                // Nobody wants to know at rest; what comes late is forgotten at the next turn.
+                self.rest.end();
                 let before = self.alone.wire_is_clear(now, &resource);
                 self.alone.asked(now, &resource);
                 self.alone.wire_is_clear(now, &resource) == before && !self.beat_now
@@ -222,13 +236,13 @@ impl Node {
             }
         };
         if !copy || now >= self.due.0 {
-            self.advance(now, out);
+            self.advance(now, (copy || slight) && self.rests(now), out);
             self.chronicle.because(None);
         } else if question || (heartbeat && self.due.1 != TimerKind::Silence) {
             // It was heard, which only puts silence off; and no deadline depends on how often something was asked.
             return;
         }
-        self.due = self.next_deadline();
+        (self.due, self.rest.until) = self.next_deadlines();
     }
 
     fn take(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
@@ -267,8 +281,21 @@ impl Node {
         }
     }
 
-    /// Everything that follows from what is known by `now`.
-    fn advance(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+    /// Everything that follows from what is known by `now`; of a node that rests only what time alone brings.
+    fn advance(&mut self, now: Timestamp, rests: bool, out: &mut Vec<Output>) {
+        if !rests {
+            self.judge(now, out);
+        }
+        let rests = rests && !self.rest_on(now, out);
+        if !rests {
+            self.decide(now, out);
+        }
+        self.say_all(now, rests, out);
+        self.rest.found = if rests { self.rest.found } else { self.is_at_rest() };
+    }
+
+    /// What is known by `now`, and what this node may keep by that.
+    fn judge(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.judge_disk(now);
         self.judge_members(now);
         self.judge_speech(now);
@@ -292,6 +319,10 @@ impl Node {
             // Who owns something waits for the election: it does not wait for a tick.
             self.elect(now);
         }
+    }
+
+    /// What is agreed and what is planned, and what this node does of it.
+    fn decide(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         for _ in 0..ROUNDS_MAX {
             let moved = self.drain_ledger(now, out);
             self.follow_failures(now);
@@ -306,20 +337,34 @@ impl Node {
         }
         self.go_on_with_list(now, out);
         self.go_on_with_shutdown(now, out);
+    }
+
+    /// Everything that others are told, and what is asked of the machine.
+    fn say_all(&mut self, now: Timestamp, rests: bool, out: &mut Vec<Output>) {
         self.settle_ledger(now, out);
-        self.note_revocations(now);
+        if !rests {
+            self.note_revocations(now);
+        }
         self.pet_watchdog(now, out);
         let reset = self.fence_itself(now);
         self.order_slot(now, out);
         self.order_tiebreaker(now, out);
         self.beat(now, out);
-        self.guard(out);
-        self.ask_wire(now, out);
-        self.announce(now, out);
+        // What a disk or a watchdog brings ends the rest.
+        if self.chronicle.has_fresh() || self.beat_now {
+            self.rest.end();
+        }
+        if !rests || !self.rest.found {
+            self.guard(out);
+            self.ask_wire(now, out);
+            self.announce(now, out);
+        }
         self.poll_channels(now, out);
         self.write_volatile(out);
-        self.order_fences(now, out);
-        self.send_alerts(now, out);
+        if !rests || !self.rest.found {
+            self.order_fences(now, out);
+            self.send_alerts(now, out);
+        }
         for event in self.chronicle.take_fresh() {
             out.push(Output::Event(event));
         }
@@ -355,38 +400,56 @@ impl Node {
         }
     }
 
-    fn next_deadline(&self) -> (Timestamp, TimerKind) {
-        let mut next = (self.next_keepalive_at, TimerKind::Keepalive);
-        let mut at_latest = |at: Option<Timestamp>, kind: TimerKind| {
-            if let Some(at) = at.filter(|at| *at < next.0) {
-                next = (at, kind);
-            }
-        };
+    /// When time alone brings something next and why; and when that ends a rest.
+    fn next_deadlines(&self) -> ((Timestamp, TimerKind), Timestamp) {
+        let rest_ends = self.keeping.right_ends_at().unwrap_or(Timestamp(u64::MAX));
+        let mut soonest = Soonest { next: (self.next_keepalive_at, TimerKind::Keepalive), rest_ends };
         let timing = &self.config.cluster.timing;
-        at_latest(self.out_of_turn_at(), TimerKind::Keepalive);
-        at_latest(self.members.next_deadline(), TimerKind::Silence);
+        soonest.acts(self.out_of_turn_at(), TimerKind::Keepalive);
+        soonest.judges(self.members.next_deadline(), TimerKind::Silence);
         let (grace, lease, deadping) = (timing.carrier_grace, timing.lease(), timing.deadping);
-        at_latest(self.standing.next_deadline(self.last_wake_at, grace, lease, deadping), TimerKind::Silence);
-        at_latest(self.settled_at(), TimerKind::Silence);
-        at_latest(self.alone.next_deadline(self.last_wake_at), TimerKind::Silence);
-        at_latest(self.keeping.next_deadline(self.last_wake_at), TimerKind::Keepalive);
-        at_latest(self.executor.next_deadline().map(|(at, _)| at), TimerKind::Operation);
-        at_latest(self.orders.next_deadline(), TimerKind::Operation);
-        at_latest(self.fences.next_deadline(self.last_wake_at), TimerKind::Operation);
-        at_latest(self.alerts.next_deadline(self.last_wake_at), TimerKind::Operation);
-        at_latest(self.list_deadline(), TimerKind::Operation);
-        at_latest(self.shutdown_deadline(), TimerKind::Operation);
-        at_latest(self.self_fence_deadline(), TimerKind::Operation);
-        at_latest(self.disk_deadline(), TimerKind::Ledger);
-        at_latest(self.failure_deadline(), TimerKind::Operation);
+        soonest.judges(self.standing.next_deadline(self.last_wake_at, grace, lease, deadping), TimerKind::Silence);
+        soonest.judges(self.settled_at(), TimerKind::Silence);
+        soonest.judges(self.alone.next_deadline(self.last_wake_at), TimerKind::Silence);
+        soonest.acts(self.keeping.next_deadline(self.last_wake_at), TimerKind::Keepalive);
+        soonest.acts(self.executor.next_deadline().map(|(at, _)| at), TimerKind::Operation);
+        soonest.judges(self.orders.next_deadline(), TimerKind::Operation);
+        soonest.judges(self.fences.next_deadline(self.last_wake_at), TimerKind::Operation);
+        soonest.judges(self.alerts.next_deadline(self.last_wake_at), TimerKind::Operation);
+        soonest.judges(self.list_deadline(), TimerKind::Operation);
+        soonest.judges(self.shutdown_deadline(), TimerKind::Operation);
+        soonest.judges(self.self_fence_deadline(), TimerKind::Operation);
+        soonest.judges(self.disk_deadline(), TimerKind::Ledger);
+        soonest.judges(self.failure_deadline(), TimerKind::Operation);
         // While nothing is under way the ledger's clock runs along with the heartbeats.
         let without_dc = !self.ledger.has_dc() && !self.ledger.is_member();
         let electing = self.is_many() && self.without_dc_since.is_some();
         let under_way = self.ledger.has_undecided() || without_dc || electing;
-        at_latest(Some(self.next_ledger_at).filter(|_| under_way), TimerKind::Ledger);
+        soonest.judges(Some(self.next_ledger_at).filter(|_| under_way), TimerKind::Ledger);
         for channel in self.channels.values() {
-            at_latest(channel.next_deadline(), TimerKind::Ledger);
+            soonest.judges(channel.next_deadline(), TimerKind::Ledger);
         }
-        next
+        (soonest.next, soonest.rest_ends)
+    }
+}
+
+/// The earliest of several moments.
+struct Soonest {
+    next: (Timestamp, TimerKind),
+    rest_ends: Timestamp,
+}
+
+impl Soonest {
+    /// Something is to be done then that a node at rest does, too.
+    fn acts(&mut self, at: Option<Timestamp>, kind: TimerKind) {
+        if let Some(at) = at.filter(|at| *at < self.next.0) {
+            self.next = (at, kind);
+        }
+    }
+
+    /// Something is to be judged then.
+    fn judges(&mut self, at: Option<Timestamp>, kind: TimerKind) {
+        self.rest_ends = at.map_or(self.rest_ends, |at| at.min(self.rest_ends));
+        self.acts(at, kind);
     }
 }

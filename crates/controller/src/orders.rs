@@ -71,6 +71,11 @@ impl Orders {
         let repeat = self.pending.iter().map(|pending| pending.repeat_at).min();
         watch.into_iter().chain(repeat).min()
     }
+
+    /// Whether nobody waits for an answer.
+    pub(crate) fn rests(&self) -> bool {
+        self.pending.is_empty() && self.watchers.is_empty() && self.followers.is_empty() && !self.watch_due
+    }
 }
 
 pub(crate) fn refused(reason: String, help: Option<&str>, quorum: bool) -> Reply {

@@ -434,17 +434,13 @@ impl Node {
         let timing = self.config.cluster.timing;
         let stuck = self.ledger.is_stuck();
         let gone = self.is_many() && self.leader_is_gone(now);
-        // A witness leads only while no node can.
         let is_witness = |name: &NodeName| self.config.resources.is_witness(name);
-        let by_witness = !self.config.resources.witnesses.is_empty()
-            && !is_witness(&self.local)
-            && self.ledger.dc().is_some_and(|dc| is_witness(&dc));
         let by_unstopped = !is_witness(&self.local) && self.is_led_by_unstopped();
         let wanted = self.ledger.is_voting()
             && !self.cannot_write()
             && !self.is_listening()
             && !self.follows_others()
-            && (!self.ledger.has_dc() || stuck || gone || by_witness || by_unstopped);
+            && (!self.ledger.has_dc() || stuck || gone || self.is_led_by_witness() || by_unstopped);
         let late = || self.channels.keys().any(|node| self.is_on_its_way(node));
         let Some(record) = self.ledger.record().filter(|_| wanted && !late()) else {
             self.without_dc_since = None;
@@ -480,6 +476,14 @@ impl Node {
             self.without_dc_since = Some(now);
             self.ledger.campaign();
         }
+    }
+
+    /// A witness leads only while no node can.
+    pub(crate) fn is_led_by_witness(&self) -> bool {
+        let is_witness = |name: &NodeName| self.config.resources.is_witness(name);
+        !self.config.resources.witnesses.is_empty()
+            && !is_witness(&self.local)
+            && self.ledger.dc().is_some_and(|dc| is_witness(&dc))
     }
 
     /// How long a round of the ledger with these voters may take: four round trips to the farthest, each over its fastest

@@ -382,6 +382,17 @@ pub fn run(run: &Run, mutant: Option<Mutant>, trace: bool) -> Verdict {
     Verdict { complaints: world.complaints, trace: world.trace, story: told }
 }
 
+/// Runs it, and hashes what [`World::hash_outputs`] says; restless: no daemon leaves out what it need not judge again
+/// (decision 0054), and nothing may come of that. With every line that the hash is made of, if wanted.
+pub fn traced(run: &Run, restless: bool, lines: bool) -> (u64, Vec<String>) {
+    let mut world = World::new(run.layout.clone(), run.seed, None);
+    world.restless = restless;
+    world.lines = lines.then(Vec::new);
+    world.hash_outputs();
+    live(&mut world, run);
+    (world.trace.unwrap_or_default(), world.lines.unwrap_or_default())
+}
+
 /// Runs it once more and records every daemon; where the program panics, to that moment.
 pub fn recordings(run: &Run) -> Vec<Recording> {
     let mut world = World::new(run.layout.clone(), run.seed, None);

@@ -39,6 +39,10 @@ pub struct World {
     pub(crate) ghost_number: u64,
     /// Newest heartbeats of machines that have a clone, with their wire versions.
     pub(crate) last_beats: Vec<Option<(LinkId, u8, Message)>>,
+    /// Whether no daemon ever rests (decision 0054).
+    pub restless: bool,
+    /// What the hash is made of, a line each, if wanted.
+    pub lines: Option<Vec<String>>,
     /// Inputs fed, for figures.
     pub inputs: u64,
     recorder: Option<Recorder>,
@@ -53,6 +57,8 @@ impl World {
             ghosts: 0,
             ghost_number: 0,
             last_beats,
+            restless: false,
+            lines: None,
             queue: Queue::default(),
             checkers: Checkers::all(),
             complaints: Vec::new(),
@@ -113,6 +119,8 @@ impl World {
             ghosts: self.ghosts,
             ghost_number: self.ghost_number,
             last_beats: self.last_beats.clone(),
+            restless: self.restless,
+            lines: self.lines.clone(),
             inputs: self.inputs,
             recorder: None,
         })
@@ -239,6 +247,9 @@ impl World {
         if let Some(recorder) = self.recorder.as_mut() {
             recorder.told(node, now, &input);
         }
+        if self.restless {
+            controller.rouse();
+        }
         controller.handle(now, input, &mut out);
         if let Some(recorder) = self.recorder.as_mut() {
             recorder.ordered(node, &out);
@@ -257,7 +268,7 @@ impl World {
         out[written..].sort_by_key(|output| !matches!(output, Output::Event(_)));
         for output in out.drain(..) {
             if let Some(trace) = self.trace.as_mut() {
-                hash(trace, format_args!("{node} {} {output:?}", self.site.now));
+                hash(trace, &mut self.lines, format_args!("{node} {} {output:?}", self.site.now));
             }
             // What it says behind its own end nobody hears, and nothing of it is written.
             if self.site.machines[node].controller.is_some() {
@@ -268,7 +279,7 @@ impl World {
         let machine = &mut self.site.machines[node];
         machine.ask_deadline();
         if let (Some(trace), Some(controller)) = (self.trace.as_mut(), &machine.controller) {
-            hash(trace, format_args!("{node} {:?}", controller.next_deadline()));
+            hash(trace, &mut self.lines, format_args!("{node} {:?}", controller.next_deadline()));
         }
         if self.site.mutant == Some(Mutant::DeadlineSpins) && node == 0 && self.complaints.is_empty() {
             self.site.machines[node].due = Some(self.site.now);
@@ -398,7 +409,7 @@ impl World {
         self.checkers.end(&self.site, &mut self.complaints);
         if let Some(trace) = self.trace.as_mut() {
             for controller in self.site.machines.iter().filter_map(|machine| machine.controller.as_ref()) {
-                hash(trace, format_args!("{:?}", controller.checkpoint()));
+                hash(trace, &mut self.lines, format_args!("{:?}", controller.checkpoint()));
             }
         }
     }
@@ -420,11 +431,14 @@ impl World {
     }
 }
 
-fn hash(trace: &mut u64, said: std::fmt::Arguments<'_>) {
+fn hash(trace: &mut u64, lines: &mut Option<Vec<String>>, said: std::fmt::Arguments<'_>) {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = text.write_fmt(said);
     *trace = text.bytes().fold(*trace, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    if let Some(lines) = lines {
+        lines.push(text);
+    }
 }
 
 /// What comes again and again while nothing happens.

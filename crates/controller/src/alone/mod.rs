@@ -186,6 +186,17 @@ impl Alone {
         (silent && long_enough, answered_by)
     }
 
+    /// Whether nobody is to be let in, to go on alone, or to give way.
+    pub(crate) fn rests(&self) -> bool {
+        self.resigned.is_none()
+            && self.verdict.is_none()
+            && self.joins.is_empty()
+            && self.rival.is_none()
+            && self.split.is_none()
+            && self.ahead_since.is_none()
+            && self.asks.is_empty()
+    }
+
     pub(crate) fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let silence = self.asks.values().filter_map(|ask| ask.answered.as_ref().map(|(at, _)| *at + SILENT_FOR));
         let rival = self.rival.as_ref().filter(|rival| !rival.won).map(|rival| rival.said_at + REPEAT);
