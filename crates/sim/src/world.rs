@@ -1,5 +1,6 @@
 //! The run of things: what happens next, and what each daemon is told and orders.
 
+use crate::act::Act;
 use crate::check::{self, Checkers, Complaint, Seen};
 use crate::excuse;
 use crate::layout::{Layout, ms};
@@ -73,6 +74,18 @@ impl World {
             inputs: 0,
             recorder: None,
         }
+    }
+
+    /// Every machine on and its daemon started, five seconds later.
+    ///
+    /// # Panics
+    /// Not all is well by then.
+    pub fn settled(layout: Layout, seed: u64, mutant: Option<Mutant>) -> World {
+        let mut world = World::new(layout, seed, mutant);
+        world.site.nodes().for_each(|node| world.act(&Act::Start(node)));
+        world.run(Duration::from_secs(5));
+        assert!(check::unwell(&world.site).is_none(), "seed {seed}");
+        world
     }
 
     /// Records what every daemon is told from its start on, if it starts after this.

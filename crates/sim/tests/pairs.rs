@@ -1,11 +1,13 @@
 //! Two machines with fence devices (R-PAIR-1 .. 3, R-TAKE-8, R-LEASE-6): whatever befalls machines and links between the orders
 //! of people, nothing runs twice, and in the end everything runs.
 
+mod seeds;
+
+use crate::seeds::seeds;
 use hearth_sim::act::SwitchMode;
 use hearth_sim::agent::Flaw;
 use hearth_sim::layout::{Layout, Supplies, filesystem, group, ms, us};
 use hearth_sim::{Act, Rng, World};
-use std::ops::Range;
 
 const DIRECTORIES: [&str; 2] = ["/srv", "/var"];
 
@@ -17,15 +19,7 @@ fn cluster(seed: u64, rng: &mut Rng) -> World {
     (layout.stonith, layout.drift, layout.fence_timeout) = (!strips, true, ms(6000));
     layout.watchdog = rng.chance(300).then_some(ms(3000));
     layout.variants = vec![vec![group(&["a"], vec![filesystem("/srv")]), group(&["b"], vec![filesystem("/var")])]];
-    begun(layout, seed)
-}
-
-fn begun(layout: Layout, seed: u64) -> World {
-    let mut world = World::new(layout, seed, None);
-    world.site.nodes().for_each(|node| world.act(&Act::Start(node)));
-    world.run(ms(5000));
-    assert!(hearth_sim::check::unwell(&world.site).is_none(), "seed {seed}");
-    world
+    World::settled(layout, seed, None)
 }
 
 fn agent(node: usize, directory: &str, flaw: Option<Flaw>) -> Act {
@@ -52,14 +46,6 @@ fn befalls(rng: &mut Rng) -> Vec<Act> {
         16 => vec![Act::Failback(node)],
         _ => vec![Act::Heal, Act::Thaw(node), Act::Thaw(other), Act::Start(node), Act::Start(other)],
     }
-}
-
-/// Seeds of an ordinary run; `HEARTH_SEEDS=from..to` asks for others.
-fn seeds() -> Range<u64> {
-    let Ok(text) = std::env::var("HEARTH_SEEDS") else { return 0..250 };
-    let number = |text: &str| text.parse().expect("HEARTH_SEEDS is from..to");
-    let (from, to) = text.split_once("..").expect("HEARTH_SEEDS is from..to");
-    number(from)..number(to)
 }
 
 /// Whatever it was: everything is mended, a person switches on what was left off, and clears what failed.
@@ -105,7 +91,7 @@ fn wrong(seed: u64) -> Option<String> {
 
 #[test]
 fn never_two_owners_whatever_people_order() {
-    let wrong: Vec<String> = seeds().filter_map(wrong).collect();
+    let wrong: Vec<String> = seeds(0..250).filter_map(wrong).collect();
     assert!(wrong.is_empty(), "{} seeds\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -117,7 +103,7 @@ fn two_owners_because_a_machine_that_left_had_its_right_to_fence_from_before() {
         let mut layout = Layout::new(2);
         layout.stonith = true;
         layout.variants = vec![vec![group(&["a"], vec![filesystem("/srv")])]];
-        let mut world = begun(layout, step);
+        let mut world = World::settled(layout, step, None);
         world.act(&Act::Stop(1));
         world.run(us(100 * step));
         [Act::Kill(1), Act::Split(vec![1]), Act::Start(1)].iter().for_each(|act| world.act(act));

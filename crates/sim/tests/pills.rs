@@ -15,9 +15,7 @@ fn pair(seed: u64, mutant: Option<Mutant>) -> World {
     let mut layout = Layout::new(2);
     (layout.shared_disk, layout.watchdog, layout.fence_timeout) = (true, Some(ms(3000)), ms(10_000));
     layout.variants = vec![vec![group(&["a"], vec![address("10.0.0.50"), script("web")])]];
-    let mut world = World::new(layout, seed, mutant);
-    [A, B].into_iter().for_each(|node| world.act(&Act::Start(node)));
-    world.run(ms(5000));
+    let mut world = World::settled(layout, seed, mutant);
     assert_eq!(world.site.running_on(&"web".into()), [A]);
     world.act(&Act::Agent { node: A, resource: "web".into(), flaw: Some(Flaw::FailStop) });
     world

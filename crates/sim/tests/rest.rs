@@ -3,14 +3,10 @@
 //!
 //! `HEARTH_SEEDS=0..3000 cargo test -p hearth-sim --test rest` looks at more of them.
 
-use hearth_sim::swarm::{Run, draw, traced};
+mod seeds;
 
-/// Which seeds, as FROM..TO; without the variable these.
-fn seeds(usual: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    let Ok(text) = std::env::var("HEARTH_SEEDS") else { return usual };
-    let (from, to) = text.split_once("..").expect("HEARTH_SEEDS is FROM..TO");
-    from.parse().expect("a number")..to.parse().expect("a number")
-}
+use crate::seeds::seeds;
+use hearth_sim::swarm::{Run, draw, traced};
 
 /// The first lines in which the two differ, with what stands before them.
 fn difference(run: &Run) -> String {

@@ -4,4 +4,6 @@ mod found;
 mod hunt;
 mod mutants;
 mod runs;
+#[path = "../seeds/mod.rs"]
+mod seeds;
 mod standby;

@@ -1,23 +1,15 @@
 //! Random faults, then rest.
 
 use crate::hunt::hunt;
+use crate::seeds::seeds;
 use hearth_controller::Output;
 use hearth_recording::Replay;
 use hearth_sim::swarm::{Run, draw, recordings, run};
 use hearth_sim::{report, shrink};
 use std::path::Path;
 
-/// Seeds of an ordinary run; `HEARTH_SEEDS=N` or `from..to` asks for others.
+/// Seeds of an ordinary run.
 const SEEDS: u64 = 2000;
-
-fn seeds() -> std::ops::Range<u64> {
-    let Ok(text) = std::env::var("HEARTH_SEEDS") else { return 0..SEEDS };
-    let number = |text: &str| text.trim().parse::<u64>().expect("HEARTH_SEEDS is a number or from..to");
-    match text.split_once("..") {
-        Some((from, to)) => number(from)..number(to),
-        None => 0..number(&text),
-    }
-}
 
 /// `HEARTH_NODES=N`: clusters of that size only.
 fn nodes() -> Option<usize> {
@@ -36,7 +28,7 @@ fn commit() -> String {
 #[test]
 fn whatever_fails_there_are_never_two_owners_and_after_it_everything_runs_once() {
     let survey = std::env::var("HEARTH_SURVEY").is_ok();
-    let seeds = seeds();
+    let seeds = seeds(0..SEEDS);
     println!("seeds {seeds:?}");
     let failed = hunt(seeds, nodes(), None, if survey { usize::MAX } else { 1 });
     if survey {
