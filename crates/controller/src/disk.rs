@@ -88,17 +88,19 @@ impl Node {
     /// What an order is told while this node writes nothing: nothing that it would promise could leave it (R-LEDGER-3), and
     /// what waits for a disk that hangs would be done when nobody expects it any more.
     pub(crate) fn refused_by_disk(&self) -> Option<Reply> {
-        let (reason, help) = match &self.disk_failed {
-            Some(error) => (
-                format!("{} cannot write its state ({error}) and takes no part", self.local),
-                "mend its disk, then restart hearthd there; meanwhile say it on another machine",
-            ),
-            None if self.writes.slow => (
-                format!("the disk of {} does not answer, and until it does this node decides nothing", self.local),
-                "see `hearth status`; meanwhile say it on another machine",
-            ),
-            None => return None,
+        let slow = || {
+            let reason =
+                format!("the disk of {} does not answer, and until it does this node decides nothing", self.local);
+            refused(reason, Some("see `hearth status`; meanwhile say it on another machine"), false)
         };
+        self.refused_by_failed_disk().or_else(|| self.writes.slow.then(slow))
+    }
+
+    /// The same of a disk that will not do it later either.
+    pub(crate) fn refused_by_failed_disk(&self) -> Option<Reply> {
+        let error = self.disk_failed.as_ref()?;
+        let reason = format!("{} cannot write its state ({error}) and takes no part", self.local);
+        let help = "mend its disk, then restart hearthd there; meanwhile say it on another machine";
         Some(refused(reason, Some(help), false))
     }
 

@@ -530,7 +530,7 @@ impl Node {
         }
         let Some(wanted) = self.fences.fences.get(node) else { return };
         let Some(due) = wanted.fence.due(now) else { return };
-        if let Some(answer) = self.refused_by_disk().filter(|_| self.disk_failed.is_some()) {
+        if let Some(answer) = self.refused_by_failed_disk() {
             for (token, _) in self.fences.ordered.remove(node).unwrap_or_default() {
                 reply(out, token, answer.clone(), false);
             }
