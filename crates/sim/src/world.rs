@@ -40,7 +40,7 @@ pub struct World {
     pub(crate) ghost_number: u64,
     /// Newest heartbeats of machines that have a clone, with their wire versions.
     pub(crate) last_beats: Vec<Option<(LinkId, u8, Message)>>,
-    /// Whether no daemon ever rests (decision 0054).
+    /// Whether no daemon ever rests (decision 0054), and each is watched that its record does not change without a word.
     pub restless: bool,
     /// What the hash is made of, a line each, if wanted.
     pub lines: Option<Vec<String>>,
@@ -260,10 +260,15 @@ impl World {
         if let Some(recorder) = self.recorder.as_mut() {
             recorder.told(node, now, &input);
         }
+        let known = |controller: &Controller| controller.record().map(|record| (record.epoch.clone(), record.applied));
+        let before = self.restless.then(|| known(controller));
         if self.restless {
             controller.rouse();
         }
         controller.handle(now, input, &mut out);
+        // The checker of agreement looks only where something was said.
+        let silent = out.is_empty() && before.is_some_and(|before| before != known(controller));
+        assert!(!silent, "the record of machine {node} changed, and it said nothing");
         if let Some(recorder) = self.recorder.as_mut() {
             recorder.ordered(node, &out);
         }

@@ -25,7 +25,8 @@ fn comes_to_the_same(seeds: std::ops::Range<u64>, nodes: Option<usize>) {
     }
 }
 
-/// Harm: what is due, or has become possible, is not done before something else happens.
+/// Harm: what is due, or has become possible, is not done before something else happens. Holds, too, that no record
+/// changes without a word, which the checker of agreement goes by.
 #[test]
 fn a_beat_at_rest_leaves_nothing_out() {
     comes_to_the_same(seeds(0..220), None);

@@ -41,7 +41,7 @@ impl Checker for Agreement {
     fn see(&mut self, site: &Site, seen: &Seen<'_>, blame: &mut Blame<'_>) {
         match seen {
             Seen::Act(Act::Restore(node)) => _ = self.put_back.insert(*node),
-            // No record changes and says nothing: there is a write at least.
+            // No record changes and says nothing: there is a write at least (held by `tests/rest.rs`).
             Seen::Outputs { node, count } if *count > 0 => {
                 self.note(site, *node);
                 if site.machines[*node].held.is_empty() {
