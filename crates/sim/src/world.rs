@@ -88,6 +88,16 @@ impl World {
         world
     }
 
+    /// A person switches on what was left off, and starts every daemon that does not run.
+    pub fn switch_on(&mut self) {
+        for node in self.site.nodes() {
+            let machine = &mut self.site.machines[node];
+            machine.strips.iter_mut().for_each(|strip| strip.on = true);
+            machine.dark = false;
+            self.act(&Act::Start(node));
+        }
+    }
+
     /// Records what every daemon is told from its start on, if it starts after this.
     pub fn record(&mut self) {
         self.recorder = Some(Recorder::default());

@@ -58,12 +58,7 @@ fn mended(world: &mut World) {
         world.act(&Act::Thaw(node));
     }
     world.run(ms(8000));
-    for node in world.site.nodes() {
-        let machine = &mut world.site.machines[node];
-        machine.strips.iter_mut().for_each(|strip| strip.on = true);
-        machine.dark = false;
-        world.act(&Act::Start(node));
-    }
+    world.switch_on();
     for _ in 0..2 {
         world.run(ms(5000));
         world.site.nodes().for_each(|node| world.act(&Act::Clear(node)));

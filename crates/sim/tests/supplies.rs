@@ -64,12 +64,7 @@ fn wrong(seed: u64) -> Option<String> {
         world.act(&Act::Thaw(node));
     }
     world.run(ms(8000));
-    for node in world.site.nodes() {
-        let machine = &mut world.site.machines[node];
-        machine.strips.iter_mut().for_each(|strip| strip.on = true);
-        machine.dark = false;
-        world.act(&Act::Start(node));
-    }
+    world.switch_on();
     world.run(ms(40_000));
     let unwell = hearth_sim::check::unwell(&world.site);
     if world.complaints.is_empty() && unwell.is_none() {
