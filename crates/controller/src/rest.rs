@@ -39,6 +39,10 @@ impl Node {
             self.next_ledger_at = now + self.ledger_period();
             self.ledger.tick();
             self.keep_marks();
+            if leads != (self.ledger.leader(), self.ledger.dc()) {
+                // An election is counted from this tick on.
+                self.elect(now);
+            }
         }
         let moved = self.drain_ledger(now, out);
         if !moved && !self.record_changed && self.keeps_its_rights(now) {

@@ -48,6 +48,7 @@ mod site;
 pub mod story;
 mod stuck;
 pub mod swarm;
+mod twin;
 mod world;
 
 pub use act::Act;

@@ -9,6 +9,7 @@ use crate::queue::{Queue, What};
 use crate::record::{Recorder, Recording};
 use crate::rng::Rng;
 use crate::site::{Order, Site};
+use crate::twin::Twin;
 use hearth_control::Request;
 use hearth_controller::{Carrier, Controller, Input, Next, Output, Start, overtakes};
 use hearth_types::{Incarnation, LinkId, NodeIdentity, OpAction, ResourceId, Timestamp};
@@ -42,6 +43,9 @@ pub struct World {
     pub(crate) last_beats: Vec<Option<(LinkId, u8, Message)>>,
     /// Whether no daemon ever rests (decision 0054), and each is watched that its record does not change without a word.
     pub restless: bool,
+    /// Whether every turn of a daemon to which only time or a look has come is compared with the same turn of a clone that
+    /// does not rest.
+    pub twins: bool,
     /// What the hash is made of, a line each, if wanted.
     pub lines: Option<Vec<String>>,
     /// Inputs fed, for figures.
@@ -59,6 +63,7 @@ impl World {
             ghost_number: 0,
             last_beats,
             restless: false,
+            twins: false,
             lines: None,
             queue: Queue::default(),
             checkers: Checkers::all(),
@@ -143,6 +148,7 @@ impl World {
             ghost_number: self.ghost_number,
             last_beats: self.last_beats.clone(),
             restless: self.restless,
+            twins: self.twins,
             lines: self.lines.clone(),
             inputs: self.inputs,
             recorder: None,
@@ -275,10 +281,13 @@ impl World {
         if self.restless {
             controller.rouse();
         }
+        let twin = (self.twins && looked).then(|| Twin::of(controller, now, &input)).flatten();
         controller.handle(now, input, &mut out);
         // The checker of agreement looks only where something was said.
         let silent = out.is_empty() && before.is_some_and(|before| before != known(controller));
         assert!(!silent, "the record of machine {node} changed, and it said nothing");
+        let differs = twin.and_then(|twin| twin.differs(controller, &out));
+        self.complaints.extend(differs.map(|text| Complaint { at: self.site.now, checker: "rest", text }));
         if let Some(recorder) = self.recorder.as_mut() {
             recorder.ordered(node, &out);
         }

@@ -3,10 +3,14 @@
 //!
 //! `HEARTH_SEEDS=0..3000 cargo test -p hearth-sim --test rest` looks at more of them.
 
+
 mod seeds;
 
 use crate::seeds::seeds;
+use hearth_sim::layout::{Layout, Supplies, address, filesystem, group, ms, script};
+use hearth_sim::shared::PathMode;
 use hearth_sim::swarm::{Run, draw, traced};
+use hearth_sim::{Act, Rng, World};
 
 /// The first lines in which the two differ, with what stands before them.
 fn difference(run: &Run) -> String {
@@ -45,4 +49,53 @@ fn a_beat_at_rest_of_three_leaves_nothing_out() {
 #[test]
 fn a_beat_at_rest_of_more_than_vote_leaves_nothing_out() {
     comes_to_the_same(seeds(420..426), Some(9));
+}
+
+/// Two machines, of which a fence device, a disk or nothing decides what may be taken.
+fn pair(seed: u64) -> World {
+    let mut layout = Layout::new(2);
+    match seed % 4 {
+        0 => layout.tiebreaker_disk = true,
+        1 => (layout.shared_disk, layout.watchdog, layout.fence_timeout) = (true, Some(ms(3000)), ms(10_000)),
+        2 => (layout.supplies, layout.fence_timeout) = (Supplies::BothCount, ms(6000)),
+        _ => (layout.unfenced, layout.self_fence, layout.alerts) = (true, Some(ms(3000)), true),
+    }
+    let of_a = group(&["a"], vec![address("10.0.0.50"), script("web")]);
+    layout.variants = vec![vec![of_a, group(&["b"], vec![filesystem("/srv")])]];
+    let mut world = World::new(layout, seed, None);
+    world.site.nodes().for_each(|node| world.act(&Act::Start(node)));
+    world.run(ms(4000));
+    world
+}
+
+fn befalls(rng: &mut Rng) -> Vec<Act> {
+    let (node, link) = (rng.index(2), rng.index(2));
+    let modes = [PathMode::Works, PathMode::Slow, PathMode::Hangs, PathMode::Broken];
+    match rng.index(10) {
+        0 => vec![Act::Split(vec![0])],
+        1 | 2 => vec![Act::Heal, Act::Thaw(node), Act::Thaw(1 - node), Act::Start(0), Act::Start(1)],
+        3 => vec![Act::Path(node, modes[rng.index(modes.len())])],
+        4 => vec![Act::Kill(node), Act::Start(node)],
+        5 => vec![Act::Freeze(node)],
+        6 => vec![Act::Pull { node, link }],
+        7 => vec![Act::Plug { node, link }, Act::Plug { node, link: 1 - link }],
+        8 => vec![Act::Dies { node, resource: ["web", "/srv"][node].to_owned() }],
+        _ => vec![Act::Standby(node)],
+    }
+}
+
+/// Harm: what a rest leaves out is done later than it would have been, and no world of the swarm has to show it: an election
+/// counts from the next turn on, or who watches is told twice of what he was shown.
+#[test]
+fn a_turn_at_rest_leaves_the_daemon_as_any_other_turn() {
+    for seed in seeds(0..16) {
+        let (mut world, mut rng) = (pair(seed), Rng::new(seed, "rest"));
+        world.twins = true;
+        for _ in 0..10 {
+            befalls(&mut rng).iter().for_each(|act| world.act(act));
+            world.run(rng.span(ms(50), ms(4000)));
+        }
+        let differs = world.complaints.iter().find(|complaint| complaint.checker == "rest");
+        assert_eq!(differs, None, "seed {seed}");
+    }
 }
