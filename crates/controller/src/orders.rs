@@ -72,9 +72,10 @@ impl Orders {
         watch.into_iter().chain(repeat).min()
     }
 
-    /// Whether nobody waits for an answer.
-    pub(crate) fn rests(&self) -> bool {
-        self.pending.is_empty() && self.watchers.is_empty() && self.followers.is_empty() && !self.watch_due
+    /// Whether nobody waits for an answer, and the newest event is no news to who would watch.
+    pub(crate) fn rests(&self, newest: u64) -> bool {
+        let nobody = self.pending.is_empty() && self.watchers.is_empty() && self.followers.is_empty();
+        nobody && !self.watch_due && self.seen == newest
     }
 }
 

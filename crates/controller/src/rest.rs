@@ -121,7 +121,7 @@ impl Node {
     fn owes_nothing(&self) -> bool {
         !self.beat_now
             && !self.record_changed
-            && self.orders.rests()
+            && self.orders.rests(self.chronicle.newest())
             && self.fences.rests()
             && self.alerts.rests()
             && self.alone.rests()
