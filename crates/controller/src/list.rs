@@ -36,8 +36,8 @@ impl Unlisted {
     }
 
     /// Whether everybody who is heard names everybody else.
-    pub(crate) fn rests(&self) -> bool {
-        self.strangers.is_empty() && self.not_named_by.is_empty()
+    pub(crate) fn rests(&self, now: Timestamp, deadtime: Duration) -> bool {
+        [&self.strangers, &self.not_named_by].iter().all(|heard| within(heard, now, deadtime).next().is_none())
     }
 }
 

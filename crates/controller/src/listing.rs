@@ -88,7 +88,8 @@ pub(crate) struct Listing {
 impl Listing {
     /// Whether no change is under way.
     pub(crate) fn rests(&self) -> bool {
-        self.order.is_none() && self.asked.is_none() && self.wanted.is_empty()
+        let answered = self.asked.as_ref().is_none_or(|(_, _, _, said)| said.is_some());
+        self.order.is_none() && answered && self.wanted.is_empty()
     }
 }
 

@@ -126,7 +126,7 @@ impl Node {
             && self.alerts.rests()
             && self.alone.rests()
             && self.listing.rests()
-            && self.unlisted.rests()
+            && self.unlisted.rests(self.last_wake_at, self.config.cluster.timing.deadtime)
             && self.leaving.is_empty()
             && self.left_out().is_empty()
             && self.needs_wire.is_empty()
